@@ -1,0 +1,44 @@
+"""Forecasts of job run times from run histories, as scikit-learn estimators.
+
+The public names load on first use (PEP 562): ``import sklearn_jobtime`` itself loads neither
+torch nor matplotlib, so that a command line or a scheduler starts fast.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sklearn_jobtime._version import __version__
+
+if TYPE_CHECKING:
+    from sklearn_jobtime.lstm.forecaster import LSTMForecaster
+    from sklearn_jobtime.preprocessing import FailureImputer, MinMaxScaler, TimestampToNumeric
+    from sklearn_jobtime.windows import SequenceWindower
+
+_HOME = {
+    "FailureImputer": "preprocessing",
+    "LSTMForecaster": "lstm.forecaster",
+    "MinMaxScaler": "preprocessing",
+    "SequenceWindower": "windows",
+    "TimestampToNumeric": "preprocessing",
+}
+
+__all__ = [
+    "FailureImputer",
+    "LSTMForecaster",
+    "MinMaxScaler",
+    "SequenceWindower",
+    "TimestampToNumeric",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,18 @@
+"""Errors and warnings of the package; each is also the built-in class a caller would catch."""
+
+__all__ = ["DeviceError", "NoHistoryError", "RunTableError"]
+
+
+class RunTableError(ValueError):
+    """A run table breaks its contract.
+
+    The message names the column, the row and the remedy.
+    """
+
+
+class NoHistoryError(ValueError):
+    """There is no observed outcome to learn from, such as a job that never succeeded."""
+
+
+class DeviceError(RuntimeError):
+    """The asked torch device does not exist on this machine and nothing may stand in for it."""
