@@ -1,0 +1,232 @@
+"""Scores of forecasts that skip what was not observed, and say how much they skipped.
+
+Every function takes `y_true` and `y_pred` of one shape, ``(n,)`` or ``(n, n_outputs)``. A target
+is NaN where a run failed, has not ended, or lies in the future; it takes no part in the score.
+A NaN *forecast* of an observed target is an error: it must not look like a better score.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn import metrics as sk
+from sklearn.metrics import make_scorer
+
+from sklearn_jobtime.exceptions import NoHistoryError
+
+__all__ = [
+    "SCORERS",
+    "get_scorer",
+    "observed_mae",
+    "observed_mape",
+    "observed_pinball",
+    "observed_r2",
+    "observed_rmse",
+    "observed_share_within",
+]
+
+
+def observed_pairs(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray, int]:
+    """Flat pairs of actual and forecast where the actual was observed, and how many were not.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ, or a forecast of an observed target is NaN or infinite.
+    NoHistoryError
+        When no target was observed at all.
+    """
+    actual = np.asarray(y_true, dtype=float)
+    forecast = np.asarray(y_pred, dtype=float)
+    if actual.ndim == 2 and forecast.ndim == 1:
+        forecast = forecast[:, None]
+    elif actual.ndim == 1 and forecast.ndim == 2:
+        actual = actual[:, None]
+    if actual.shape != forecast.shape:
+        raise ValueError(
+            f"y_true has shape {actual.shape} and y_pred {forecast.shape}; expected one forecast "
+            "for each target, so that both have the same shape."
+        )
+    seen = ~np.isnan(actual)
+    if not seen.any():
+        raise NoHistoryError(
+            f"none of the {actual.size} targets was observed (all are NaN), so nothing can be "
+            "scored; score rows whose runs have ended and succeeded."
+        )
+    if not np.isfinite(forecast[seen]).all():
+        raise ValueError(
+            "y_pred holds NaN or infinity for an observed target; a forecaster must give a number."
+        )
+    return actual[seen], forecast[seen], int((~seen).sum())
+
+
+Score = float | tuple[float, int]
+
+
+def _score(function: Callable, y_true: ArrayLike, y_pred: ArrayLike, return_ignored: bool) -> Score:
+    actual, forecast, ignored = observed_pairs(y_true, y_pred)
+    value = float(function(actual, forecast))
+    return (value, ignored) if return_ignored else value
+
+
+def observed_mae(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool = False) -> Score:
+    """Mean absolute error over the observed targets, in the unit of the targets (seconds).
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,) or (n, n_outputs)
+        Actual durations (NaN = not observed) and forecasts.
+    return_ignored : bool, default=False
+        Also return how many targets were NaN and took no part.
+
+    Returns
+    -------
+    float, or (float, int)
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.metrics import observed_mae
+    >>> observed_mae([10.0, float("nan")], [12.0, 99.0], return_ignored=True)
+    (2.0, 1)
+    """
+    return _score(sk.mean_absolute_error, y_true, y_pred, return_ignored)
+
+
+def observed_rmse(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool = False) -> Score:
+    """Root mean squared error over the observed targets, in seconds; see :func:`observed_mae`.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.metrics import observed_rmse
+    >>> round(observed_rmse([10.0, 20.0], [13.0, 16.0]), 3)
+    3.536
+    """
+    return _score(sk.root_mean_squared_error, y_true, y_pred, return_ignored)
+
+
+def observed_mape(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool = False) -> Score:
+    """Mean absolute error as a share of the actual; see :func:`observed_mae`.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.metrics import observed_mape
+    >>> observed_mape([10.0, 20.0], [12.0, 20.0])
+    0.1
+    """
+    return _score(sk.mean_absolute_percentage_error, y_true, y_pred, return_ignored)
+
+
+def observed_r2(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool = False) -> Score:
+    """Coefficient of determination, averaged over outputs with two or more observed targets.
+
+    Outputs with fewer are skipped: with one target there is no variance to explain.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.metrics import observed_r2
+    >>> observed_r2([1.0, 2.0, float("nan"), 3.0], [1.0, 2.0, 9.0, 3.0])
+    1.0
+    """
+    _, _, ignored = observed_pairs(y_true, y_pred)
+    actual = np.asarray(y_true, dtype=float).reshape(len(np.asarray(y_true)), -1)
+    forecast = np.asarray(y_pred, dtype=float).reshape(actual.shape)
+    seen = ~np.isnan(actual)
+    scores = [
+        sk.r2_score(actual[rows, k], forecast[rows, k])
+        for k, rows in enumerate(seen.T)
+        if rows.sum() >= 2
+    ]
+    value = float(np.mean(scores)) if scores else float("nan")
+    return (value, ignored) if return_ignored else value
+
+
+def observed_pinball(
+    y_true: ArrayLike, y_pred: ArrayLike, *, quantile: float = 0.5, return_ignored: bool = False
+) -> Score:
+    """Pinball loss of a forecast quantile over the observed targets, in seconds.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,) or (n, n_outputs)
+        Actual durations (NaN = not observed) and forecast quantiles.
+    quantile : float, default=0.5
+        Which quantile `y_pred` means; 0.5 gives half the mean absolute error.
+    return_ignored : bool, default=False
+        Also return how many targets were NaN.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.metrics import observed_pinball
+    >>> observed_pinball([10.0, 10.0], [12.0, 8.0], quantile=0.9)
+    1.0
+    """
+    return _score(
+        lambda a, f: sk.mean_pinball_loss(a, f, alpha=quantile), y_true, y_pred, return_ignored
+    )
+
+
+def observed_share_within(
+    y_true: ArrayLike, y_pred: ArrayLike, *, tolerance: float = 0.1, return_ignored: bool = False
+) -> Score:
+    """Share of the forecasts that are within `tolerance` of the actual: "accuracy" in our tables.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,) or (n, n_outputs)
+        Actual durations (NaN = not observed) and forecasts.
+    tolerance : float, default=0.1
+        Largest error that still counts, as a share of the actual: 10 per cent is what people
+        take for "on time" when they read a forecast as a clock time.
+    return_ignored : bool, default=False
+        Also return how many targets were NaN.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.metrics import observed_share_within
+    >>> observed_share_within([100.0, 100.0], [109.0, 120.0])
+    0.5
+    """
+    return _score(
+        lambda a, f: np.mean(np.abs(f - a) <= tolerance * np.abs(a)),
+        y_true,
+        y_pred,
+        return_ignored,
+    )
+
+
+SCORERS = {
+    "neg_observed_mae": make_scorer(observed_mae, greater_is_better=False),
+    "neg_observed_rmse": make_scorer(observed_rmse, greater_is_better=False),
+    "neg_observed_mape": make_scorer(observed_mape, greater_is_better=False),
+    "neg_observed_pinball": make_scorer(observed_pinball, greater_is_better=False),
+    "observed_r2": make_scorer(observed_r2),
+    "observed_share_within": make_scorer(observed_share_within),
+}
+
+
+def get_scorer(name: str) -> Callable:
+    """Scorer for ``GridSearchCV(scoring=...)`` or ``cross_val_score`` that skips NaN targets.
+
+    Parameters
+    ----------
+    name : str
+        A key of `SCORERS`; errors are negated ("neg_"), so that greater is better.
+
+    Returns
+    -------
+    callable ``scorer(estimator, X, y)``
+
+    Raises
+    ------
+    ValueError
+        When there is no scorer of that name; it lists those there are.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.metrics import get_scorer
+    >>> get_scorer("neg_observed_mae")
+    make_scorer(observed_mae, greater_is_better=False, ...)
+    """
+    if name not in SCORERS:
+        raise ValueError(f"no scorer {name!r}; expected one of {', '.join(sorted(SCORERS))}.")
+    return SCORERS[name]
