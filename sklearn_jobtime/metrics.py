@@ -6,6 +6,7 @@ A NaN *forecast* of an observed target is an error: it must not look like a bett
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -60,7 +61,7 @@ def observed_pairs(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np
     return actual[seen], forecast[seen], int((~seen).sum())
 
 
-Score = float | tuple[float, int]
+Score = Any  # a float, or (float, int) with return_ignored=True
 
 
 def _score(function: Callable, y_true: ArrayLike, y_pred: ArrayLike, return_ignored: bool) -> Score:
