@@ -1,0 +1,107 @@
+"""DataFrame in, DataFrame out; array in, array out: the door of the run-table transformers."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_feature_names_in, validate_data
+
+from sklearn_jobtime.exceptions import RunTableError
+
+__all__ = ["like_input", "names_out", "read_table", "resolve_columns"]
+
+
+def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, dtype: Any) -> pd.DataFrame:
+    """Check `X` as scikit-learn does and give it as a table under the names seen in fit.
+
+    A DataFrame keeps every column's own type, because scikit-learn's check would turn the
+    strings and times of a run table into one array of objects.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Gets `n_features_in_` (and `feature_names_in_`) where `reset`, is compared with them else.
+    X : DataFrame or array-like of shape (n_runs, n_features)
+        What the caller gave; it is never changed, and neither may the returned table be.
+    reset : bool
+        True in fit.
+    dtype : dtype, list of dtypes or None
+        What scikit-learn's `check_array` shall make of an array.
+
+    Returns
+    -------
+    DataFrame
+    """
+    if isinstance(X, pd.DataFrame):
+        if not X.columns.is_unique:
+            twice = X.columns[X.columns.duplicated()][0]
+            raise RunTableError(f"column {twice!r} stands twice in the table; rename or drop one.")
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        if len(X) == 0:
+            raise ValueError(
+                f"Found a table with 0 rows (shape={X.shape}) while a minimum of 1 is required by "
+                f"{type(estimator).__name__}; check the filter that made it."
+            )
+        table = X.copy(deep=False)
+    else:
+        table = pd.DataFrame(
+            validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False)
+        )
+    table.columns = list(_check_feature_names_in(estimator))
+    return table
+
+
+def like_input(table: pd.DataFrame, X: Any) -> pd.DataFrame | np.ndarray:
+    """Give `table` in the form that the caller gave `X`."""
+    return table if isinstance(X, pd.DataFrame) else table.to_numpy(copy=True)
+
+
+def resolve_columns(
+    estimator: BaseEstimator, columns: Sequence[str | int], parameter: str
+) -> list[str]:
+    """Turn the user's `columns` (names, or positions) into names as `read_table` gives them."""
+    names = list(_check_feature_names_in(estimator))
+    resolved = []
+    for column in columns:
+        if isinstance(column, int | np.integer) and -len(names) <= column < len(names):
+            resolved.append(names[column])
+        elif column in names:
+            resolved.append(column)
+        else:
+            raise RunTableError(
+                f"{parameter} names {column!r}, which is no column of the table; it has {names}."
+            )
+    return list(dict.fromkeys(resolved))
+
+
+def names_out(
+    estimator: BaseEstimator,
+    input_features: Any,
+    added: Sequence[tuple[str, str]],
+    dropped: Collection[str] = (),
+) -> np.ndarray:
+    """Names of the columns after a transform: those kept, then ``<column>__<feature>`` for each.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        A fitted transformer.
+    input_features : array-like of str or None
+        As in scikit-learn's `get_feature_names_out`.
+    added : sequence of (column, feature)
+        What the transformer adds.
+    dropped : collection of str
+        Columns that do not come out.
+    """
+    given = _check_feature_names_in(estimator, input_features)
+    name_of = dict(zip(_check_feature_names_in(estimator), given, strict=True))
+    kept = [new for old, new in name_of.items() if old not in dropped]
+    derived = [f"{name_of[column]}__{feature}" for column, feature in added]
+    if clash := set(kept) & set(derived):
+        raise RunTableError(
+            f"the table already has a column {min(clash)!r}, which {type(estimator).__name__} "
+            "would add; drop it, and do not transform a table twice."
+        )
+    return np.array(kept + derived, dtype=object)
