@@ -81,6 +81,8 @@ class RollingRule(RegressorMixin, BaseEstimator):
     ----------
     jobs_ : list
         The column behind each output.
+    target_names_ : Index or None
+        The columns of `y`, when it was a DataFrame.
     fallback_ : ndarray of shape (n_outputs,)
         Median of the training targets in seconds, for rows without any history.
     n_features_in_ : int
@@ -138,9 +140,9 @@ class RollingRule(RegressorMixin, BaseEstimator):
         -------
         self
         """
-        y_columns = y.columns if isinstance(y, pd.DataFrame) else None
+        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
         X, y = self._checked(X, y, reset=True)
-        self.jobs_ = self._jobs_of(X, y_columns, 1 if y.ndim == 1 else y.shape[1])
+        self.jobs_ = self._jobs_of(X, self.target_names_, 1 if y.ndim == 1 else y.shape[1])
         targets = y.reshape(len(y), -1)
         if (unseen := np.isnan(targets).all(axis=0)).any():
             job = self.jobs_[int(unseen.argmax())]

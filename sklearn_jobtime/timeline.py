@@ -162,11 +162,14 @@ def next_runs(
     return pd.concat(parts).reindex(columns=runs.columns).astype(_nullable(runs.dtypes))
 
 
+def median_gap(starts: pd.Series) -> pd.Timedelta:
+    """Median time between the last twenty starts of one series; zero for a single start."""
+    return starts.iloc[-21:].diff().median() if len(starts) > 1 else pd.Timedelta(0)
+
+
 def _next_of_series(rows: pd.DataFrame, starts: pd.Series | None) -> pd.DataFrame:
     if starts is None and STARTED_AT in rows:
-        seen = rows[STARTED_AT].iloc[-21:]
-        gap = seen.diff().median() if len(seen) > 1 else pd.Timedelta(0)
-        starts = pd.Series([seen.iloc[-1] + gap])
+        starts = pd.Series([rows[STARTED_AT].iloc[-1] + median_gap(rows[STARTED_AT])])
     n = 1 if starts is None else len(starts)
     last = rows.index[-1] if rows.index.nlevels == 1 else rows.index[-1][-1]
     labels: list[Hashable] = (

@@ -1,0 +1,199 @@
+"""The recipe: from a run table to a forecast of the next runs of every job."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.lstm.forecaster import LSTMForecaster
+from sklearn_jobtime.preprocessing import FailureImputer, MinMaxScaler, TimestampToNumeric
+from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, series_of
+from sklearn_jobtime.timeline import median_gap, next_runs
+from sklearn_jobtime.windows import SequenceWindower
+
+__all__ = ["forecast", "make_forecast_pipeline"]
+
+
+def derived_name(column: str, category: object) -> str:
+    """Name of the 0/1 column of a category: known at the start when its column is."""
+    return f"{column}__{category}"
+
+
+def make_forecast_pipeline(
+    *,
+    jobs: Sequence[str] | None = None,
+    known: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    n_steps: int = 20,
+    hidden_size: int = 32,
+    device: str = "cuda",
+    random_state: int | None = None,
+) -> Pipeline:
+    """Make the pipeline that forecasts every job from a run table.
+
+    The steps are `timestamps`, `failures`, `encode` (with `categorical`), `windows`, `scale` and
+    `lstm`; every parameter of theirs is reachable with ``set_params`` and in a grid, such as
+    ``windows__n_steps``, ``lstm__hidden_size`` or ``failures__strategy``. Fit it on a run table
+    and the targets of :func:`~sklearn_jobtime.runs.make_targets`.
+
+    Parameters
+    ----------
+    jobs : sequence of str, default=None
+        The job columns. None finds them by their status columns, as
+        :func:`~sklearn_jobtime.runs.job_columns` does.
+    known : sequence of str, default=()
+        Covariates that are known when a run starts, such as the event that caused it. A column
+        that is not named here is taken as an outcome and used one run later: forgetting one
+        costs accuracy, never honesty.
+    categorical : sequence of str, default=()
+        Columns of names to turn into 0/1 columns, at most ten for each; rarer and unseen
+        categories share one. Every column of text has to be here, or to be dropped.
+    n_steps : int, default=20
+        How many ended runs a window holds: about three weeks of a nightly job.
+    hidden_size : int, default=32
+        Units of the LSTM; run histories are short, and more units seldom helped.
+    device : str, default="cuda"
+        Where to train; without CUDA the CPU is used and a message says so.
+    random_state : int, default=None
+        Seed for a reproducible fit.
+
+    Returns
+    -------
+    Pipeline
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.pipeline import make_forecast_pipeline
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> runs = make_job_runs(n_runs=120, random_state=0)
+    >>> model = make_forecast_pipeline(n_steps=5, device="cpu", random_state=0)
+    >>> _ = model.set_params(lstm__max_epochs=3)
+    >>> y = make_targets(runs, horizon=2)
+    >>> model.fit(runs, y).predict(runs).shape == y.shape
+    True
+    """
+    encode = ColumnTransformer(
+        [
+            (
+                "onehot",
+                OneHotEncoder(
+                    handle_unknown="infrequent_if_exist",
+                    max_categories=10,
+                    sparse_output=False,
+                    feature_name_combiner=derived_name,
+                ),
+                list(categorical),
+            )
+        ],
+        remainder="passthrough",
+        verbose_feature_names_out=False,
+    ).set_output(transform="pandas")
+    return Pipeline(
+        [
+            ("timestamps", TimestampToNumeric()),
+            ("failures", FailureImputer(jobs=None if jobs is None else list(jobs))),
+            *([("encode", encode)] if categorical else []),
+            ("windows", SequenceWindower(n_steps=n_steps, known=list(known) or None)),
+            ("scale", MinMaxScaler()),
+            (
+                "lstm",
+                LSTMForecaster(hidden_size=hidden_size, device=device, random_state=random_state),
+            ),
+        ]
+    )
+
+
+def target_names(model: BaseEstimator) -> pd.MultiIndex:
+    """Give the (step, job) of every output of a fitted model, a Pipeline or its last step.
+
+    Raises
+    ------
+    ValueError
+        When the model was fitted on targets without names.
+    """
+    last = model[-1] if isinstance(model, Pipeline) else model
+    names = getattr(last, "target_names_", None)
+    if not isinstance(names, pd.MultiIndex):
+        raise ValueError(
+            f"{type(last).__name__} does not know what its outputs mean: fit it on the DataFrame "
+            "of sklearn_jobtime.runs.make_targets, whose columns are (step, job)."
+        )
+    return names
+
+
+def forecast(
+    model: BaseEstimator, runs: pd.DataFrame, coming: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Forecast the next runs of every job, one row a forecast.
+
+    Parameters
+    ----------
+    model : estimator
+        A Pipeline or regressor fitted on targets of :func:`~sklearn_jobtime.runs.make_targets`.
+    runs : DataFrame
+        The validated run table up to now: what ended since `fit` is used as history.
+    coming : DataFrame, default=None
+        Rows of runs to come, as :func:`~sklearn_jobtime.timeline.next_runs` makes them; None
+        takes the next run of every series.
+
+    Returns
+    -------
+    DataFrame
+        Indexed as `coming`. Columns: `step` (1 = the run of that row), `job`, `started_at` (the
+        expected start, one median gap a step later), `seconds` (the forecast, never negative)
+        and `ends_at` (start plus seconds for `whole_run`, else NaT). Without times in `runs`
+        there are no clock columns.
+
+    Raises
+    ------
+    RunTableError
+        When a coming run is already in the table.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.pipeline import forecast
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> runs = make_job_runs(n_runs=60, random_state=0)
+    >>> rule = RollingRule().fit(runs, make_targets(runs, horizon=2))
+    >>> table = forecast(rule, runs)
+    >>> table["step"].unique().tolist(), bool((table["seconds"] > 0).all())
+    ([1, 2], True)
+    """
+    names = target_names(model)
+    coming = next_runs(runs) if coming is None else coming
+    flags = runs.select_dtypes("bool").columns  # a flag not yet known is NaN, so a float
+    both = pd.concat([runs.astype(dict.fromkeys(flags, "float64")), coming[list(runs.columns)]])
+    if (again := both.index.duplicated()).any():
+        raise RunTableError(
+            f"the coming run {both.index[again][0]!r} is already in the table; give it a label of "
+            "its own, or drop the row to forecast it anew."
+        )
+    seconds = np.maximum(model.predict(both)[len(runs) :].reshape(len(coming), -1), 0.0)
+    table = pd.DataFrame(
+        {
+            "step": np.tile(names.get_level_values("step"), len(coming)),
+            "job": np.tile(names.get_level_values("job"), len(coming)),
+            "seconds": seconds.ravel(),
+        },
+        index=coming.index.repeat(len(names)),
+    )
+    if STARTED_AT in runs:
+        series = series_of(both.index)
+        gaps = runs[STARTED_AT].groupby(series[: len(runs)]).agg(median_gap)
+        gap = gaps.reindex(series[len(runs) :]).fillna(pd.Timedelta(0)).repeat(len(names))
+        table.insert(
+            2,
+            STARTED_AT,
+            coming[STARTED_AT].repeat(len(names)) + gap.array * (table["step"] - 1),
+        )
+        ends = table[STARTED_AT] + pd.to_timedelta(table["seconds"], unit="s")
+        table["ends_at"] = ends.dt.round("s").where(table["job"] == WHOLE_RUN)
+    return table
