@@ -394,20 +394,19 @@ def recall(memory: Memory, values: NDArray[Any], clock: Clock) -> tuple[Rows, Cl
         The times of ``memory.table[kept]`` followed by those of the given rows.
     """
     past = memory.clock
-    place = {key: code for code, key in enumerate(clock.keys)}
-    keys = [*clock.keys, *(key for key in past.keys if key not in place)]
-    place = {key: code for code, key in enumerate(keys)}
-    past_series = np.array([place[key] for key in past.keys], dtype=np.intp)[past.series]
+    code_of = {key: code for code, key in enumerate(clock.keys)}
+    codes = np.array([code_of.get(key, -1) for key in past.keys], dtype=np.intp)
+    past_series = codes[past.series]  # -1: not in the given table
     if past.started is not None and clock.started is not None:
         keep = ~_same_start(past, past_series, clock)
     elif past.labels is not None and clock.labels is not None:
-        keep = _before_by_label(memory, past_series, clock, len(keys))
+        keep = _before_by_label(memory, past_series, clock)
     else:
         keep = memory.age > _overlap(memory, values)
-    kept = np.flatnonzero(keep)
+    kept = np.flatnonzero(keep & (past_series >= 0))
     return kept, Clock(
         _one_after_other(past_series[kept], clock.series),
-        keys,
+        clock.keys,
         _joined(past.started, clock.started, kept),
         _joined(past.ended, clock.ended, kept),
     )
@@ -437,7 +436,7 @@ def _same_start(past: Clock, past_series: Rows, clock: Clock) -> Mask:
     return pd.MultiIndex.from_arrays(remembered).isin(pd.MultiIndex.from_arrays(given))
 
 
-def _before_by_label(memory: Memory, past_series: Rows, clock: Clock, n_series: int) -> Mask:
+def _before_by_label(memory: Memory, past_series: Rows, clock: Clock) -> Mask:
     assert memory.clock.labels is not None
     assert clock.labels is not None
     n_past = len(past_series)
@@ -448,7 +447,7 @@ def _before_by_label(memory: Memory, past_series: Rows, clock: Clock, n_series: 
     except TypeError:  # such as numbers in fit and names now
         rank, ordered = pd.factorize(both)[0], False
     if ordered:
-        oldest = np.full(n_series, len(both), dtype=np.intp)
+        oldest = np.full(len(clock.keys), len(both), dtype=np.intp)
         np.minimum.at(oldest, clock.series, rank[n_past:])
         return rank[:n_past] < oldest[past_series]
     pair = np.concatenate([past_series, clock.series]) * len(both) + rank
