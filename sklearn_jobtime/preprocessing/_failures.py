@@ -52,8 +52,7 @@ def read_outcomes(seconds: np.ndarray, status: pd.Series | None) -> np.ndarray:
     """How each run of a job ended, as a position in `STATUSES`; inf without a failure is failed."""
     outcome = np.zeros(len(seconds), dtype=np.int8)
     if status is not None:
-        status = status.astype(object)
-        outcome = pd.Categorical(status, categories=STATUSES).codes.copy()
+        outcome = pd.Index(STATUSES, dtype=object).get_indexer(status.astype(object))
         unknown = (outcome < 0) & status.notna().to_numpy()
         if unknown.any():
             row = int(unknown.argmax())
