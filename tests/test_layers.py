@@ -1,0 +1,53 @@
+"""The house keeps its layers, and importing it stays cheap."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+import sklearn_jobtime
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_imports_go_down_only(capsys):
+    assert lint_imports(config_filename=str(ROOT / "setup.cfg")) == EXIT_STATUS_SUCCESS, (
+        capsys.readouterr().out
+    )
+
+
+def test_every_module_stands_in_a_layer():
+    contract = (ROOT / "setup.cfg").read_text().split("[importlinter:contract:lstm]")[0]
+    layers = {name for line in contract.splitlines() for name in line.replace("|", " ").split()}
+    package = ROOT / "sklearn_jobtime"
+    modules = {p.stem for p in package.glob("*.py")} | {
+        p.parent.name for p in package.glob("*/__init__.py")
+    }
+    assert modules - {"__init__"} <= layers
+
+
+@pytest.mark.parametrize("name", [n for n in sklearn_jobtime.__all__ if n != "__version__"])
+def test_public_names_load_and_are_documented(name):
+    assert "Examples" in getattr(sklearn_jobtime, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        sklearn_jobtime.Nothing  # noqa: B018
+    assert set(sklearn_jobtime.__all__) <= set(dir(sklearn_jobtime))
+
+
+def test_import_is_cheap_and_loads_no_torch_or_matplotlib():
+    code = (
+        "import json, sys, time, numpy; t = time.perf_counter(); import sklearn_jobtime;"
+        "print(json.dumps([time.perf_counter() - t, sorted(sys.modules)]))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    seconds, modules = json.loads(printed)
+    assert not {"torch", "matplotlib", "skorch"} & set(modules)
+    assert seconds < 0.3
