@@ -119,6 +119,14 @@ def test_the_block_size_does_not_show(monkeypatch):
     assert_same_bits(MinMaxScaler().fit_transform(X), expected)
 
 
+def test_a_span_beyond_floats_warns_of_nothing():
+    X = np.array([[-1.7e308], [1.7e308], [0.0]])
+    theirs, scaled, _ = reference(X)
+    assert np.isinf(theirs.data_range_).all()
+    assert_same_bits(MinMaxScaler().fit_transform(X), scaled)
+    assert_same_bits(MinMaxScaler().fit_transform(X[None]), scaled[None])
+
+
 @pytest.mark.parametrize("copy", [True, False])
 def test_overlapping_windows_are_never_scaled_in_place(copy):
     table = np.arange(10.0).reshape(-1, 1)
@@ -127,6 +135,9 @@ def test_overlapping_windows_are_never_scaled_in_place(copy):
     scaler.transform(X)
     scaler.inverse_transform(X)
     assert_same_bits(table[:, 0], np.arange(10.0))
+    whole = X.copy()
+    scaler.transform(whole)
+    assert_same_bits(whole, X)
 
 
 def test_copy_false_scales_a_table_in_place():
