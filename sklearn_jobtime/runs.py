@@ -4,7 +4,7 @@ One row is one run of a pipeline of jobs, in start order; one float column a job
 duration in seconds. See :func:`validate_runs` for every column and rule.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,8 @@ ENDED_AT = "ended_at"
 WHOLE_RUN = "whole_run"
 STATUS_SUFFIX = "__status"
 RESERVED = (STARTED_AT, ENDED_AT, WHOLE_RUN)
+JOB_PREFIX = "job:"
+MOST_JOBS = 1000
 STATUSES = ("success", "failed", "timeout", "cancelled", "skipped")
 # A skipped job does not spoil the run around it; any other end than success does.
 SPOILS_RUN = ("failed", "timeout", "cancelled")
@@ -380,7 +382,27 @@ def make_targets(
     return pd.concat(steps, axis=1, names=["step", "job"])
 
 
-def pivot_runs(long: pd.DataFrame) -> pd.DataFrame:
+def job_column(job: str, others: Container[str] = ()) -> str:
+    """Column name of a job: its own, or ``job:<name>`` where that means something else already.
+
+    That is a reserved name, a name that reads as the status of a job, or one that reads as
+    derived from another job or clock column, because it goes on with ``__`` behind its name.
+    """
+    owners = [job[:at] for at in range(1, len(job)) if job.startswith("__", at)]
+    taken = job in RESERVED or job.endswith(STATUS_SUFFIX) or job.startswith(JOB_PREFIX)
+    if taken or any(owner in others or owner in RESERVED for owner in owners):
+        return JOB_PREFIX + job
+    return job
+
+
+def pivot_runs(
+    long: pd.DataFrame,
+    *,
+    covariates: Sequence[str] = (),
+    job_times: bool = False,
+    top_jobs: int | None = None,
+    on_duplicate: str = "error",
+) -> pd.DataFrame:
     """Pivot a long table, one row a job of a run, to the run table.
 
     Parameters
@@ -388,17 +410,30 @@ def pivot_runs(long: pd.DataFrame) -> pd.DataFrame:
     long : DataFrame
         Columns `run` and `job`; `duration` in seconds, or `started_at` and `ended_at` to take it
         from; optionally `series` and `status`. A run starts with its first job and ends with its
-        last; it has no end while one of its jobs has none.
+        last; it has no end while one of its jobs has neither end nor status.
+    covariates : sequence of str, default=()
+        Columns that hold one value a run, such as its event, to keep; the first row's is taken.
+    job_times : bool, default=False
+        Also keep the clock of every job, as ``<job>__started_at`` and ``<job>__ended_at``. Off,
+        since a forecast of durations does not need it.
+    top_jobs : int, default=None
+        Keep only the jobs with the most seconds in total. None keeps all, up to 1,000: a wider
+        table is seldom meant, so it has to be asked for.
+    on_duplicate : {"error", "last"}, default="error"
+        What to do when a job stands twice in a run: raise, or keep its last row in start order.
 
     Returns
     -------
     DataFrame
-        A validated run table in start order, indexed by `run`, or by (`series`, `run`).
+        A validated run table in start order, indexed by `run`, or by (`series`, `run`). A job
+        whose name means something else in a run table is called ``job:<name>``. Of a job that
+        came or went over time the other runs hold NaN. ``.attrs["dropped"]`` says how many rows
+        were left out, and why.
 
     Raises
     ------
     RunTableError
-        When a column is missing, or a job stands twice in a run.
+        When a column is missing, a job stands twice in a run, or there are too many jobs.
 
     Examples
     --------
@@ -406,44 +441,96 @@ def pivot_runs(long: pd.DataFrame) -> pd.DataFrame:
     >>> from sklearn_jobtime.runs import pivot_runs
     >>> pivot_runs(pd.DataFrame({"run": [1, 1, 2], "job": ["build", "test", "build"],
     ...                          "duration": [40.0, 300.0, 41.0]}))
-    job  build   test
+         build   test
     run
     1     40.0  300.0
     2     41.0    NaN
     """
+    long, dropped = _checked_long(long, covariates, on_duplicate)
+    long, fewer = _top_jobs(long, top_jobs)
+    keys = [c for c in ("series", "run") if c in long]
+    row = long.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    job, names = pd.factorize(long["job"].astype(str))
+    columns = [job_column(name, frozenset(names)) for name in names]
+    first = long.drop_duplicates(keys)
+    index = first.set_index(keys).index
+
+    def spread(column: str, suffix: str = "") -> pd.DataFrame:
+        values = long[column]
+        wide = np.full((len(index), len(names)), _missing(values.dtype), dtype=object)
+        if values.dtype == "float64":
+            wide = np.full(wide.shape, np.nan)
+        wide[row, job] = values.to_numpy()
+        table = pd.DataFrame(wide, index=index, columns=[c + suffix for c in columns])
+        return table.astype(values.dtype) if values.dtype.kind == "M" else table
+
+    parts = [first.set_index(index)[list(covariates)], spread("duration")]
+    if "status" in long:
+        parts.append(spread("status", STATUS_SUFFIX))
+    if job_times:
+        parts += [spread(c, f"__{c}") for c in (STARTED_AT, ENDED_AT)]
+    runs = pd.concat(parts, axis=1)
+    if ENDED_AT in long:
+        running = (
+            long[ENDED_AT].isna() & long["status"].isna()
+            if "status" in long
+            else (long[ENDED_AT].isna())
+        )
+        ends = long[ENDED_AT].groupby(row).max()
+        runs.insert(0, ENDED_AT, ends.where(~running.groupby(row).any()).array)
+    if STARTED_AT in long:
+        runs.insert(0, STARTED_AT, long[STARTED_AT].groupby(row).min().array)
+        never = runs[STARTED_AT].isna()
+        dropped["run of which no job has started"] = int(never.sum())
+        runs = runs[~never].sort_values(STARTED_AT, kind="stable")
+    runs = validate_runs(runs, jobs=columns)
+    runs.attrs["dropped"] = {why: n for why, n in {**dropped, **fewer}.items() if n}
+    return runs
+
+
+def _missing(dtype: object) -> object:
+    return pd.NaT if getattr(dtype, "kind", "O") == "M" else None
+
+
+def _checked_long(
+    long: pd.DataFrame, covariates: Sequence[str], on_duplicate: str
+) -> tuple[pd.DataFrame, dict[str, int]]:
     timed = {STARTED_AT, ENDED_AT} <= set(long.columns)
-    needed = ["run", "job"] + ([] if timed else ["duration"])
+    needed = ["run", "job", *covariates] + ([] if timed else ["duration"])
     if missing := [c for c in needed if c not in long]:
         raise RunTableError(
             f"the long table has no column {missing[0]!r}: expected {needed}, it has "
             f"{list(long.columns)}; rename yours."
         )
-    keys = [c for c in ("series", "run") if c in long]
-    twice = long.duplicated([*keys, "job"])
-    if twice.any():
+    if on_duplicate not in ("error", "last"):
+        raise ValueError(f"on_duplicate must be 'error' or 'last', got {on_duplicate!r}.")
+    long = long.assign(**{c: to_utc(long[c]) for c in (STARTED_AT, ENDED_AT) if c in long})
+    if STARTED_AT in long:
+        long = long.sort_values(STARTED_AT, kind="stable")
+    if "duration" not in long:
+        long["duration"] = (long[ENDED_AT] - long[STARTED_AT]).dt.total_seconds()
+    long["duration"] = _durations(long["duration"])
+    if "status" in long:
+        long["status"] = _statuses(long["status"])
+    twice = long.duplicated([c for c in ("series", "run", "job") if c in long], keep="last")
+    if twice.any() and on_duplicate == "error":
         row = int(twice.to_numpy().argmax())
         raise RunTableError(
             f"row {long.index[row]!r}: job {str(long['job'].iloc[row])!r} stands twice in run "
-            f"{str(long['run'].iloc[row])!r}; keep one, such as the last try, with drop_duplicates."
+            f"{str(long['run'].iloc[row])!r}; pass on_duplicate='last' to keep the last of them."
         )
-    long = long.copy()
-    for column in {STARTED_AT, ENDED_AT} & set(long.columns):
-        long[column] = to_utc(long[column])
-    if "duration" not in long:
-        long["duration"] = (long[ENDED_AT] - long[STARTED_AT]).dt.total_seconds()
-    jobs = list(pd.unique(long["job"]))
-    wide = long.set_index([*keys, "job"])
-    runs = wide["duration"].unstack("job").reindex(columns=jobs)
-    if "status" in wide:
-        status = wide["status"].astype(object).unstack("job").reindex(columns=jobs)
-        runs = runs.join(status.where(status.notna(), None).add_suffix(STATUS_SUFFIX))
-    by_run = long.groupby(keys)
-    if ENDED_AT in long:
-        runs.insert(0, ENDED_AT, by_run[ENDED_AT].agg(lambda t: t.max(skipna=False)))
-    if STARTED_AT in long:
-        runs.insert(0, STARTED_AT, by_run[STARTED_AT].min())
-        runs = runs.sort_values(STARTED_AT, kind="stable")
-    else:
-        first_seen = long.drop_duplicates(keys).set_index(keys).index
-        runs = runs.reindex(first_seen)
-    return validate_runs(runs, jobs=jobs)
+    return long[~twice], {"earlier row of the same job and run": int(twice.sum())}
+
+
+def _top_jobs(long: pd.DataFrame, top_jobs: int | None) -> tuple[pd.DataFrame, dict[str, int]]:
+    total = long["duration"].where(np.isfinite(long["duration"])).groupby(long["job"]).sum()
+    if top_jobs is None and len(total) > MOST_JOBS:
+        raise RunTableError(
+            f"the long table has {len(total):,} jobs, over {MOST_JOBS:,}; pass top_jobs=100, say, "
+            "to keep those with the most seconds in total, or filter the jobs you mean."
+        )
+    if top_jobs is None or len(total) <= top_jobs:
+        return long, {}
+    top = total.nlargest(top_jobs).index
+    kept = long["job"].isin(top)
+    return long[kept], {f"row of a job not among the top {top_jobs}": int((~kept).sum())}

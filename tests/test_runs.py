@@ -198,3 +198,4 @@ def test_a_long_table_names_what_it_lacks():
         pivot_runs(LONG.drop(columns="ended_at"))
     with pytest.raises(RunTableError, match="'extract' stands twice in run '2'"):
         pivot_runs(pd.concat([LONG, LONG.iloc[:1]]))
+    assert len(pivot_runs(pd.concat([LONG, LONG.iloc[:1]]), on_duplicate="last")) == 3
