@@ -20,6 +20,7 @@ MICROSECOND = pd.Timedelta("1us")
 START_JITTER = 0.01  # of the interval: schedulers are punctual
 LEVEL_SPREAD = 0.5  # standard deviation of log level among jobs
 INPUT_ROWS = (1e6, 0.5)  # median, and standard deviation of the log
+LARGEST_DEVIATION = np.log(1e6)
 BURN_IN = 200  # runs before the first, so that deviations start in their steady state
 
 
@@ -173,13 +174,14 @@ def make_job_runs(
         `runs` and a column a job, in seconds: `level`; `expected`, the duration without deviation;
         `duration`, the one that the job has or would have had without failure, limit or skipping;
         `oracle`, its median given `expected` and all earlier deviations, so that no forecast has a
-        lower mean absolute error in the long run; `start`, after the start of the run; `limit`.
+        lower mean absolute error in the long run (where runs overlap, not even the oracle's
+        knowledge is there at the start); `start`, after the start of the run; `limit`.
 
     Raises
     ------
     ValueError
-        For a graph with a cycle or an unknown job, arrays of a wrong shape, or links that make
-        deviations grow without bound.
+        For a graph with a cycle or an unknown job, arrays of a wrong shape, or deviations that grow
+        without bound or come near a million times the usual duration.
 
     Examples
     --------
@@ -283,6 +285,11 @@ def _one_series(
     expected = level * np.exp(effects)
     shocks = noise * by_noise.normal(size=(BURN_IN + n_runs, len(jobs)))
     deviations, forecasts = (z[BURN_IN:] for z in processes.propagate(shocks, across, within))
+    if (largest := np.abs(deviations).max()) > LARGEST_DEVIATION:
+        raise ValueError(
+            f"a duration would be 10^{largest / np.log(10):.0f} times its usual seconds (or that "
+            "part of them); lower noise, linkage, coupling or persistence."
+        )
     durations = expected * np.exp(deviations)
 
     attempts = durations * processes.failures(shape, failure_rate, by_failure)
