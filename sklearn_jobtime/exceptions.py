@@ -1,6 +1,6 @@
 """Errors and warnings of the package; each is also the built-in class a caller would catch."""
 
-__all__ = ["DeviceError", "NoHistoryError", "RunTableError"]
+__all__ = ["DeviceError", "NoHistoryError", "RunTableError", "SourceError"]
 
 
 class RunTableError(ValueError):
@@ -16,3 +16,7 @@ class NoHistoryError(ValueError):
 
 class DeviceError(RuntimeError):
     """The asked torch device does not exist on this machine and nothing may stand in for it."""
+
+
+class SourceError(ValueError):
+    """A source of run histories cannot be read; the message names the place and the remedy."""

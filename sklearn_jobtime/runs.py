@@ -67,7 +67,9 @@ def to_utc(column: pd.Series) -> pd.Series:
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     how = {"unit": "s"} if numeric else {"format": "ISO8601"}
     times = pd.to_datetime(column, utc=True, errors="coerce", **how)
-    bad = times.isna() & column.notna() & (column.astype(str) != "")
+    bad = times.isna() & column.notna()
+    if bad.any():  # an empty string is missing, as in a CSV file
+        bad[bad] = column[bad].astype(str).str.strip() != ""
     if bad.any():
         row = int(bad.to_numpy().argmax())
         raise RunTableError(

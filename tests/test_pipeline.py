@@ -123,7 +123,7 @@ def test_several_series_are_forecast_apart():
     assert table.index.get_level_values(0).nunique() == 2
     own = both.xs(both.index[0][0], level=0, drop_level=False)
     other = both.drop(own.index)
-    altered = pd.concat([own, other.assign(**{j: 1.0 for j in job_columns(both)})])
+    altered = pd.concat([own, other.assign(**dict.fromkeys(job_columns(both), 1.0))])
     altered = altered.loc[both.index]
     mine = both.index.get_level_values(0) == own.index[0][0]
     np.testing.assert_array_equal(model.predict(both)[mine], model.predict(altered)[mine])
