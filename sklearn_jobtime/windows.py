@@ -363,6 +363,7 @@ class SequenceWindower(  # type: ignore[call-arg]
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
 
 

@@ -3,16 +3,24 @@
 import pytest
 from sklearn.utils.estimator_checks import check_estimator
 
+from sklearn_jobtime import FailureImputer, MinMaxScaler, SequenceWindower, TimestampToNumeric
 from sklearn_jobtime.baselines import RollingRule
 
-# A row of these depends on earlier rows by definition (windows, rules, time since the last run),
-# so the two checks that shuffle or cut the rows cannot hold. Nothing else may stand here.
+# A row of these depends on earlier rows by definition (windows, rolling rules), so the two checks
+# that shuffle or cut the rows cannot hold. Nothing else may stand here.
 LOOKS_BACK = dict.fromkeys(
     ("check_methods_sample_order_invariance", "check_methods_subset_invariance"),
     "a row depends on earlier rows by definition",
 )
 
 ESTIMATORS = [
+    (TimestampToNumeric(), {}),
+    (TimestampToNumeric(since_previous=False), {}),
+    (FailureImputer(), {}),
+    (FailureImputer("last success"), {}),
+    (MinMaxScaler(), {}),
+    (SequenceWindower(), LOOKS_BACK),
+    (SequenceWindower(n_steps=3, add_mask=True, dtype="float32"), LOOKS_BACK),
     (RollingRule("last"), LOOKS_BACK),
     (RollingRule("mean", n_runs=2), LOOKS_BACK),
     (RollingRule("median", n_runs=10), LOOKS_BACK),

@@ -208,7 +208,18 @@ def rule_error(runs, y, is_test):
 
 
 def test_four_jobs_in_a_chain_first_job_in_the_others_out():
-    runs = make_job_runs(n_runs=900, n_jobs=4, graph="chain", random_state=0)
+    linkage = np.zeros((4, 4))
+    linkage[0, 1:] = 0.9  # the first job's last run drives the other jobs' next run
+    runs = make_job_runs(
+        n_runs=700,
+        n_jobs=4,
+        graph="chain",
+        linkage=linkage,
+        persistence=0.0,
+        noise=[0.3, 0.05, 0.05, 0.05],
+        shift_every=None,
+        random_state=0,
+    )
     first, *others = job_columns(runs)
     train, is_test = split_by_time(runs)
     columns = [STARTED_AT, "ended_at", first, f"{first}__status"]
@@ -223,7 +234,7 @@ def test_four_jobs_in_a_chain_first_job_in_the_others_out():
 
 
 def test_all_jobs_in_the_next_five_runs_of_all_jobs_out():
-    runs = make_job_runs(n_runs=900, n_jobs=4, random_state=0)
+    runs = make_job_runs(n_runs=700, n_jobs=4, shift_every=None, random_state=0)
     model = make_forecast_pipeline(n_steps=20, device="cpu", random_state=0)
     table = evaluate({"lstm": model, "last run": RollingRule("last")}, runs, horizon=5)
     mae = table.pivot_table(index="job", columns="model", values="mae")
