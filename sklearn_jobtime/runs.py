@@ -28,6 +28,7 @@ WHOLE_RUN = "whole_run"
 STATUS_SUFFIX = "__status"
 RESERVED = (STARTED_AT, ENDED_AT, WHOLE_RUN)
 JOB_PREFIX = "job:"
+CLOCKS = (f"__{STARTED_AT}", f"__{ENDED_AT}")
 MOST_JOBS = 1000
 STATUSES = ("success", "failed", "timeout", "cancelled", "skipped")
 # A skipped job does not spoil the run around it; any other end than success does.
@@ -458,19 +459,17 @@ def pivot_runs(
     index = first.set_index(keys).index
 
     def spread(column: str, suffix: str = "") -> pd.DataFrame:
-        values = long[column]
-        wide = np.full((len(index), len(names)), _missing(values.dtype), dtype=object)
-        if values.dtype == "float64":
-            wide = np.full(wide.shape, np.nan)
-        wide[row, job] = values.to_numpy()
+        values, nothing = _plain(long[column])
+        wide = np.full((len(index), len(names)), nothing, dtype=values.dtype)
+        wide[row, job] = values
         table = pd.DataFrame(wide, index=index, columns=[c + suffix for c in columns])
-        return table.astype(values.dtype) if values.dtype.kind == "M" else table
+        return table.apply(lambda c: c.dt.tz_localize("UTC")) if suffix in CLOCKS else table
 
     parts = [first.set_index(index)[list(covariates)], spread("duration")]
     if "status" in long:
         parts.append(spread("status", STATUS_SUFFIX))
     if job_times:
-        parts += [spread(c, f"__{c}") for c in (STARTED_AT, ENDED_AT)]
+        parts += [spread(clock.removeprefix("__"), clock) for clock in CLOCKS]
     runs = pd.concat(parts, axis=1)
     if ENDED_AT in long:
         running = (
@@ -490,8 +489,11 @@ def pivot_runs(
     return runs
 
 
-def _missing(dtype: object) -> object:
-    return pd.NaT if getattr(dtype, "kind", "O") == "M" else None
+def _plain(column: pd.Series) -> tuple[np.ndarray, object]:
+    """Values of a column as a numpy array, and what stands for a missing one there."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_localize(None).to_numpy("datetime64[us]"), np.datetime64("NaT")
+    return (column.to_numpy(), np.nan) if column.dtype == "float64" else (column.to_numpy(), None)
 
 
 def _checked_long(

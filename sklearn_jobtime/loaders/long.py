@@ -1,13 +1,20 @@
-"""The long table that every loader returns: one row a job of a run."""
+"""The long table that every loader returns, one row a job of a run, and the way back to it."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, to_utc
+from sklearn_jobtime.runs import (
+    ENDED_AT,
+    JOB_PREFIX,
+    STARTED_AT,
+    job_columns,
+    status_column,
+    to_utc,
+)
 
-__all__ = ["LONG_COLUMNS", "long_table"]
+__all__ = ["LONG_COLUMNS", "long_table", "melt_runs"]
 
 LONG_COLUMNS = ("series", "run", "job", STARTED_AT, ENDED_AT, "duration", "status")
 
@@ -54,3 +61,69 @@ def long_table(rows: pd.DataFrame, dropped: Mapping[str, int] | None = None) -> 
     )
     table.attrs["dropped"] = dict(dropped or {})
     return table
+
+
+def melt_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.DataFrame:
+    """Turn a run table back into the long table that makes it.
+
+    ``pivot_runs(melt_runs(runs))`` gives the same runs, but for those of which no job was
+    observed.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A validated run table.
+    jobs : list of str, default=None
+        The job columns; None finds them as :func:`~sklearn_jobtime.runs.job_columns` does.
+
+    Returns
+    -------
+    DataFrame
+        Columns `series` (with one index level for the series), `run`, `job`, `started_at`,
+        `ended_at`, `duration`, `status`. The clock of a job is that of its columns
+        ``<job>__started_at`` and ``<job>__ended_at``; else that of its whole run.
+
+    Raises
+    ------
+    ValueError
+        When several index levels name the series; join them into one before.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.loaders.long import melt_runs
+    >>> runs = pd.DataFrame({"build": [40.0, 41.0], "test": [300.0, None]})
+    >>> melt_runs(runs)[["run", "job", "duration"]]
+       run    job  duration
+    0    0  build      40.0
+    1    0   test     300.0
+    2    1  build      41.0
+    """
+    if runs.index.nlevels > 2:
+        raise ValueError(
+            f"{runs.index.nlevels - 1} index levels name the series, expected one; join them, as "
+            "in runs.index.map(lambda key: ('/'.join(map(str, key[:-1])), key[-1]))."
+        )
+    parts = []
+    for job in job_columns(runs, jobs):
+        part = pd.DataFrame(
+            {
+                "run": runs.index.get_level_values(-1),
+                "job": job.removeprefix(JOB_PREFIX),
+                **{
+                    clock: runs.get(f"{job}__{clock}", runs[clock]).array
+                    for clock in (STARTED_AT, ENDED_AT)
+                    if clock in runs
+                },
+                "duration": runs[job].array,
+                "row": np.arange(len(runs)),
+            }
+        )
+        if status_column(job) in runs:
+            part["status"] = runs[status_column(job)].array
+        if runs.index.nlevels == 2:
+            part.insert(0, "series", runs.index.get_level_values(0))
+        there = part["duration"].notna()
+        parts.append(part[there | part["status"].notna() if "status" in part else there])
+    long = pd.concat(parts, ignore_index=True).sort_values("row", kind="stable", ignore_index=True)
+    return long.drop(columns="row")
