@@ -1,0 +1,6 @@
+"""Recurrent networks for job run times: the network, its training, the scikit-learn estimator."""
+
+from sklearn_jobtime.lstm.forecaster import LSTMForecaster
+from sklearn_jobtime.lstm.network import LSTMNetwork, RecurrentLayers
+
+__all__ = ["LSTMForecaster", "LSTMNetwork", "RecurrentLayers"]

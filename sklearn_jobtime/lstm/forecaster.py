@@ -1,0 +1,559 @@
+"""The LSTM as a scikit-learn regressor of windows."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_jobtime.exceptions import DeviceError, NoHistoryError
+from sklearn_jobtime.lstm import training
+from sklearn_jobtime.metrics import observed_r2
+
+__all__ = ["LSTMForecaster"]
+
+Floats = NDArray[np.floating[Any]]
+
+# Numbers looked at at once: half a megabyte, so that a view on windows is never copied whole.
+_CHUNK = 2**16
+
+_HISTORY = ["epoch", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "seconds"]
+
+
+def window_chunks(X: Floats) -> Iterator[Floats]:
+    """Yield `X` in slices of rows, each of a bounded size."""
+    rows = max(1, _CHUNK // max(1, X[:1].size))
+    for start in range(0, len(X), rows):
+        yield X[start : start + rows]
+
+
+def check_no_infinity(X: Floats) -> None:
+    """Raise a ValueError when a window holds an infinite value; NaN is allowed."""
+    for chunk in window_chunks(X):
+        if np.isinf(chunk).any():
+            raise ValueError(
+                "Input X contains infinity; expected finite durations, or NaN where one is not "
+                "known. If inf marks failed jobs, put FailureImputer() before the windows."
+            )
+
+
+def windows_mean_and_scale(X: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation per feature over rows and steps, NaN skipped.
+
+    Two passes in float64, so that a large offset (epoch seconds) costs no precision. A constant
+    feature has the scale 1, one never known also the mean 0.
+    """
+    count = np.zeros(X.shape[2])
+    total = np.zeros(X.shape[2])
+    for chunk in window_chunks(X):
+        count += (~np.isnan(chunk)).sum(axis=(0, 1))
+        total += np.nansum(chunk, axis=(0, 1), dtype=np.float64)
+    mean = total / np.maximum(count, 1)
+    squares = np.zeros(X.shape[2])
+    for chunk in window_chunks(X):
+        squares += np.nansum(np.square(chunk - mean), axis=(0, 1))
+    scale = np.sqrt(squares / np.maximum(count, 1))
+    return mean, np.where(is_constant(mean, scale), 1.0, scale)
+
+
+def targets_mean_and_scale(y: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation per output, NaN skipped; the scale of a constant output is 0."""
+    count = (~np.isnan(y)).sum(axis=0)
+    mean = np.nansum(y, axis=0) / count
+    scale = np.sqrt(np.nansum(np.square(y - mean), axis=0) / count)
+    return mean, np.where(is_constant(mean, scale), 0.0, scale)
+
+
+def is_constant(mean: Floats, scale: Floats) -> NDArray[np.bool_]:
+    """Tell which standard deviations are zero, up to the rounding of the mean."""
+    return scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+
+
+class LSTMForecaster(RegressorMixin, BaseEstimator):
+    """Forecast job run times from windows of past runs with an LSTM.
+
+    A run's duration depends on the runs before it: caches warm up, tables grow, a slow runner
+    stays slow for a while. The LSTM reads the window of the last runs step by step and forecasts
+    one or many numbers: the next run of one job, or the next ten runs of every job. It behaves
+    like any scikit-learn regressor: it can be cloned, searched over, put into a pipeline behind
+    `SequenceWindower`, and stored with joblib.
+
+    Inputs and targets are standardised inside, so the forecasts do not depend on their units.
+    What is not known in a window (NaN) counts as the mean; a target that was not observed (NaN)
+    takes no part in the loss. Forecasts are never NaN.
+
+    Parameters
+    ----------
+    hidden_size : int, default=32
+        Units of an LSTM layer. Run histories are short; more units seldom help and train slower.
+    n_layers : int, default=1
+        LSTM layers, one on top of the other.
+    dropout : float, default=0.0
+        Share of values set to zero in training, between the layers and before the output. Try
+        0.1 to 0.3 when the validation loss rises while the training loss still falls.
+    recurrent_dropout : float, default=0.0
+        The same for the connections from step to step, with one mask a window [2]_. Training
+        is then some five times slower, as the fused kernel can not do it.
+    bidirectional : bool, default=False
+        Read the window also from its newest run to its oldest.
+    activation : {"tanh", "relu"}, default="tanh"
+        Of the cells. "relu" extrapolates a trend beyond what was seen, "tanh" levels off, which
+        is safer; "relu" is also the slower one.
+    dense_units : int, sequence of int or None, default=None
+        Widths of ReLU layers between the LSTM and the output. None adds none.
+    optimizer : {"adam", "adamw", "rmsprop", "sgd"} or torch optimizer class, default="adam"
+        "sgd" needs a higher `lr` and some `momentum`.
+    lr : float, default=0.01
+        Learning rate. As high as training stays stable for networks this small: fewer epochs.
+    momentum : float, default=0.0
+        For the optimizers that have it ("sgd" and "rmsprop"); the others ignore it.
+    weight_decay : float, default=0.0
+        Shrinks the weights; for the optimizers that have it (all named ones do).
+    criterion : {"mae", "mse", "huber", "pinball"}, torch loss class or instance, default="mae"
+        What training minimises. Run times have long tails: "mae" forecasts the median and lets
+        a single hung run pull at it no more than any other, "mse" forecasts the mean. "huber" is
+        in between and "pinball" forecasts `quantile`. A torch loss sees standardised forecasts
+        and observed targets, ``(n, outputs)`` or, where some are NaN, the observed ones in a row.
+    quantile : float, default=0.5
+        For ``criterion="pinball"``: 0.9 forecasts what nine runs in ten stay below.
+    batch_size : int, default=32
+        Windows in a step of training.
+    max_epochs : int, default=100
+        Passes over the training rows, at most; early stopping usually ends sooner.
+    early_stopping : bool, default=True
+        Keep the newest rows for validation, stop when their loss no longer falls, and restore the
+        weights that did best. With False all `max_epochs` are run on all rows.
+    patience : int, default=30
+        Epochs without a better validation loss before training stops. The loss of an LSTM often
+        rests on a plateau for twenty epochs before it finds which step of the window counts.
+    validation_fraction : float, default=0.2
+        Share of the rows kept for validation: the *last* ones, as the future is what
+        the forecasts are for. Rows without any observed target are not counted. When this is less
+        than two rows, all are trained on and nothing is validated.
+    gradient_clip : float or None, default=1.0
+        Largest norm of a step's gradient: one extreme run then does not throw the weights
+        off. None does not clip.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last `fit`, with the scaling learned at first.
+        Only `max_epochs` and what concerns validation is read anew.
+    device : str, default="cuda"
+        Where to compute: "cuda", "cuda:1", "mps", "cpu", or "auto" for what there is. Where the
+        machine has no such device the CPU is used, and the logger ``sklearn_jobtime`` says so
+        once; a model trained on a GPU also loads and forecasts on a machine without one.
+    n_threads : int or None, default=1
+        CPU threads of torch during `fit` and `predict`; the earlier number is restored. More
+        than one slows down networks of the default size, and a grid search with ``n_jobs``
+        already uses all cores. None leaves torch's setting alone.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the batches and dropout. None draws
+        another seed each time. No global random state is read or changed.
+    verbose : int, default=0
+        1 shows a progress bar with the losses and accuracies of the newest epoch.
+    callbacks : list of skorch callbacks or None, default=None
+        Told of each batch and epoch, such as ``skorch.callbacks.LRScheduler()``. They are used as
+        given, not copied, so that what they collect can be read from them.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNetRegressor
+        The trained network with its optimizer.
+    history_ : DataFrame
+        One row an epoch: `epoch`, `train_loss` and `valid_loss` (in standardised units),
+        `train_accuracy` and `valid_accuracy` (share of the forecasts within 10 % of the actual,
+        in the targets' own units), `seconds`. NaN where nothing was validated.
+    n_features_in_ : int
+        Features a step for 3-D windows, columns for 2-D ones.
+    feature_names_in_ : ndarray of str
+        Column names; only when fitted on a DataFrame with string names.
+    n_steps_in_ : int
+        Steps of a window.
+    ndim_in_ : int
+        2 or 3, the dimensions of the windows seen in `fit`.
+    n_outputs_ : int
+        Numbers forecast for a window.
+    target_names_ : pandas.Index or None
+        Columns of `y` if it was a DataFrame, such as the pairs (step, job).
+    feature_mean_, feature_scale_ : ndarray of shape (n_features,)
+        What the inputs are standardised with.
+    target_mean_, target_scale_ : ndarray of shape (n_outputs,)
+        What the targets are standardised with; the scale of a constant target is 0.
+    device_ : torch.device
+        The device in use.
+    seed_ : int
+        The seed drawn from `random_state`.
+
+    Notes
+    -----
+    With the same `random_state` the same machine gives the same forecasts, bit for bit on the CPU.
+    An input more than 1000 standard deviations from the mean counts as that bound.
+
+    References
+    ----------
+    .. [1] S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997).
+    .. [2] Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent
+       neural networks", NeurIPS 2016.
+
+    Examples
+    --------
+    Windows of three runs, and the run that follows each:
+
+    >>> import numpy as np
+    >>> from sklearn_jobtime import LSTMForecaster
+    >>> durations = np.arange(10.0, 100.0, 10.0)
+    >>> X = np.lib.stride_tricks.sliding_window_view(durations, 3)[:-1]
+    >>> y = durations[3:]
+    >>> model = LSTMForecaster(
+    ...     hidden_size=50, activation="relu", max_epochs=200, device="cpu", random_state=0
+    ... )
+    >>> model.fit(X, y).predict([[70.0, 80.0, 90.0]]).round(-1)
+    array([100.])
+
+    Several outputs, one of them not always observed:
+
+    >>> Y = np.column_stack([y, 2 * y])
+    >>> Y[0, 1] = np.nan
+    >>> model.fit(X, Y).predict(X).shape
+    (6, 2)
+
+    A job that never succeeded can not be learned:
+
+    >>> model.fit(X, np.column_stack([y, np.full(6, np.nan)]))
+    Traceback (most recent call last):
+        ...
+    sklearn_jobtime.exceptions.NoHistoryError: no target of output 1 was observed ...
+    """
+
+    ndim_in_: int
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "recurrent_dropout": [Interval(Real, 0, 1, closed="left")],
+        "bidirectional": ["boolean"],
+        "activation": [StrOptions({"tanh", "relu"})],
+        "dense_units": [Interval(Integral, 0, None, closed="left"), "array-like", None],
+        "optimizer": [StrOptions(set(training.OPTIMIZERS)), HasMethods("step")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "criterion": [StrOptions(set(training.LOSSES)), HasMethods("forward")],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
+        "warm_start": ["boolean"],
+        "device": [str],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "callbacks": [list, tuple, None],
+    }
+
+    def __init__(
+        self,
+        hidden_size: int = 32,
+        *,
+        n_layers: int = 1,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        bidirectional: bool = False,
+        activation: str = "tanh",
+        dense_units: int | Sequence[int] | None = None,
+        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        lr: float = 0.01,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        criterion: str | torch.nn.Module | type[torch.nn.Module] = "mae",
+        quantile: float = 0.5,
+        batch_size: int = 32,
+        max_epochs: int = 100,
+        early_stopping: bool = True,
+        patience: int = 30,
+        validation_fraction: float = 0.2,
+        gradient_clip: float | None = 1.0,
+        warm_start: bool = False,
+        device: str = "cuda",
+        n_threads: int | None = 1,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        callbacks: Sequence[Any] | None = None,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.bidirectional = bidirectional
+        self.activation = activation
+        self.dense_units = dense_units
+        self.optimizer = optimizer
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.criterion = criterion
+        self.quantile = quantile
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.gradient_clip = gradient_clip
+        self.warm_start = warm_start
+        self.device = device
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        tags.target_tags.multi_output = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "LSTMForecaster":
+        """Learn the scaling and train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_steps) or (n, n_steps, n_features)
+            Windows, oldest step first, rows in time order; 2-D windows have one feature. NaN
+            where a value is not known.
+        y : array-like of shape (n,) or (n, n_outputs)
+            What followed each window; NaN where it was not observed.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NoHistoryError
+            When an output was never observed; a ValueError that names it.
+        DeviceError
+            When `device` numbers a GPU that the machine does not have.
+        FloatingPointError
+            When training diverged.
+        """
+        fresh = not (self.warm_start and hasattr(self, "net_"))
+        windows, targets = self._validate(X, y, reset=fresh)
+        with training.limited_threads(self.n_threads):
+            if fresh:
+                self._initialize(windows, targets)
+            validation = self.validation_fraction if self.early_stopping else 0.0
+            self._train(windows, targets, self.max_epochs, validation)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "LSTMForecaster":
+        """Train for one more pass, over new rows only, without validation.
+
+        The scaling stays as it was learned at first, by `fit` or the first call of this; rows
+        of which no target was observed change nothing.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_steps) or (n, n_steps, n_features)
+            Windows as in `fit`.
+        y : array-like of shape (n,) or (n, n_outputs)
+            What followed each window; NaN where it was not observed.
+
+        Returns
+        -------
+        self
+        """
+        fresh = not hasattr(self, "net_")
+        windows, targets = self._validate(X, y, reset=fresh)
+        with training.limited_threads(self.n_threads):
+            if fresh:
+                self._initialize(windows, targets)
+            self._train(windows, targets, epochs=1, validation=0.0)
+        return self
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Forecast what follows each window.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_steps) or (n, n_steps, n_features)
+            Windows with the steps and features of `fit`; NaN where a value is not known.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_outputs), as `y` was
+            In the unit of `y`, never NaN.
+        """
+        check_is_fitted(self)
+        windows = self._validate_windows(X, reset=False)
+        with training.limited_threads(self.n_threads):
+            forecast = training.predict_windows(
+                self.net_, windows, self.feature_mean_, self.feature_scale_
+            )
+        # ReLU cells can overflow float32 on windows unlike any seen: the mean is then the forecast.
+        forecast = np.where(np.isfinite(forecast), forecast, 0.0).astype(np.float64)
+        forecast = forecast * self.target_scale_ + self.target_mean_
+        return forecast[:, 0] if self.target_ndim_ == 1 else forecast
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return R2 over the observed targets, averaged over the outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_steps) or (n, n_steps, n_features)
+            Windows.
+        y : array-like of shape (n,) or (n, n_outputs)
+            What followed; NaN is skipped.
+
+        Returns
+        -------
+        float
+        """
+        return observed_r2(y, self.predict(X))
+
+    def _validate(self, X: ArrayLike, y: ArrayLike, reset: bool) -> tuple[Floats, Floats]:
+        if y is None:
+            raise ValueError(
+                "requires y to be passed, but the target y is None; pass the numbers that "
+                "followed each window."
+            )
+        windows = self._validate_windows(X, reset=reset)
+        names = getattr(y, "columns", None)
+        targets = check_array(
+            y, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y"
+        )
+        check_consistent_length(windows, targets)
+        ndim = targets.ndim
+        targets = targets.reshape(len(targets), -1)
+        if reset:
+            never = np.flatnonzero(np.isnan(targets).all(axis=0))
+            if never.size:
+                labels = ", ".join(str(k if names is None else names[k]) for k in never)
+                raise NoHistoryError(
+                    f"no target of output {labels} was observed (all {len(targets)} are NaN), so "
+                    "there is nothing to learn from; leave it out, or wait for a run to succeed."
+                )
+            self.target_names_, self.target_ndim_ = names, ndim
+            self.n_outputs_ = targets.shape[1]
+        elif targets.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {targets.shape[1]} outputs, but LSTMForecaster was fitted with "
+                f"{self.n_outputs_}; fit a new one with warm_start=False."
+            )
+        return windows, targets
+
+    def _validate_windows(self, X: ArrayLike, reset: bool) -> Floats:
+        """Return `X` as windows ``(n, n_steps, n_features)``, a view where it is an array."""
+        X = X if hasattr(X, "ndim") else np.asarray(X)
+        ndim = X.ndim
+        if ndim > 3 or (not reset and ndim in (2, 3) and ndim != self.ndim_in_):
+            expected = "2-D (n, n_steps) or 3-D (n, n_steps, n_features)"
+            if not reset:
+                expected = f"{self.ndim_in_}-D as in fit"
+            raise ValueError(f"X has {ndim} dimensions, shape {np.shape(X)}; expected {expected}.")
+        # The check for infinity is ours: scikit-learn's would copy a strided view.
+        windows = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=[np.float64, np.float32],
+            ensure_2d=ndim != 3,
+            allow_nd=ndim == 3,
+            ensure_all_finite=False,
+        )
+        if ndim == 2:
+            windows = windows[:, :, None]
+        n_steps, n_features = windows.shape[1:]
+        if not n_steps or not n_features:
+            raise ValueError(
+                f"X has shape {windows.shape}; expected at least one step and feature."
+            )
+        if reset:
+            self.ndim_in_, self.n_steps_in_ = ndim, n_steps
+            self.n_features_in_ = n_steps if ndim == 2 else n_features
+        elif ndim == 3 and (n_steps, n_features) != (self.n_steps_in_, self.n_features_in_):
+            raise ValueError(
+                f"X has {n_steps} steps of {n_features} features, but LSTMForecaster is expecting "
+                f"{self.n_steps_in_} steps of {self.n_features_in_} features as input."
+            )
+        check_no_infinity(windows)
+        return windows
+
+    def _initialize(self, windows: Floats, targets: Floats) -> None:
+        self.feature_mean_, self.feature_scale_ = windows_mean_and_scale(windows)
+        self.target_mean_, self.target_scale_ = targets_mean_and_scale(targets)
+        self.device_ = training.resolve_device(self.device)
+        # check_random_state(None) would read and move NumPy's global state.
+        rng = np.random.default_rng() if self.random_state is None else None
+        drawn = rng.integers(2**31) if rng else check_random_state(self.random_state).randint(2**31)
+        self.seed_ = int(drawn)
+        with training.seeded(self.seed_, self.device_):
+            self.net_ = training.build_net(
+                network={
+                    "n_features": windows.shape[2],
+                    "n_outputs": self.n_outputs_,
+                    "hidden_size": self.hidden_size,
+                    "n_layers": self.n_layers,
+                    "dropout": self.dropout,
+                    "recurrent_dropout": self.recurrent_dropout,
+                    "bidirectional": self.bidirectional,
+                    "activation": self.activation,
+                    "dense_units": () if self.dense_units is None else self.dense_units,
+                },
+                criterion=self.criterion,
+                quantile=self.quantile,
+                optimizer=self.optimizer,
+                lr=self.lr,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                batch_size=self.batch_size,
+                gradient_clip=self.gradient_clip,
+                patience=self.patience if self.early_stopping else None,
+                target_mean=self.target_mean_,
+                target_scale=self.target_scale_,
+                device=self.device_,
+                callbacks=self.callbacks or (),
+                verbose=self.verbose,
+            )
+
+    def _train(self, windows: Floats, targets: Floats, epochs: int, validation: float) -> None:
+        rows = np.flatnonzero(~np.isnan(targets).all(axis=1))
+        if not len(rows):
+            return
+        scale = np.where(self.target_scale_ == 0, 1.0, self.target_scale_)
+        scaled = torch.from_numpy(((targets - self.target_mean_) / scale).astype(np.float32))
+        dataset = training.WindowDataset(
+            windows, scaled, rows, self.feature_mean_, self.feature_scale_
+        )
+        # Each call draws its own batches: going on is not doing the same again.
+        with training.seeded(self.seed_ + len(self.net_.history) + 1, self.device_):
+            training.train(self.net_, dataset, epochs=epochs, validation_fraction=validation)
+        self.history_ = pd.DataFrame(self.net_.history.to_list())[_HISTORY]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "net_" in state and self.device_.type != "cpu":
+            # A machine without a GPU could not read weights stored on one.
+            state["net_"] = training.moved_to(copy.deepcopy(self.net_), torch.device("cpu"))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "net_" in state:
+            try:
+                self.device_ = training.resolve_device(self.device)
+            except DeviceError:
+                self.device_ = torch.device("cpu")
+            training.moved_to(self.net_, self.device_)

@@ -1,0 +1,461 @@
+"""Training of a network with skorch: batches, masked losses, scores an epoch, early stopping.
+
+The only file that knows skorch. It takes windows and targets as they are and leaves every global
+setting (random states, thread count) as it found it.
+"""
+
+import copy
+import inspect
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from skorch import NeuralNetRegressor
+from skorch import callbacks as skorch_callbacks
+from torch import Tensor, nn
+
+from sklearn_jobtime.exceptions import DeviceError
+from sklearn_jobtime.lstm.network import LSTMNetwork
+
+__all__ = [
+    "LOSSES",
+    "OPTIMIZERS",
+    "Batches",
+    "MaskedLoss",
+    "MaskedModule",
+    "NewestRows",
+    "WindowDataset",
+    "build_net",
+    "limited_threads",
+    "moved_to",
+    "predict_windows",
+    "resolve_device",
+    "seeded",
+    "train",
+]
+
+LOSSES = ("mse", "mae", "huber", "pinball")
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+
+# A standardised input beyond this many standard deviations says no more than the bound does, and
+# an unbounded one would overflow float32 and come out as NaN.
+INPUT_BOUND = 1e3
+
+# Nothing is learned from these batches, so they may be large; small enough to stay in the cache.
+PREDICT_BATCH_SIZE = 1024
+
+
+class WindowDataset(torch.utils.data.Dataset):
+    """Some rows of the windows, standardised batch by batch: the windows are never copied whole.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_steps, n_features)
+        Windows, usually a strided view on a table; NaN = not known.
+    y : Tensor of shape (n, n_outputs)
+        Standardised targets in float32, NaN = not observed.
+    rows : ndarray of int
+        The rows that belong to the dataset.
+    mean, scale : ndarray of shape (n_features,)
+        A batch is ``(X - mean) / scale`` with 0 for NaN.
+    dtype : torch.dtype, default=torch.float32
+        Of the batches of windows.
+    """
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        y: Tensor,
+        rows: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.X, self.y, self.rows, self.dtype = X, y, rows, dtype
+        self.mean, self.scale = torch.as_tensor(mean), torch.as_tensor(scale)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
+        rows = self.rows[index]
+        # NumPy's indexing copies these rows only, where numpy.take would copy the view whole.
+        batch = torch.from_numpy(self.X[rows])
+        batch.sub_(self.mean).div_(self.scale)
+        batch.nan_to_num_(0.0).clamp_(-INPUT_BOUND, INPUT_BOUND)
+        return batch.to(self.dtype), self.y[torch.from_numpy(rows)]
+
+    def subset(self, part: slice) -> "WindowDataset":
+        """Return the dataset of a slice of the rows; windows and targets are shared."""
+        subset = copy.copy(self)
+        subset.rows = self.rows[part]
+        return subset
+
+
+class Batches:
+    """Batches as slices of the rows: a torch ``DataLoader`` would fetch and stack row by row."""
+
+    def __init__(self, dataset: WindowDataset, batch_size: int, shuffle: bool = False) -> None:
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        n = len(self.dataset)
+        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
+        for start in range(0, n, self.batch_size):
+            yield self.dataset[order[start : start + self.batch_size]]
+
+
+class NewestRows:
+    """Splits off the last `fraction` of the rows for validation, or none if that is under two.
+
+    A random split would score forecasts of rows whose neighbours, with windows that overlap
+    theirs, were trained on.
+    """
+
+    def __init__(self, fraction: float) -> None:
+        self.fraction = fraction
+
+    def __call__(self, dataset: WindowDataset) -> tuple[WindowDataset, WindowDataset | None]:
+        """Return the rows to train on and those to validate on."""
+        n_valid = int(self.fraction * len(dataset))
+        if n_valid < 2:
+            return dataset, None
+        return dataset.subset(slice(None, -n_valid)), dataset.subset(slice(-n_valid, None))
+
+
+class MaskedLoss(nn.Module):
+    """Mean loss over the observed targets; 0 when a batch has none.
+
+    Parameters
+    ----------
+    name : {"mse", "mae", "huber", "pinball"}
+        "huber" is quadratic up to an error of one standard deviation of the target, then linear.
+    quantile : float, default=0.5
+        Of "pinball": the loss whose minimum is that quantile.
+    """
+
+    def __init__(self, name: str, quantile: float = 0.5) -> None:
+        super().__init__()
+        self.name, self.quantile = name, quantile
+
+    def forward(self, forecast: Tensor, actual: Tensor) -> Tensor:
+        """Return the loss of forecasts ``(n, outputs)`` against targets with NaN."""
+        seen = ~torch.isnan(actual)
+        error = torch.where(seen, actual - forecast, 0.0)
+        if self.name == "mse":
+            loss = error.square()
+        elif self.name == "mae":
+            loss = error.abs()
+        elif self.name == "huber":
+            size = error.abs()
+            loss = torch.where(size < 1, 0.5 * size.square(), size - 0.5)
+        else:
+            loss = torch.maximum(self.quantile * error, (self.quantile - 1) * error)
+        return loss.sum() / seen.sum().clamp(min=1)
+
+
+class MaskedModule(nn.Module):
+    """Any torch loss, asked about the observed targets only.
+
+    The loss sees ``(n, outputs)`` where all are observed, else the observed ones in a row.
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, forecast: Tensor, actual: Tensor) -> Tensor:
+        """Return the loss of forecasts ``(n, outputs)`` against targets with NaN."""
+        seen = ~torch.isnan(actual)
+        if seen.all():
+            return self.loss(forecast, actual)
+        if not seen.any():
+            return forecast.sum() * 0.0
+        return self.loss(forecast[seen], actual[seen])
+
+
+def _build_criterion(criterion: str | nn.Module | type[nn.Module], quantile: float) -> nn.Module:
+    if isinstance(criterion, str):
+        return MaskedLoss(criterion, quantile)
+    loss = criterion() if isinstance(criterion, type) else copy.deepcopy(criterion)
+    if not isinstance(loss, nn.Module):
+        raise TypeError(
+            f"criterion came as {criterion!r}; expected one of {', '.join(LOSSES)}, or a torch "
+            "loss module such as torch.nn.SmoothL1Loss."
+        )
+    return MaskedModule(loss)
+
+
+class _EpochScores(skorch_callbacks.Callback):
+    """Records an epoch's losses, the shares of forecasts within 10 % of the actual, its seconds.
+
+    The averages are over observed targets; skorch's own are over rows.
+    """
+
+    def __init__(self, target_mean: np.ndarray, target_scale: np.ndarray) -> None:
+        self.target_mean = torch.as_tensor(target_mean, dtype=torch.float32)
+        self.target_scale = torch.as_tensor(target_scale, dtype=torch.float32)
+
+    def on_epoch_begin(self, _net: Any, **_kwargs: Any) -> None:
+        self.began_ = time.perf_counter()
+        self.sums_ = {"train": [0.0, 0, 0], "valid": [0.0, 0, 0]}
+
+    def on_batch_end(
+        self,
+        _net: Any,
+        batch: Any = None,
+        training: bool = False,
+        loss: Any = None,
+        y_pred: Any = None,
+        **_kwargs: Any,
+    ) -> None:
+        actual = batch[1]
+        error = (y_pred.detach().cpu() - actual).abs_().mul_(self.target_scale)
+        bound = torch.addcmul(self.target_mean, actual, self.target_scale).abs_().mul_(0.1)
+        observed = actual.numel() - int(actual.isnan().sum())
+        sums = self.sums_["train" if training else "valid"]
+        sums[0] += loss.item() * observed
+        sums[1] += int((error <= bound).sum())
+        sums[2] += observed
+
+    def on_epoch_end(self, net: Any, **_kwargs: Any) -> None:
+        for part, (loss, near, observed) in self.sums_.items():
+            net.history.record(f"{part}_loss", loss / observed if observed else np.nan)
+            net.history.record(f"{part}_accuracy", near / observed if observed else np.nan)
+        net.history.record("seconds", time.perf_counter() - self.began_)
+
+
+class _EarlyStopping(skorch_callbacks.EarlyStopping):
+    """skorch's early stopping, idle where there are no validation rows."""
+
+    def on_epoch_end(self, net: Any, dataset_valid: Any = None, **kwargs: Any) -> None:
+        if dataset_valid is not None:
+            super().on_epoch_end(net, **kwargs)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        super().on_train_end(net, **kwargs)
+        self.best_model_weights_ = None
+
+
+class _ProgressBar(skorch_callbacks.Callback):
+    """One bar over all epochs, with the newest losses and accuracies beside it."""
+
+    bar_: Progress | None = None
+
+    def on_train_begin(self, net: Any, **_kwargs: Any) -> None:
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar_ = Progress(TextColumn("epoch"), *columns, TextColumn("{task.description}"))
+        self.bar_.start()
+        self.task_ = self.bar_.add_task("", total=net.max_epochs)
+
+    def on_epoch_end(self, net: Any, **_kwargs: Any) -> None:
+        keys = ("train_loss", "valid_loss", "train_accuracy", "valid_accuracy")
+        scores = "  ".join(f"{key} {net.history[-1, key]:.3g}" for key in keys)
+        if self.bar_ is not None:
+            self.bar_.update(self.task_, advance=1, description=scores)
+
+    def stop(self) -> None:
+        if self.bar_ is not None:
+            self.bar_.stop()
+        self.bar_ = None
+
+
+def build_net(
+    *,
+    network: dict[str, Any],
+    criterion: str | nn.Module | type[nn.Module],
+    quantile: float,
+    optimizer: str | type[torch.optim.Optimizer],
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    batch_size: int,
+    gradient_clip: float | None,
+    patience: int | None,
+    target_mean: np.ndarray,
+    target_scale: np.ndarray,
+    device: torch.device,
+    callbacks: Sequence[Any],
+    verbose: int,
+) -> NeuralNetRegressor:
+    """Return an initialised skorch net around an :class:`LSTMNetwork` with the options `network`.
+
+    `patience` None means no early stopping. `momentum` and `weight_decay` go to an optimizer that
+    has them. Call it within :func:`seeded`: the weights are drawn here.
+    """
+    optimizer = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
+        raise TypeError(
+            f"optimizer came as {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, or a "
+            "subclass of torch.optim.Optimizer (the class, not an instance)."
+        )
+    takes = inspect.signature(optimizer).parameters
+    options = {"momentum": momentum, "weight_decay": weight_decay}
+    steps: list[tuple[str, Any]] = [("scores", _EpochScores(target_mean, target_scale))]
+    if gradient_clip is not None:
+        steps.append(("clip", skorch_callbacks.GradientNormClipping(gradient_clip)))
+    if patience is not None:
+        stopping = _EarlyStopping(patience=patience, threshold=0.0, load_best=True)
+        steps.append(("early_stopping", stopping))
+    if verbose:
+        steps.append(("progress", _ProgressBar()))
+    net = NeuralNetRegressor(
+        LSTMNetwork,
+        criterion=_build_criterion(criterion, quantile),
+        optimizer=optimizer,
+        lr=lr,
+        batch_size=batch_size,
+        iterator_train=Batches,
+        iterator_train__shuffle=True,
+        iterator_valid=Batches,
+        iterator_valid__batch_size=max(batch_size, PREDICT_BATCH_SIZE),
+        train_split=None,
+        # Ours first: what an epoch scored is in the history when the user's callbacks look.
+        callbacks=[*steps, *callbacks],
+        callbacks__epoch_timer=None,
+        callbacks__train_loss=None,
+        callbacks__valid_loss=None,
+        callbacks__print_log=None,
+        verbose=0,
+        device=str(device),
+        **{f"module__{name}": value for name, value in network.items()},
+        **{f"optimizer__{name}": value for name, value in options.items() if name in takes},
+    )
+    return net.initialize()
+
+
+def train(
+    net: NeuralNetRegressor,
+    dataset: WindowDataset,
+    *,
+    epochs: int,
+    validation_fraction: float = 0.0,
+) -> None:
+    """Train `net` for up to `epochs` more passes over `dataset`, less its newest rows.
+
+    `validation_fraction` of the rows is kept for validation; 0 keeps none.
+
+    Raises
+    ------
+    FloatingPointError
+        When the weights are no longer finite, so that every forecast would be NaN.
+    """
+    net.max_epochs = epochs
+    net.train_split = NewestRows(validation_fraction) if validation_fraction else None
+    try:
+        net.partial_fit(dataset)
+    finally:
+        progress = dict(net.callbacks_).get("progress")
+        if progress is not None:
+            progress.stop()
+    for epoch in net.history:
+        epoch["batches"] = []
+    net.module_.eval()
+    if not all(bool(weight.isfinite().all()) for weight in net.module_.parameters()):
+        raise FloatingPointError(
+            f"training diverged: after {len(net.history)} epochs the weights are not finite. "
+            f"Lower lr (now {net.lr}) or set gradient_clip."
+        )
+
+
+def predict_windows(
+    net: NeuralNetRegressor, X: np.ndarray, mean: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """Return the standardised forecasts ``(n, outputs)`` of `net` for the windows `X`.
+
+    A copy of the network computes them in double precision: in single, the last digits of a
+    forecast would depend on which other rows are forecast with it.
+    """
+    dtype = torch.float32 if net.device == "mps" else torch.float64
+    network = copy.deepcopy(net.module_).to(dtype).eval()
+    dataset = WindowDataset(X, torch.empty((len(X), 0)), np.arange(len(X)), mean, scale, dtype)
+    with torch.inference_mode():
+        forecasts = [
+            network(batch.to(net.device)).cpu() for batch, _ in Batches(dataset, PREDICT_BATCH_SIZE)
+        ]
+    return torch.cat(forecasts).numpy()
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch for the block, and give it its own random state back afterwards."""
+    cuda = [device.index or 0] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        # torch.manual_seed would also seed accelerators whose state is not given back.
+        torch.random.default_generator.manual_seed(seed)
+        for index in cuda:
+            with torch.cuda.device(index):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def limited_threads(n_threads: int | None) -> Iterator[None]:
+    """Let torch use `n_threads` threads in the block (None: as many as it does already)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if n_threads is None else n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@cache
+def _warn_once(message: str) -> None:
+    # Not warnings.warn: the default device must work where warnings are errors.
+    logging.getLogger("sklearn_jobtime").warning(message)
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device to use for `name`: the CPU, with one logged line, where there is no GPU.
+
+    Raises
+    ------
+    ValueError
+        When `name` is none that torch could compute on here.
+    DeviceError
+        When there are GPUs, but none of that number.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "mps" if name == "cpu" and torch.backends.mps.is_available() else name
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(
+            f"unknown device {name!r}; expected 'cuda', 'cuda:<number>', 'mps', 'cpu' or 'auto'."
+        )
+    present = {"cpu": True, "cuda": torch.cuda.is_available()}
+    if not present.get(device.type, torch.backends.mps.is_available()):
+        _warn_once(f"no {device.type} device on this machine; LSTMForecaster uses the CPU.")
+        return torch.device("cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device {name!r} does not exist: this machine has {torch.cuda.device_count()} CUDA "
+            "device(s), numbered from 0; use one of these, or 'cuda' for the first."
+        )
+    return device
+
+
+def moved_to(net: NeuralNetRegressor, device: torch.device) -> NeuralNetRegressor:
+    """Move weights, loss and optimizer state of `net` to `device`, in place, and return it."""
+    net.device = str(device)
+    net.module_.to(device)
+    net.criterion_.to(device)
+    # load_state_dict casts the state to the device of the weights it belongs to.
+    net.optimizer_.load_state_dict(net.optimizer_.state_dict())
+    return net
