@@ -1,6 +1,6 @@
 """Errors and warnings of the package; each is also the built-in class a caller would catch."""
 
-__all__ = ["DeviceError", "NoHistoryError", "RunTableError", "SourceError"]
+__all__ = ["DeviceError", "ModelFileError", "NoHistoryError", "RunTableError", "SourceError"]
 
 
 class RunTableError(ValueError):
@@ -20,3 +20,7 @@ class DeviceError(RuntimeError):
 
 class SourceError(ValueError):
     """A source of run histories cannot be read; the message names the place and the remedy."""
+
+
+class ModelFileError(ValueError):
+    """A model file is missing, damaged or holds no model; the message names it and the remedy."""

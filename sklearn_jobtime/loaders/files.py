@@ -1,0 +1,176 @@
+"""Run tables from CSV and Parquet files."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sklearn_jobtime.exceptions import RunTableError, SourceError
+from sklearn_jobtime.loaders.opening import MAX_BYTES, open_bytes, open_text
+from sklearn_jobtime.runs import pivot_runs, validate_runs
+
+__all__ = ["TABLE_ENDINGS", "read_runs"]
+
+TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet")
+_KEYS = ["series", "run"]
+
+
+def read_runs(
+    path: str | Path,
+    *,
+    jobs: Sequence[str] | None = None,
+    index: Sequence[str] | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> pd.DataFrame:
+    r"""Read a run table from a file and validate it.
+
+    A table with the columns `run`, `job` and `duration` (or `started_at` and `ended_at`) is a long
+    table, one row a job of a run, and is pivoted; see :func:`~sklearn_jobtime.runs.pivot_runs`.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that ends in ``.csv``, ``.csv.gz`` or ``.parquet``. CSV is UTF-8 with commas and a
+        header line; times are ISO 8601, durations seconds, a failed run may say ``inf``.
+    jobs : sequence of str, default=None
+        The columns of durations. None finds them by their status columns, as
+        :func:`~sklearn_jobtime.runs.job_columns` does.
+    index : sequence of str, default=None
+        The columns that name a run; all but the last name its series. None takes the columns
+        `series` and `run` as far as there are any, else a first column without a name, else it
+        numbers the rows.
+    max_bytes : int, default=2 GiB
+        The most uncompressed bytes to read; see :func:`~sklearn_jobtime.loaders.opening.open_text`.
+
+    Returns
+    -------
+    DataFrame
+        The validated run table, as :func:`~sklearn_jobtime.runs.validate_runs` gives it.
+
+    Raises
+    ------
+    SourceError
+        When the file is missing, empty, cut off, not UTF-8, or of another format.
+    RunTableError
+        When what it holds is no run table. Both name the file and what to do.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sklearn_jobtime.loaders.files import read_runs
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "runs.csv")
+    ...     _ = path.write_text("run,started_at,build\n7,2026-03-01T02:00Z,40.0\n")
+    ...     read_runs(path)
+                       started_at  build
+    run
+    7   2026-03-01 02:00:00+00:00   40.0
+    """
+    path = Path(path)
+    if path.name.endswith(".parquet"):
+        table = _read_parquet(path, max_bytes)
+    elif path.name.endswith(TABLE_ENDINGS):
+        table = _read_csv(path, max_bytes)
+    else:
+        raise SourceError(
+            f"{path}: the name ends in {path.suffix!r}, expected {', '.join(TABLE_ENDINGS)}; export "
+            "the table as one of these, or rename the file."
+        )
+    try:
+        if index is None and {"run", "job"} <= set(table.columns):
+            return validate_runs(pivot_runs(table), jobs=jobs)
+        return validate_runs(_with_index(table, index), jobs=jobs)
+    except RunTableError as error:
+        raise RunTableError(f"{path}: {error}") from error
+
+
+def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
+    header = _checked_header(path, max_bytes)
+    try:
+        with open_text(path, max_bytes=max_bytes) as lines:
+            table = pd.read_csv(lines, index_col=False, low_memory=False, skipinitialspace=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise SourceError(
+            f"{path}: is no CSV table ({str(error).strip()}); check its quotes, or export it again."
+        ) from error
+    if header[0]:
+        return table
+    unnamed = table.columns[0]
+    if set(_KEYS) & set(table.columns):
+        return table.drop(columns=unnamed)
+    return table.set_index(unnamed).rename_axis(None)
+
+
+def _checked_header(path: Path, max_bytes: int) -> list[str]:
+    """Names of the columns; pandas would rename repeated ones and fill short rows, unasked."""
+    with open_text(path, max_bytes=max_bytes) as lines:
+        rows = csv.reader(lines, skipinitialspace=True)
+        try:
+            header = next(rows, None) or [""]
+            if len(header) == 1 and any(other in header[0] for other in ";\t|"):
+                raise SourceError(
+                    f"{path}, line 1: one column, named {header[0]!r}; expected columns separated "
+                    "by commas; export the table with commas."
+                )
+            if twice := [name for k, name in enumerate(header) if name and name in header[:k]]:
+                raise RunTableError(
+                    f"{path}, line 1: column {twice[0]!r} stands twice; rename or drop one."
+                )
+            for row in rows:
+                if row and len(row) != len(header):
+                    raise SourceError(
+                        f"{path}, line {rows.line_num}: {len(row)} fields, expected {len(header)} "
+                        "as in the header line; the file is cut off or damaged: export it again."
+                    )
+        except csv.Error as error:
+            raise SourceError(
+                f"{path}, line {rows.line_num}: is no CSV ({error}); export the table again."
+            ) from error
+    return header
+
+
+def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
+    with open_bytes(path, max_bytes=max_bytes) as file:
+        magic = file.read(4)
+    try:
+        if magic != b"PAR1":
+            raise pa.ArrowInvalid("it does not begin with the bytes PAR1")
+        with pq.ParquetFile(path) as parquet:
+            groups = range(parquet.num_row_groups)
+            size = sum(parquet.metadata.row_group(k).total_byte_size for k in groups)
+            if size > max_bytes:
+                raise SourceError(
+                    f"{path}: holds {size} bytes uncompressed, more than max_bytes={max_bytes}; if "
+                    "the file is to be trusted, raise max_bytes."
+                )
+            return parquet.read().to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            f"{path}: is no whole Parquet file ({str(error).strip()}); write or fetch it again."
+        ) from error
+
+
+def _with_index(table: pd.DataFrame, index: Sequence[str] | None) -> pd.DataFrame:
+    if index is None:
+        keys = [name for name in _KEYS if name in table.columns]
+        if keys == ["series"]:
+            table = table.assign(run=table.groupby("series", sort=False, dropna=False).cumcount())
+            keys = _KEYS
+    else:
+        keys = list(index)
+        if missing := [name for name in keys if name not in table.columns]:
+            raise RunTableError(
+                f"no column {missing[0]!r} for the index; the table has {list(table.columns)}."
+            )
+    if not keys:
+        return table
+    if (absent := table[keys].isna().any(axis=1)).any():
+        row = int(absent.to_numpy().argmax())
+        raise RunTableError(
+            f"row {row}: {table[keys].iloc[row].to_dict()} names no run; expected a value in each "
+            f"of the columns {keys}; fill it in or drop the row."
+        )
+    return table.set_index(keys)

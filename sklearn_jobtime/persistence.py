@@ -1,0 +1,254 @@
+"""Files that are whole or not there: fitted models, tables and pictures."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import joblib
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from sklearn_jobtime.exceptions import ModelFileError
+from sklearn_jobtime.loaders.files import TABLE_ENDINGS
+
+__all__ = ["load_model", "replacing", "save_model", "write_table"]
+
+# What a pickle of a fitted model depends on.
+PACKAGES = ("sklearn-jobtime", "scikit-learn", "torch", "skorch", "numpy", "pandas")
+# The model is followed by one line that unpickling never reaches: MARK and then JSON.
+MARK = b"\n#sklearn_jobtime "
+LONGEST_NOTE = 4096
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write to; it takes the place of `path` at the end.
+
+    When the block raises, `path` is as it was before and the temporary file is gone. The
+    temporary name has the same endings, since many writers go by them.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write or replace; its folder has to exist.
+
+    Yields
+    ------
+    Path
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sklearn_jobtime.persistence import replacing
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "note.txt")
+    ...     with replacing(path) as new:
+    ...         _ = new.write_text("done")
+    ...     path.read_text()
+    'done'
+    """
+    path = Path(path).resolve()
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; expected the name of a file to write.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}; create it first.")
+    new = path.with_name(f".{token_hex(4)}-{path.name}")
+    try:
+        yield new
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        if path.exists():
+            new.chmod(path.stat().st_mode)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def save_model(model: BaseEstimator, path: str | Path) -> None:
+    """Store a fitted model; the file is whole or, if writing fails, as it was before.
+
+    Plain ``joblib.load`` reads the file too. Behind the model stands a line with the versions of
+    the packages that it needs, which :func:`load_model` reads before it unpickles anything.
+
+    Parameters
+    ----------
+    model : estimator
+        Anything with `predict`, fitted or not.
+    path : str or Path
+        The file, usually ``model.joblib``; it is replaced when it exists.
+
+    Raises
+    ------
+    ModelFileError
+        When `model` cannot predict.
+    OSError
+        When the file cannot be written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.persistence import load_model, save_model
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model.joblib")
+    ...     save_model(RollingRule("mean"), path)
+    ...     load_model(path)
+    RollingRule(rule='mean')
+    """
+    _check_model(model, path)
+    with replacing(path) as new:
+        joblib.dump(model, new)
+        note = {"sha256": _digest(new, new.stat().st_size), "versions": _versions()}
+        with new.open("ab") as file:
+            file.write(MARK + json.dumps(note).encode())
+
+
+def load_model(path: str | Path) -> Any:
+    """Load a model that :func:`save_model` or ``joblib.dump`` stored.
+
+    .. warning:: A model file is a pickle, and loading one runs the code in it. Load only files
+       that you or someone you trust has written.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    ModelFileError
+        When the file is missing, cut off, damaged, or holds no model; where versions of packages
+        differ from those it was stored with and it does not load, the message names them.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.persistence import load_model
+    >>> load_model("no_such_model.joblib")
+    Traceback (most recent call last):
+    ...
+    sklearn_jobtime.exceptions.ModelFileError: no_such_model.joblib: cannot be opened (No such ...
+    """
+    path = Path(path)
+    try:
+        size, note = _read_note(path)
+        if note and _digest(path, size) != note.get("sha256"):
+            raise ModelFileError(
+                f"{path}: is damaged, its content does not match its check sum; copy or store the "
+                "model again."
+            )
+        model = joblib.load(path)
+    except OSError as error:
+        raise ModelFileError(
+            f"{path}: cannot be opened ({error.strerror or error}); check the path, or make a "
+            "model with `jobtime fit`."
+        ) from error
+    except ModelFileError:
+        raise
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to spell
+        raise ModelFileError(_why_unreadable(path, note, error)) from error
+    _check_model(model, path)
+    return model
+
+
+def _check_model(model: Any, path: str | Path) -> None:
+    if isinstance(model, type) or not hasattr(model, "predict"):
+        raise ModelFileError(
+            f"{path}: {type(model).__name__} is no model; expected an estimator with `predict`, "
+            "such as the pipeline of make_forecast_pipeline."
+        )
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
+
+
+def _digest(path: Path, size: int) -> str:
+    """SHA-256 of the first `size` bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size and (chunk := file.read(min(size, 2**20))):
+            digest.update(chunk)
+            size -= len(chunk)
+    return digest.hexdigest()
+
+
+def _read_note(path: Path) -> tuple[int, dict]:
+    """Size of the model in the file, and the note behind it; no note in a plain joblib file."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - LONGEST_NOTE))
+        tail = file.read()
+    at = tail.rfind(MARK)
+    if at < 0:
+        return size, {}
+    try:
+        return size - len(tail) + at, json.loads(tail[at + len(MARK) :])
+    except ValueError:
+        return size, {}
+
+
+def _why_unreadable(path: Path, note: dict, error: Exception) -> str:
+    changed = [
+        f"{name} {stored} (here {here})"
+        for name, here in _versions().items()
+        if (stored := note.get("versions", {}).get(name, here)) != here
+    ]
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if changed:
+        return (
+            f"{path}: does not load here ({what}). It was stored with {', '.join(changed)}; "
+            "install those versions, or fit the model again."
+        )
+    if note:
+        return f"{path}: does not load here ({what}); fit the model again."
+    return (
+        f"{path}: is no whole model file ({what}); expected one written by `jobtime fit`, "
+        "save_model or joblib.dump. Copy it again, or fit the model again."
+    )
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV or Parquet, by the ending of the name; whole or not at all.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Its index is written too, unless it only numbers the rows.
+    path : str or Path
+        A name that ends in ``.csv``, ``.csv.gz`` or ``.parquet``.
+
+    Raises
+    ------
+    ValueError
+        For another ending.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.persistence import write_table
+    >>> write_table(pd.DataFrame({"build": [40.0]}), "runs.xlsx")
+    Traceback (most recent call last):
+    ...
+    ValueError: runs.xlsx: the name ends in '.xlsx', expected one of .csv, .csv.gz, ...
+    """
+    path = Path(path)
+    if not path.name.endswith(TABLE_ENDINGS):
+        raise ValueError(
+            f"{path}: the name ends in {path.suffix!r}, expected one of {', '.join(TABLE_ENDINGS)}."
+        )
+    numbered = isinstance(table.index, pd.RangeIndex) and table.index.name is None
+    with replacing(path) as new:
+        if path.name.endswith(".parquet"):
+            table.to_parquet(new)
+        else:
+            table.to_csv(new, index=not numbered)
