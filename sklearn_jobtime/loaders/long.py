@@ -29,7 +29,8 @@ def long_table(rows: pd.DataFrame, dropped: Mapping[str, int] | None = None) -> 
         vocabulary; None = not ended); `duration` in seconds where the source says it itself, else
         it is end minus start. More columns, such as `queued_seconds`, are kept behind these.
     dropped : mapping of str to int, default=None
-        Why the loader left rows out, and how many; kept in ``.attrs["dropped"]`` for summaries.
+        Why the loader left rows out, and how many; kept in ``.attrs["dropped"]`` for summaries,
+        without the zeros.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def long_table(rows: pd.DataFrame, dropped: Mapping[str, int] | None = None) -> 
     table = rows[[*LONG_COLUMNS, *others]].sort_values(
         [STARTED_AT, "series", "run", "job"], kind="stable", ignore_index=True
     )
-    table.attrs["dropped"] = dict(dropped or {})
+    table.attrs["dropped"] = {why: n for why, n in (dropped or {}).items() if n}
     return table
 
 
