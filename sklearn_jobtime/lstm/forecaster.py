@@ -143,7 +143,7 @@ class LSTMForecaster(RegressorMixin, BaseEstimator):
         off. None does not clip.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last `fit`, with the scaling learned at first.
-        Only `max_epochs` and what concerns validation is read anew.
+        Of the parameters only `max_epochs`, `validation_fraction` and `n_threads` are read anew.
     device : str, default="cuda"
         Where to compute: "cuda", "cuda:1", "mps", "cpu", or "auto" for what there is. Where the
         machine has no such device the CPU is used, and the logger ``sklearn_jobtime`` says so
@@ -540,7 +540,8 @@ class LSTMForecaster(RegressorMixin, BaseEstimator):
         # Each call draws its own batches: going on is not doing the same again.
         with training.seeded(self.seed_ + len(self.net_.history) + 1, self.device_):
             training.train(self.net_, dataset, epochs=epochs, validation_fraction=validation)
-        self.history_ = pd.DataFrame(self.net_.history.to_list())[_HISTORY]
+        # An epoch that the user interrupted has no scores yet.
+        self.history_ = pd.DataFrame(self.net_.history.to_list()).reindex(columns=_HISTORY)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -28,11 +28,12 @@ __all__ = [
     "OPTIMIZERS",
     "Batches",
     "MaskedLoss",
-    "MaskedModule",
     "NewestRows",
+    "PinballLoss",
     "WindowDataset",
     "build_net",
     "limited_threads",
+    "make_loss",
     "moved_to",
     "predict_windows",
     "resolve_device",
@@ -40,7 +41,12 @@ __all__ = [
     "train",
 ]
 
-LOSSES = ("mse", "mae", "huber", "pinball")
+LOSSES: dict[str, type[nn.Module] | None] = {
+    "mse": nn.MSELoss,
+    "mae": nn.L1Loss,
+    "huber": nn.HuberLoss,
+    "pinball": None,  # needs the quantile
+}
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -135,39 +141,21 @@ class NewestRows:
         return dataset.subset(slice(None, -n_valid)), dataset.subset(slice(-n_valid, None))
 
 
-class MaskedLoss(nn.Module):
-    """Mean loss over the observed targets; 0 when a batch has none.
+class PinballLoss(nn.Module):
+    """The loss whose minimum is a quantile: a forecast too low costs `quantile`, else the rest."""
 
-    Parameters
-    ----------
-    name : {"mse", "mae", "huber", "pinball"}
-        "huber" is quadratic up to an error of one standard deviation of the target, then linear.
-    quantile : float, default=0.5
-        Of "pinball": the loss whose minimum is that quantile.
-    """
-
-    def __init__(self, name: str, quantile: float = 0.5) -> None:
+    def __init__(self, quantile: float) -> None:
         super().__init__()
-        self.name, self.quantile = name, quantile
+        self.quantile = quantile
 
     def forward(self, forecast: Tensor, actual: Tensor) -> Tensor:
-        """Return the loss of forecasts ``(n, outputs)`` against targets with NaN."""
-        seen = ~torch.isnan(actual)
-        error = torch.where(seen, actual - forecast, 0.0)
-        if self.name == "mse":
-            loss = error.square()
-        elif self.name == "mae":
-            loss = error.abs()
-        elif self.name == "huber":
-            size = error.abs()
-            loss = torch.where(size < 1, 0.5 * size.square(), size - 0.5)
-        else:
-            loss = torch.maximum(self.quantile * error, (self.quantile - 1) * error)
-        return loss.sum() / seen.sum().clamp(min=1)
+        """Return the mean loss."""
+        error = actual - forecast
+        return torch.maximum(self.quantile * error, (self.quantile - 1) * error).mean()
 
 
-class MaskedModule(nn.Module):
-    """Any torch loss, asked about the observed targets only.
+class MaskedLoss(nn.Module):
+    """A torch loss, asked about the observed targets only; 0 when a batch has none.
 
     The loss sees ``(n, outputs)`` where all are observed, else the observed ones in a row.
     """
@@ -178,24 +166,29 @@ class MaskedModule(nn.Module):
 
     def forward(self, forecast: Tensor, actual: Tensor) -> Tensor:
         """Return the loss of forecasts ``(n, outputs)`` against targets with NaN."""
-        seen = ~torch.isnan(actual)
-        if seen.all():
+        missing = actual.isnan()
+        if not missing.any():
             return self.loss(forecast, actual)
-        if not seen.any():
+        if missing.all():
             return forecast.sum() * 0.0
-        return self.loss(forecast[seen], actual[seen])
+        return self.loss(forecast[~missing], actual[~missing])
 
 
-def _build_criterion(criterion: str | nn.Module | type[nn.Module], quantile: float) -> nn.Module:
-    if isinstance(criterion, str):
-        return MaskedLoss(criterion, quantile)
-    loss = criterion() if isinstance(criterion, type) else copy.deepcopy(criterion)
+def make_loss(criterion: str | nn.Module | type[nn.Module], quantile: float) -> MaskedLoss:
+    """Return the masked loss for a name of `LOSSES`, or a torch loss module, class or instance.
+
+    "huber" is quadratic up to an error of one standard deviation of the target, then linear.
+    """
+    if criterion == "pinball":
+        return MaskedLoss(PinballLoss(quantile))
+    loss = LOSSES.get(criterion, criterion) if isinstance(criterion, str) else criterion
+    loss = loss() if isinstance(loss, type) else copy.deepcopy(loss)
     if not isinstance(loss, nn.Module):
         raise TypeError(
             f"criterion came as {criterion!r}; expected one of {', '.join(LOSSES)}, or a torch "
             "loss module such as torch.nn.SmoothL1Loss."
         )
-    return MaskedModule(loss)
+    return MaskedLoss(loss)
 
 
 class _EpochScores(skorch_callbacks.Callback):
@@ -205,8 +198,10 @@ class _EpochScores(skorch_callbacks.Callback):
     """
 
     def __init__(self, target_mean: np.ndarray, target_scale: np.ndarray) -> None:
-        self.target_mean = torch.as_tensor(target_mean, dtype=torch.float32)
-        self.target_scale = torch.as_tensor(target_scale, dtype=torch.float32)
+        # |error| <= 0.1 |actual|, both divided by the scale; a constant target is always met.
+        constant = target_scale == 0
+        offset = np.where(constant, np.inf, 0.1 * target_mean / np.where(constant, 1, target_scale))
+        self.offset = torch.as_tensor(offset, dtype=torch.float32)
 
     def on_epoch_begin(self, _net: Any, **_kwargs: Any) -> None:
         self.began_ = time.perf_counter()
@@ -222,12 +217,12 @@ class _EpochScores(skorch_callbacks.Callback):
         **_kwargs: Any,
     ) -> None:
         actual = batch[1]
-        error = (y_pred.detach().cpu() - actual).abs_().mul_(self.target_scale)
-        bound = torch.addcmul(self.target_mean, actual, self.target_scale).abs_().mul_(0.1)
-        observed = actual.numel() - int(actual.isnan().sum())
+        error = (y_pred.detach().cpu() - actual).abs_()
+        bound = torch.add(self.offset, actual, alpha=0.1).abs_()
+        observed = actual.numel() - int(actual.isnan().count_nonzero())
         sums = self.sums_["train" if training else "valid"]
         sums[0] += loss.item() * observed
-        sums[1] += int((error <= bound).sum())
+        sums[1] += int((error <= bound).count_nonzero())
         sums[2] += observed
 
     def on_epoch_end(self, net: Any, **_kwargs: Any) -> None:
@@ -235,6 +230,22 @@ class _EpochScores(skorch_callbacks.Callback):
             net.history.record(f"{part}_loss", loss / observed if observed else np.nan)
             net.history.record(f"{part}_accuracy", near / observed if observed else np.nan)
         net.history.record("seconds", time.perf_counter() - self.began_)
+
+
+class _GradientClipping(skorch_callbacks.Callback):
+    """Clips the norm of a step's gradient; skorch's own looks for the weights at each step."""
+
+    def __init__(self, max_norm: float) -> None:
+        self.max_norm = max_norm
+
+    def on_train_begin(self, net: Any, **_kwargs: Any) -> None:
+        self.weights_ = [weight for _, weight in net.get_all_learnable_params()]
+
+    def on_grad_computed(self, _net: Any, **_kwargs: Any) -> None:
+        nn.utils.clip_grad_norm_(self.weights_, self.max_norm)
+
+    def on_train_end(self, _net: Any, **_kwargs: Any) -> None:
+        self.weights_ = []  # a pickle would hold them twice
 
 
 class _EarlyStopping(skorch_callbacks.EarlyStopping):
@@ -272,6 +283,14 @@ class _ProgressBar(skorch_callbacks.Callback):
         self.bar_ = None
 
 
+class _Net(NeuralNetRegressor):
+    """skorch's net, but it tells the modules of training only when that changes, not each step."""
+
+    def _set_training(self, training: bool = True) -> None:
+        if self.module_.training != training:
+            super()._set_training(training)
+
+
 def build_net(
     *,
     network: dict[str, Any],
@@ -305,15 +324,15 @@ def build_net(
     options = {"momentum": momentum, "weight_decay": weight_decay}
     steps: list[tuple[str, Any]] = [("scores", _EpochScores(target_mean, target_scale))]
     if gradient_clip is not None:
-        steps.append(("clip", skorch_callbacks.GradientNormClipping(gradient_clip)))
+        steps.append(("clip", _GradientClipping(gradient_clip)))
     if patience is not None:
         stopping = _EarlyStopping(patience=patience, threshold=0.0, load_best=True)
         steps.append(("early_stopping", stopping))
     if verbose:
         steps.append(("progress", _ProgressBar()))
-    net = NeuralNetRegressor(
+    net = _Net(
         LSTMNetwork,
-        criterion=_build_criterion(criterion, quantile),
+        criterion=make_loss(criterion, quantile),
         optimizer=optimizer,
         lr=lr,
         batch_size=batch_size,
@@ -362,7 +381,7 @@ def train(
             progress.stop()
     for epoch in net.history:
         epoch["batches"] = []
-    net.module_.eval()
+    net._set_training(False)
     if not all(bool(weight.isfinite().all()) for weight in net.module_.parameters()):
         raise FloatingPointError(
             f"training diverged: after {len(net.history)} epochs the weights are not finite. "
@@ -378,7 +397,7 @@ def predict_windows(
     A copy of the network computes them in double precision: in single, the last digits of a
     forecast would depend on which other rows are forecast with it.
     """
-    dtype = torch.float32 if net.device == "mps" else torch.float64
+    dtype = torch.float32 if net.device.startswith("mps") else torch.float64
     network = copy.deepcopy(net.module_).to(dtype).eval()
     dataset = WindowDataset(X, torch.empty((len(X), 0)), np.arange(len(X)), mean, scale, dtype)
     with torch.inference_mode():

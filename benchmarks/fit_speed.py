@@ -1,0 +1,149 @@
+"""How much time and memory `LSTMForecaster.fit` costs beyond the training itself.
+
+Time: against a hand-written torch loop that takes the same steps (network, weights, batches, loss,
+optimizer, clipping, one thread), both in turn in one process. Memory: the peak of a fit on a
+strided view of windows, as a ratio to the table under it.
+
+    python benchmarks/fit_speed.py --help
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from sklearn_jobtime.lstm import LSTMForecaster, LSTMNetwork
+
+LR, CLIP, BATCH_SIZE, HIDDEN = 0.01, 1.0, 32, 32
+
+
+def make_windows(n_rows: int, n_steps: int, n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows (a view) on a table of noisy cycles, and the first column of the row after each."""
+    rng = np.random.default_rng(0)
+    # In place: what a temporary table takes would hide what the fit takes.
+    table = rng.standard_normal((n_rows + n_steps, n_features))
+    table += 100.0 + 10.0 * np.sin(np.arange(n_rows + n_steps) / 5.0)[:, None]
+    windows = np.lib.stride_tricks.sliding_window_view(table, n_steps, axis=0)[:-1]
+    return windows.swapaxes(1, 2), table[n_steps:, 0]
+
+
+def fit_ours(X: np.ndarray, y: np.ndarray, epochs: int) -> tuple[float, float, int]:
+    """Return the seconds of a fit, the training loss of its last epoch, and its steps."""
+    model = LSTMForecaster(
+        HIDDEN,
+        lr=LR,
+        batch_size=BATCH_SIZE,
+        max_epochs=epochs,
+        early_stopping=False,
+        gradient_clip=CLIP,
+        device="cpu",
+        random_state=0,
+    )
+    start = time.perf_counter()
+    model.fit(X, y)
+    seconds = time.perf_counter() - start
+    step = next(iter(model.net_.optimizer_.state.values()))["step"]
+    return seconds, float(model.history_["train_loss"].iloc[-1]), int(step)
+
+
+def fit_by_hand(X: np.ndarray, y: np.ndarray, epochs: int) -> tuple[float, float, int]:
+    """Return the same of a plain loop over tensors that were standardised as a whole before."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    start = time.perf_counter()
+    mean, scale = X.mean(axis=(0, 1)), X.std(axis=(0, 1))
+    inputs = torch.from_numpy(((X - mean) / scale).astype(np.float32))
+    targets = torch.from_numpy(((y - y.mean()) / y.std()).astype(np.float32))[:, None]
+    network = LSTMNetwork(X.shape[2], 1, HIDDEN)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LR)
+    criterion = torch.nn.L1Loss()
+    steps = 0
+    for _ in range(epochs):
+        total = 0.0
+        order = torch.randperm(len(inputs))
+        for first in range(0, len(inputs), BATCH_SIZE):
+            batch = order[first : first + BATCH_SIZE]
+            optimizer.zero_grad()
+            loss = criterion(network(inputs[batch]), targets[batch])
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+            optimizer.step()
+            total += loss.item() * len(batch)
+            steps += 1
+    return time.perf_counter() - start, total / len(inputs), steps
+
+
+def peak_memory_ratio(n_rows: int, n_steps: int, n_features: int) -> float:
+    """Growth of this process's peak memory in a fit of one epoch, per byte of the table.
+
+    Peaks only ever grow, so this needs a process of its own; a small fit before it loads the code
+    and warms the allocators.
+    """
+    fit_ours(*make_windows(1000, n_steps, n_features), epochs=1)
+    X, y = make_windows(n_rows, n_steps, n_features)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    fit_ours(X, y, epochs=1)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    unit = 1 if sys.platform == "darwin" else 1024
+    return grown * unit / ((n_rows + n_steps) * n_features * X.itemsize)
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, float]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
+    parser.add_argument("--rows", type=int, default=2000, help="windows (2000)")
+    parser.add_argument("--steps", type=int, default=20, help="steps of a window (20)")
+    parser.add_argument("--features", type=int, default=10, help="features of a step (10)")
+    parser.add_argument("--epochs", type=int, default=5, help="passes of a fit (5)")
+    parser.add_argument("--repeats", type=int, default=9, help="fits of each kind (9)")
+    parser.add_argument("--memory-rows", type=int, default=0, help="rows to measure memory with")
+    options = parser.parse_args(argv)
+    if options.memory_rows:
+        ratio = peak_memory_ratio(options.memory_rows, options.steps, options.features)
+        print(json.dumps({"memory_ratio": ratio}))
+        return {"memory_ratio": ratio}
+
+    X, y = make_windows(options.rows, options.steps, options.features)
+    fits = (fit_ours, fit_by_hand)
+    for fit in fits:
+        fit(X[:100], y[:100], 1)
+    runs = np.array([[fit(X, y, options.epochs) for fit in fits] for _ in range(options.repeats)])
+    seconds = runs[:, :, 0]
+    ratios = seconds[:, 0] / seconds[:, 1]
+    ours, by_hand = np.median(seconds, axis=0)
+    _, losses, steps = runs[-1].T
+    result = {
+        "seconds": float(ours),
+        "seconds_by_hand": float(by_hand),
+        "ratio": float(ours / by_hand),
+        "ratio_low": float(np.quantile(ratios, 0.25)),
+        "ratio_high": float(np.quantile(ratios, 0.75)),
+        "loss": float(losses[0]),
+        "loss_by_hand": float(losses[1]),
+        "steps": int(steps[0]),
+        "steps_by_hand": int(steps[1]),
+    }
+    print(
+        f"{options.rows} windows of {options.steps} x {options.features}, {result['steps']} steps: "
+        f"fit {ours:.3f} s, by hand {by_hand:.3f} s, ratio {result['ratio']:.3f} "
+        f"(quartiles of pairs {result['ratio_low']:.3f} to {result['ratio_high']:.3f})"
+    )
+    return result
+
+
+def measure_memory(n_rows: int) -> float:
+    """Return `peak_memory_ratio` of a fresh process."""
+    command = [sys.executable, __file__, "--memory-rows", str(n_rows)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout.splitlines()[-1])["memory_ratio"])
+
+
+_Raw = argparse.RawDescriptionHelpFormatter
+
+if __name__ == "__main__":
+    main()
