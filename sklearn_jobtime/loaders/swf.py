@@ -1,0 +1,214 @@
+"""Job logs in the Standard Workload Format of the Parallel Workloads Archive."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.loaders.long import long_table
+from sklearn_jobtime.loaders.opening import MAX_BYTES, open_text
+from sklearn_jobtime.loaders.states import to_status
+
+__all__ = ["read_swf"]
+
+# The 18 fields of version 2.2 by their place; -1 stands for "not known" in every one of them.
+FIELDS = (
+    *("job", "submit", "wait", "run_time", "processors", "cpu_time", "memory"),
+    *("requested_processors", "requested_time", "requested_memory", "status"),
+    *("user", "group", "executable", "queue", "partition", "preceding_job", "think_time"),
+)
+_WHOLE_NUMBERS = (
+    "job",
+    "processors",
+    "status",
+    "user",
+    "group",
+    "executable",
+    "queue",
+    "partition",
+)
+_IDENTIFIERS = ("user", "group", "executable", "queue", "partition", "processors")
+# A checkpointed job has one line of its own, and then one of these for each part of it.
+_PARTIAL = (2, 3, 4)
+_WHOLE = r"-?\d{1,15}(\.0*)?"
+_DECIMAL = r"-?\d{1,15}(\.\d*)?"
+_LAST_SECOND = pd.Timestamp("2200-01-01", tz="UTC").timestamp()
+
+
+def read_swf(
+    path: str | Path,
+    *,
+    by: Sequence[str] = ("user", "executable"),
+    on_unknown: str = "error",
+    max_bytes: int = MAX_BYTES,
+) -> pd.DataFrame:
+    r"""Read a log in the Standard Workload Format, as a long table with one row a job.
+
+    The format names no recurring job, so a series is what you take for one: by default the same
+    user running the same executable (``user4/executable3``). Each of its jobs is a run with one
+    job, `job`, so that a log of thousands of series stays a table of one column.
+
+    Parameters
+    ----------
+    path : str or Path
+        The log, plain (``.swf``) or gzip (``.swf.gz``).
+    by : sequence of str, default=("user", "executable")
+        The fields that name a series: `user`, `group`, `executable`, `queue`, `partition` and
+        `processors`. Add `processors` where run times depend on them; take `user` alone for
+        logs that do not record the executable.
+    on_unknown : {"error", "warn"}, default="error"
+        What to do with a status that the format does not define.
+    max_bytes : int, default=2 GiB
+        The most uncompressed bytes to read.
+
+    Returns
+    -------
+    DataFrame
+        The long table, as :func:`~sklearn_jobtime.loaders.long.long_table` describes it, and
+        `queued_seconds` (NaN where the log does not know it; the job is then taken to start when
+        it was submitted). ``.attrs["dropped"]`` counts jobs without a run time or an identifier,
+        and the parts of checkpointed jobs.
+
+    Raises
+    ------
+    SourceError
+        When the file cannot be read, a line is malformed, the header does not say when the log
+        starts, or no job has one of the identifiers `by`; it names the line and the remedy.
+
+    Notes
+    -----
+    What the header claims about numbers of jobs is not believed, nor is it used. A log without
+    statuses counts as successful throughout.
+
+    References
+    ----------
+    .. [1] S. Chapin et al., "Benchmarks and Standards for the Evaluation of Parallel Job
+       Schedulers", 1999, and https://www.cs.huji.ac.il/labs/parallel/workload/swf.html
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sklearn_jobtime.loaders.swf import read_swf
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "log.swf")
+    ...     _ = path.write_text(
+    ...         "; UnixStartTime: 749458803\n"
+    ...         "1 0 60 1451 128 -1 -1 -1 -1 -1 1 4 1 3 -1 -1 -1 -1\n"
+    ...     )
+    ...     read_swf(path)[["series", "run", "job", "duration", "status", "queued_seconds"]]
+                  series run  job  duration   status  queued_seconds
+    0  user4/executable3   1  job    1451.0  success            60.0
+    """
+    if unknown := [name for name in by if name not in _IDENTIFIERS] or not by:
+        raise ValueError(f"by: expected some of {', '.join(_IDENTIFIERS)}, got {unknown or by!r}.")
+    jobs = _read_jobs(path, max_bytes)
+    begin = _unix_start(path, max_bytes)
+    reasons = {
+        "part of a checkpointed job": jobs["status"].isin(_PARTIAL),
+        "no run time": jobs["run_time"] < 0,
+        **{f"no {name}": jobs[name] < 0 for name in by},
+    }
+    left = pd.Series(True, index=jobs.index)
+    dropped = {}
+    for reason, out in reasons.items():
+        dropped[reason] = int((left & out).sum())
+        left &= ~out
+    jobs = jobs[left]
+    if jobs.empty:
+        why = ", ".join(f"{reason}: {count}" for reason, count in dropped.items() if count)
+        raise SourceError(
+            f"{path}: no job is left ({why}); name the series with by=(...) by identifiers that "
+            f"the log records, out of {', '.join(_IDENTIFIERS)}."
+        )
+    wait = jobs["wait"].where(jobs["wait"] >= 0)
+    started = begin + jobs["submit"] + wait.fillna(0.0)
+    ended = started + jobs["run_time"]
+    _check_span(started, ended, jobs, path)
+    names = [name + jobs[name].astype("int64").astype("str") for name in by]
+    rows = pd.DataFrame(
+        {
+            "series": names[0].str.cat(names[1:], sep="/"),
+            "run": jobs["job"].astype("int64").astype("str"),
+            "job": "job",
+            "started_at": started,
+            "ended_at": ended,
+            "duration": jobs["run_time"],
+            "status": to_status(
+                jobs["status"].astype("int64").astype("str"), "swf", on_unknown=on_unknown
+            ),
+            "queued_seconds": wait,
+        }
+    )
+    return long_table(rows, dropped)
+
+
+def _read_jobs(path: str | Path, max_bytes: int) -> pd.DataFrame:
+    # One name too many, so that a line with too many fields is seen and not cut.
+    names = [*FIELDS, "too_many"]
+    try:
+        with open_text(path, max_bytes=max_bytes) as lines:
+            jobs = pd.read_csv(
+                lines, sep=r"\s+", comment=";", header=None, names=names, dtype="float64"
+            )
+    except (pd.errors.ParserError, ValueError) as error:
+        if isinstance(error, SourceError):
+            raise
+        _raise_at_first_bad_line(path, max_bytes)
+        raise SourceError(f"{path}: {error}") from error
+    numbers, whole = jobs[list(FIELDS)].to_numpy(), jobs[list(_WHOLE_NUMBERS)].to_numpy()
+    fits = isinstance(jobs.index, pd.RangeIndex) and jobs["too_many"].isna().all()
+    if not (fits and (np.abs(numbers) < 1e15).all() and (whole == np.rint(whole)).all()):
+        _raise_at_first_bad_line(path, max_bytes)
+    if jobs.empty:
+        raise SourceError(f"{path}: holds no job; expected lines of {len(FIELDS)} numbers.")
+    return jobs
+
+
+def _raise_at_first_bad_line(path: str | Path, max_bytes: int) -> None:
+    """Find the line that the fast parser did not take, to name it."""
+    with open_text(path, max_bytes=max_bytes) as lines:
+        for number, line in enumerate(lines, start=1):
+            fields = line.partition(";")[0].split()
+            if fields and len(fields) != len(FIELDS):
+                raise SourceError(
+                    f"{path}, line {number}: {len(fields)} fields, expected {len(FIELDS)} numbers "
+                    "separated by blanks (-1 = not known); correct the line or fetch the log again."
+                )
+            for name, text in zip(FIELDS, fields, strict=False):
+                if not re.fullmatch(_WHOLE if name in _WHOLE_NUMBERS else _DECIMAL, text):
+                    raise SourceError(
+                        f"{path}, line {number}, {name}: {text[:40]!r} is not a number as expected "
+                        "there; correct it, or set it to -1 if it is not known."
+                    )
+
+
+def _unix_start(path: str | Path, max_bytes: int) -> int:
+    with open_text(path, max_bytes=max_bytes) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip() and not line.lstrip().startswith(";"):
+                break
+            if found := re.match(r"\s*;\s*UnixStartTime:\s*(.*?)\s*$", line, re.IGNORECASE):
+                if not re.fullmatch(r"\d{1,11}", found[1]):
+                    raise SourceError(
+                        f"{path}, line {number}: UnixStartTime {found[1][:40]!r} is not in "
+                        "seconds since 1970; correct the header."
+                    )
+                return int(found[1])
+    raise SourceError(
+        f"{path}: the header does not say when the log starts; add a first line such as "
+        "'; UnixStartTime: 749458803' (seconds since 1970)."
+    )
+
+
+def _check_span(started: pd.Series, ended: pd.Series, jobs: pd.DataFrame, path: str | Path) -> None:
+    outside = ~(started.between(0, _LAST_SECOND) & ended.between(0, _LAST_SECOND))
+    if outside.any():
+        row = int(outside.to_numpy().argmax())
+        raise SourceError(
+            f"{path}, job {jobs['job'].iloc[row]:.0f}: from {started.iloc[row]:.6g} to "
+            f"{ended.iloc[row]:.6g} seconds since 1970 is no span of a job; correct its fields 2 "
+            "to 4, or UnixStartTime in the header."
+        )
