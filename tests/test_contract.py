@@ -4,7 +4,8 @@ import pytest
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_jobtime import FailureImputer, MinMaxScaler, SequenceWindower, TimestampToNumeric
-from sklearn_jobtime.baselines import RollingRule
+from sklearn_jobtime.baselines import ExponentialMean, JenkinsRule, RollingRule, SeasonalRule
+from sklearn_jobtime.online_mix import OnlineMix
 
 # A row of these depends on earlier rows by definition (windows, rolling rules), so the two checks
 # that shuffle or cut the rows cannot hold. Nothing else may stand here.
@@ -24,6 +25,11 @@ ESTIMATORS = [
     (RollingRule("last"), LOOKS_BACK),
     (RollingRule("mean", n_runs=2), LOOKS_BACK),
     (RollingRule("median", n_runs=10), LOOKS_BACK),
+    (RollingRule("median", n_runs="auto", failed_too=True), LOOKS_BACK),
+    (JenkinsRule(), LOOKS_BACK),
+    (ExponentialMean(), LOOKS_BACK),
+    (SeasonalRule(), LOOKS_BACK),
+    (OnlineMix(), LOOKS_BACK),
 ]
 
 

@@ -1,0 +1,174 @@
+"""A forecast that trusts, for each job, the rules which were right about it lately."""
+
+from collections.abc import Sequence
+from numbers import Real
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils._param_validation import Interval
+
+from sklearn_jobtime.baselines import (
+    HistoryRegressor,
+    Past,
+    RollingRule,
+    Rule,
+    newest_decayed_sums,
+)
+
+__all__ = ["OnlineMix"]
+
+Floats = NDArray[np.float64]
+
+
+def mixed_rules() -> list[Rule]:
+    """Rules that an :class:`OnlineMix` weighs by default, from the fastest to the steadiest."""
+    return [
+        RollingRule("last"),
+        RollingRule("mean", n_runs=2),
+        RollingRule("median", n_runs=5),
+        RollingRule("mean", n_runs=10),
+        RollingRule("median", n_runs=10),
+        RollingRule("median", n_runs=20),
+        RollingRule("median", n_runs=50),
+    ]
+
+
+def mix_weights(past_errors: Floats, sharpness: float) -> Floats:
+    """Weights of rules from the sums of their past errors, the rows add up to 1.
+
+    A rule has the weight ``exp(-sharpness * (S / min S - 1))``: ratios, so that seconds and hours
+    give the same weights. Without any error, all rules weigh the same.
+
+    Parameters
+    ----------
+    past_errors : ndarray of shape (n, n_rules)
+        Sums S of absolute errors; infinite for a rule that has no forecast.
+    sharpness : float
+        0 gives the plain mean of the rules; infinity the one with the least error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mix_weights(np.array([[1.0, 1.1, 2.0], [0.0, 0.0, 5.0]]), sharpness=8.0).round(3)
+    array([[0.69, 0.31, 0.  ],
+           [0.5 , 0.5 , 0.  ]])
+    """
+    least = past_errors.min(axis=1, keepdims=True)
+    above = past_errors - np.where(np.isfinite(least), least, 0.0)
+    scale = np.where(np.isfinite(least) & (least > 0), least, 1.0)
+    excess = np.where((least == 0) & (above > 0), np.inf, above / scale)
+    weights = np.exp(-sharpness * excess)
+    total = weights.sum(axis=1, keepdims=True)
+    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+
+
+def absolute_errors(forecasts: Floats, past: Past) -> Floats:
+    """Errors of the rules on the asked rows; 0 where one of them had no forecast to be wrong."""
+    errors = np.abs(forecasts - past.seconds[past.first :, None])
+    return np.where(np.isnan(errors).any(axis=1, keepdims=True), 0.0, errors)
+
+
+class OnlineMix(HistoryRegressor):
+    """Forecast each job by a mean of rules, weighted by how right each of them was lately.
+
+    No single rule is best for all jobs, and seldom for one job all year: after a change of level
+    the last run is right, in quiet times a long median is. The mix keeps, for each job of each
+    series, the exponentially weighted absolute errors of every rule on the runs that had ended
+    when a row started, and weighs the rules by ``exp(-sharpness * (S / min S - 1))``. There is
+    nothing to tune for a job and nothing to train, so it is also the level from which a learned
+    model starts.
+
+    Parameters
+    ----------
+    rules : list of Rule, default=None
+        What to mix, from :mod:`sklearn_jobtime.baselines`. None takes seven: the last success,
+        the means of the last two and ten, the medians of the last 5, 10, 20 and 50.
+    sharpness : float, default=8.0
+        How fast a rule loses weight: at 8, one whose past errors are 10 % larger than the least
+        weighs 0.45 of the best one, one with twice the errors nothing.
+    half_life : float, default=30.0
+        After how many runs an error counts half: about a month of a nightly job.
+
+    Attributes
+    ----------
+    rules_ : list of Rule
+        The rules, fitted on nothing.
+    jobs_, target_names_, fallback_, n_features_in_, feature_names_in_
+        As in :class:`~sklearn_jobtime.baselines.RollingRule`.
+
+    Notes
+    -----
+    An error counts once its run has ended, and is that of the forecast made when the run started.
+    The whole history seen in `fit` is remembered (durations and errors of the rules), so later
+    rows get bit for bit the forecast that one table of all rows would give them.
+
+    References
+    ----------
+    A. Tumanov, A. Jiang, J. W. Park, M. A. Kozuch, G. R. Ganger, "JamaisVu: Robust scheduling with
+    auto-estimated job runtimes", CMU-PDL-16-104, 2016. Its JVuPredict takes, of several statistics
+    over several histories of similar jobs, the one with the least past error; here all are mixed,
+    since a choice between rules that are almost as good as each other is noise.
+
+    N. Cesa-Bianchi, G. Lugosi, "Prediction, learning, and games", Cambridge University Press,
+    2006, chapter 2: the exponentially weighted forecaster.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.metrics import observed_mae
+    >>> from sklearn_jobtime.online_mix import OnlineMix
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> runs = make_job_runs(n_runs=60, random_state=0)
+    >>> y = make_targets(runs)
+    >>> mix = OnlineMix().fit(runs[:40], y[:40])
+    >>> mix.predict(runs[40:]).shape
+    (20, 5)
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "rules": [list, None],
+        "sharpness": [Interval(Real, 0, None, closed="left")],
+        "half_life": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        rules: Sequence[Rule] | None = None,
+        sharpness: float = 8.0,
+        half_life: float = 30.0,
+    ) -> None:
+        self.rules = rules
+        self.sharpness = sharpness
+        self.half_life = half_life
+
+    def _reach(self) -> None:
+        return None
+
+    def _learn(self, pasts: list[Past], targets: list[Floats]) -> None:
+        self.rules_ = mixed_rules() if self.rules is None else [clone(r) for r in self.rules]
+        if not self.rules_ or not all(isinstance(rule, Rule) for rule in self.rules_):
+            raise TypeError(
+                f"rules must be a list of at least one rule of sklearn_jobtime.baselines, such as "
+                f"RollingRule(), got {self.rules!r}."
+            )
+        for rule in self.rules_:
+            rule._validate_params()
+            rule._learn(pasts, targets)
+        rows = len(targets[0]) - self._memory.age
+        self._errors = {
+            past.job: absolute_errors(self._rule_forecasts(past), past)[rows] for past in pasts
+        }
+
+    def _rule_forecasts(self, past: Past) -> Floats:
+        return np.column_stack([rule._forecast_job(past) for rule in self.rules_])
+
+    def _forecast_job(self, past: Past) -> Floats:
+        forecasts = self._rule_forecasts(past)
+        before = self._errors[past.job][past.remembered]
+        errors = np.concatenate([before, absolute_errors(forecasts, past)])
+        sums = newest_decayed_sums(errors, past, self.half_life)
+        has_forecast = ~np.isnan(forecasts)
+        weights = mix_weights(np.where(has_forecast, sums, np.inf), self.sharpness)
+        mixed = (weights * np.where(has_forecast, forecasts, 0.0)).sum(axis=1)
+        return np.where(has_forecast.any(axis=1), mixed, np.nan)
