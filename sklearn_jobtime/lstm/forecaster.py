@@ -1,6 +1,5 @@
 """The LSTM as a scikit-learn regressor of windows."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -547,7 +546,7 @@ class LSTMForecaster(RegressorMixin, BaseEstimator):
         state = dict(super().__getstate__())
         if "net_" in state and self.device_.type != "cpu":
             # A machine without a GPU could not read weights stored on one.
-            state["net_"] = training.moved_to(copy.deepcopy(self.net_), torch.device("cpu"))
+            state["net_"] = training.cpu_copy(self.net_)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "PinballLoss",
     "WindowDataset",
     "build_net",
+    "cpu_copy",
     "limited_threads",
     "make_loss",
     "moved_to",
@@ -182,13 +183,14 @@ def make_loss(criterion: str | nn.Module | type[nn.Module], quantile: float) -> 
     if criterion == "pinball":
         return MaskedLoss(PinballLoss(quantile))
     loss = LOSSES.get(criterion, criterion) if isinstance(criterion, str) else criterion
-    loss = loss() if isinstance(loss, type) else copy.deepcopy(loss)
+    if isinstance(loss, type) and issubclass(loss, nn.Module):
+        return MaskedLoss(loss())
     if not isinstance(loss, nn.Module):
         raise TypeError(
             f"criterion came as {criterion!r}; expected one of {', '.join(LOSSES)}, or a torch "
             "loss module such as torch.nn.SmoothL1Loss."
         )
-    return MaskedLoss(loss)
+    return MaskedLoss(copy.deepcopy(loss))
 
 
 class _EpochScores(skorch_callbacks.Callback):
@@ -266,14 +268,17 @@ class _ProgressBar(skorch_callbacks.Callback):
     bar_: Progress | None = None
 
     def on_train_begin(self, net: Any, **_kwargs: Any) -> None:
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (BarColumn(12), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar_ = Progress(TextColumn("epoch"), *columns, TextColumn("{task.description}"))
         self.bar_.start()
         self.task_ = self.bar_.add_task("", total=net.max_epochs)
 
     def on_epoch_end(self, net: Any, **_kwargs: Any) -> None:
-        keys = ("train_loss", "valid_loss", "train_accuracy", "valid_accuracy")
-        scores = "  ".join(f"{key} {net.history[-1, key]:.3g}" for key in keys)
+        newest = net.history[-1]
+        scores = ", ".join(
+            f"{part} loss {newest[f'{part}_loss']:.3f} acc {newest[f'{part}_accuracy']:.0%}"
+            for part in ("train", "valid")
+        )
         if self.bar_ is not None:
             self.bar_.update(self.task_, advance=1, description=scores)
 
@@ -478,3 +483,12 @@ def moved_to(net: NeuralNetRegressor, device: torch.device) -> NeuralNetRegresso
     # load_state_dict casts the state to the device of the weights it belongs to.
     net.optimizer_.load_state_dict(net.optimizer_.state_dict())
     return net
+
+
+def cpu_copy(net: NeuralNetRegressor) -> NeuralNetRegressor:
+    """Return `net` with its weights on the CPU, where any machine can load it; `net` stays."""
+    twin = object.__new__(type(net))
+    # In one deepcopy, so that the copied optimizer holds the weights of the copied module.
+    own = {name: vars(net)[name] for name in ("module_", "criterion_", "optimizer_")}
+    vars(twin).update(vars(net), **copy.deepcopy(own))
+    return moved_to(twin, torch.device("cpu"))

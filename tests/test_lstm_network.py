@@ -1,0 +1,215 @@
+"""The network agrees with the published equations, and its two ways to compute with each other."""
+
+import copy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearn_jobtime.lstm import LSTMNetwork, RecurrentLayers
+
+SIZES = {
+    "n_features": st.integers(1, 4),
+    "hidden_size": st.integers(1, 6),
+    "n_steps": st.integers(1, 6),
+    "n_rows": st.integers(1, 4),
+    "n_layers": st.integers(1, 3),
+    "bidirectional": st.booleans(),
+}
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm_by_equations(x, weights, act):
+    """Hidden states and last cell of one sequence ``(steps, features)``, gate by gate.
+
+    The equations are those of torch's manual (Hochreiter and Schmidhuber 1997, with the forget
+    gate of Gers et al. 2000).
+    """
+    w_ih, w_hh, b_ih, b_hh = weights
+    size = len(w_ih) // 4
+    part = {gate: slice(k * size, (k + 1) * size) for k, gate in enumerate("ifgo")}
+    h = c = np.zeros(size)
+    states = []
+    for x_t in x:
+        a = {k: w_ih[p] @ x_t + b_ih[p] + w_hh[p] @ h + b_hh[p] for k, p in part.items()}
+        c = sigmoid(a["f"]) * c + sigmoid(a["i"]) * act(a["g"])
+        h = sigmoid(a["o"]) * act(c)
+        states.append(h)
+    return np.array(states), c
+
+
+@given(**{k: SIZES[k] for k in ("n_features", "hidden_size", "n_steps", "n_rows")})
+@settings(deadline=None, max_examples=20)
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_layer_follows_the_published_equations(
+    activation, n_features, hidden_size, n_steps, n_rows
+):
+    layers = RecurrentLayers(n_features, hidden_size, activation=activation).double()
+    x = torch.randn(n_rows, n_steps, n_features, dtype=torch.float64)
+    with torch.no_grad():
+        sequence, (hidden, cell) = layers(x)
+    weights = [weight.detach().numpy() for weight in layers.lstm.parameters()]
+    act = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0)}[activation]
+    for row in range(n_rows):
+        expected, last_cell = lstm_by_equations(x[row].numpy(), weights, act)
+        np.testing.assert_allclose(sequence[row].numpy(), expected, atol=1e-12)
+        np.testing.assert_allclose(hidden[0, row].numpy(), expected[-1], atol=1e-12)
+        np.testing.assert_allclose(cell[0, row].numpy(), last_cell, atol=1e-12)
+
+
+@given(**SIZES)
+@settings(deadline=None, max_examples=30)
+def test_the_loop_over_steps_equals_the_fused_kernel(
+    n_features, hidden_size, n_steps, n_rows, n_layers, bidirectional
+):
+    layers = RecurrentLayers(
+        n_features, hidden_size, n_layers=n_layers, bidirectional=bidirectional
+    )
+    x = torch.randn(n_rows, n_steps, n_features)
+    state = tuple(
+        torch.randn(n_layers * (1 + bidirectional), n_rows, hidden_size) for _ in range(2)
+    )
+    for start in (None, state):
+        fused, fused_state = layers(x, start)
+        looped, looped_state = layers._unrolled(x, start)
+        torch.testing.assert_close(looped, fused, atol=1e-6, rtol=0)
+        torch.testing.assert_close(looped_state, fused_state, atol=1e-6, rtol=0)
+
+
+@given(cut=st.integers(1, 5), activation=st.sampled_from(["tanh", "relu"]))
+@settings(deadline=None, max_examples=10)
+def test_reading_goes_on_from_a_returned_state(cut, activation):
+    layers = RecurrentLayers(2, 4, n_layers=2, activation=activation)
+    x = torch.randn(3, 6, 2)
+    whole, end = layers(x)
+    first, state = layers(x[:, :cut])
+    second, later = layers(x[:, cut:], state)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
+    torch.testing.assert_close(later, end)
+
+
+def test_gradients_of_loop_and_kernel_agree():
+    layers = RecurrentLayers(3, 5, n_layers=2, bidirectional=True)
+    x = torch.randn(4, 7, 3)
+    gradients = []
+    for forward in (layers, lambda x: layers._unrolled(x, None)):
+        layers.zero_grad()
+        forward(x)[0].square().sum().backward()
+        gradients.append([weight.grad.clone() for weight in layers.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-5)
+
+
+def test_recurrent_dropout_hides_the_same_units_at_every_step():
+    """With only the recurrent connections alive, a hidden unit's own path shows its mask."""
+    layers = RecurrentLayers(1, 50, recurrent_dropout=0.5)
+    with torch.no_grad():
+        for weight in layers.lstm.parameters():
+            weight.zero_()
+        # Open input and output gates; the candidate is 1 at step 0, then the unit's own past.
+        layers.lstm.bias_ih_l0[:50] = 20.0
+        layers.lstm.bias_ih_l0[50:100] = -20.0
+        layers.lstm.bias_ih_l0[150:] = 20.0
+        layers.lstm.weight_ih_l0[100:150] = 1.0
+        layers.lstm.weight_hh_l0[100:150] = torch.eye(50)
+    x = torch.zeros(20, 4, 1)
+    x[:, 0] = 1.0
+    sequence, _ = layers.train()(x)
+    alive = sequence[:, 1:] > 1e-6
+    assert (alive == alive[:, :1]).all()
+    assert 0.3 < alive[:, 0].float().mean() < 0.7
+    assert not (alive[0, 0] == alive[1, 0]).all()  # each sequence its own mask
+    assert (layers.eval()(x)[0] > 1e-6).all()
+
+
+@pytest.mark.parametrize("options", [{"dropout": 0.5}, {"recurrent_dropout": 0.5}])
+def test_dropout_acts_in_training_only(options):
+    network = LSTMNetwork(2, 1, 8, n_layers=2, **options)
+    x = torch.randn(5, 4, 2)
+    plain = LSTMNetwork(2, 1, 8, n_layers=2)
+    plain.load_state_dict(network.state_dict())
+    assert not torch.equal(network.train()(x), network(x))
+    assert torch.equal(network.eval()(x), network(x))
+    torch.testing.assert_close(network(x), plain.eval()(x))
+
+
+def test_dropout_acts_between_layers_of_the_loop_too():
+    layers = RecurrentLayers(2, 8, n_layers=2, dropout=0.5, activation="relu")
+    x = torch.randn(5, 4, 2)
+    assert not torch.equal(layers.train()(x)[0], layers(x)[0])
+    assert torch.equal(layers.eval()(x)[0], layers(x)[0])
+
+
+@given(**SIZES, n_outputs=st.integers(1, 3), dense=st.sampled_from([(), 0, 5, [4, 3], (0, 2)]))
+@settings(deadline=None, max_examples=30)
+def test_any_network_maps_windows_to_outputs_row_by_row(
+    n_features, hidden_size, n_steps, n_rows, n_layers, bidirectional, n_outputs, dense
+):
+    network = LSTMNetwork(
+        n_features,
+        n_outputs,
+        hidden_size,
+        n_layers=n_layers,
+        bidirectional=bidirectional,
+        dense_units=dense,
+    )
+    x = torch.randn(n_rows, n_steps, n_features)
+    out = network(x)
+    assert out.shape == (n_rows, n_outputs)
+    torch.testing.assert_close(network(x[:1]), out[:1])
+    linear = [layer for layer in network.head if isinstance(layer, torch.nn.Linear)]
+    assert [layer.out_features for layer in linear] == [
+        *(units for units in np.atleast_1d(dense) if units),
+        n_outputs,
+    ]
+
+
+def test_the_head_reads_both_ends_of_a_bidirectional_network():
+    """The backward state after the whole window depends on the last step, and so on the first."""
+    network = LSTMNetwork(1, 1, 4, bidirectional=True)
+    x = torch.randn(1, 5, 1)
+    sequence, _ = network.recurrent(x)
+    ends = torch.cat([sequence[:, -1, :4], sequence[:, 0, 4:]], dim=1)
+    torch.testing.assert_close(network(x), network.head(ends))
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "", "Tanh"])
+def test_an_unknown_activation_is_named(activation):
+    with pytest.raises(ValueError, match=f"unknown activation '{activation}'.*relu.*tanh"):
+        RecurrentLayers(1, activation=activation)
+
+
+@pytest.mark.parametrize("dense", [-1, (4, -2), 2.5])
+def test_widths_have_to_be_whole_numbers(dense):
+    with pytest.raises(ValueError, match="dense_units"):
+        LSTMNetwork(1, 1, dense_units=dense)
+
+
+def test_a_network_can_be_copied_and_its_weights_exchanged_between_activations():
+    tanh = LSTMNetwork(2, 1, 4)
+    relu = LSTMNetwork(2, 1, 4, activation="relu")
+    relu.load_state_dict(tanh.state_dict())
+    x = torch.randn(2, 3, 2)
+    assert torch.equal(copy.deepcopy(relu)(x), relu(x))
+    assert not torch.equal(relu(x), tanh(x))
+
+
+def test_torch_is_loaded_with_the_forecaster_only():
+    code = (
+        "import sys, sklearn_jobtime; assert 'torch' not in sys.modules; "
+        "sklearn_jobtime.LSTMForecaster; assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
