@@ -76,8 +76,8 @@ def read_runs(
         table = _read_csv(path, max_bytes)
     else:
         raise SourceError(
-            f"{path}: the name ends in {path.suffix!r}, expected {', '.join(TABLE_ENDINGS)}; export "
-            "the table as one of these, or rename the file."
+            f"{path}: the name ends in {path.suffix!r}, expected {', '.join(TABLE_ENDINGS)}; "
+            "export the table as one of these, or rename the file."
         )
     try:
         if index is None and {"run", "job"} <= set(table.columns):

@@ -1,0 +1,1 @@
+"""Readers of run histories from where they are."""

@@ -1,0 +1,299 @@
+"""A picture of what was, what was forecast, and what comes next, one panel a job."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from sklearn_jobtime.pipeline import forecast, target_names
+from sklearn_jobtime.runs import (
+    STARTED_AT,
+    STATUSES,
+    WHOLE_RUN,
+    observed_durations,
+    series_of,
+    status_column,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["ForecastDisplay"]
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+ACTUAL, TESTED, COMING, FAILED = "#4d4d4d", "#0072B2", "#D55E00", "#CC79A7"
+# A panel is read in the largest unit that a typical run fills.
+UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
+MOST_PANELS = 8
+
+
+def unit_of(seconds: NDArray[np.floating]) -> tuple[str, float]:
+    """Name and seconds of the unit for an axis: the largest that the median fills twice."""
+    typical = float(np.median(seconds)) if len(seconds) else 0.0
+    return next((unit for unit in UNITS if typical >= 2 * unit[1]), UNITS[-1])
+
+
+def axis_limits(seconds: NDArray[np.floating]) -> tuple[float, float]:
+    """Limits that show nearly all values: one run that hung for hours must not flatten the rest.
+
+    The middle 95 % of the values, and half their spread on either side; never below zero.
+    """
+    if not len(seconds):
+        return 0.0, 1.0
+    low, high = np.quantile(seconds, [0.025, 0.975])
+    room = max((high - low) / 2, 0.05 * high, 1e-3)
+    return max(0.0, low - room), high + room
+
+
+def spread_ticks(places: NDArray[np.integer], n_ticks: int = 7) -> NDArray[np.integer]:
+    """Of the places that may have a tick label, those nearest to `n_ticks` even ones."""
+    even = np.linspace(places[0], places[-1], n_ticks)
+    return np.unique(places[np.abs(places[:, None] - even).argmin(axis=0)])
+
+
+def failed_durations(runs: pd.DataFrame, job: str) -> pd.Series:
+    """Seconds of the runs in which `job` failed, timed out or was cancelled; NaN elsewhere."""
+    if job not in runs:
+        return pd.Series(np.nan, index=runs.index)
+    seconds = runs[job].astype("float64")
+    bad = np.isinf(seconds)
+    if status_column(job) in runs:
+        bad |= runs[status_column(job)].isin(
+            [s for s in STATUSES if s not in ("success", "skipped")]
+        )
+    return seconds.where(bad)
+
+
+class ForecastDisplay:
+    """Draw the history of jobs, forecasts of past runs, and the forecast of the runs to come.
+
+    Each panel is one job of one series. Runs stand side by side in start order, labelled with
+    their dates: real runs start minutes or days apart, and on an axis of time the next five would
+    lie on one spot. A value far off the others is drawn at the edge of its panel.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A validated run table.
+    forecasts : DataFrame
+        Runs to come, as :func:`~sklearn_jobtime.pipeline.forecast` returns them.
+    tested : DataFrame, default=None
+        Forecasts of past runs in seconds, made before these runs were known: one row a run,
+        labelled as in `runs`, one column a job.
+
+    Attributes
+    ----------
+    ax_ : ndarray of Axes
+        The panels, in the order drawn.
+    figure_ : Figure
+        The figure. It is not registered with pyplot, so nothing has to be closed; store it with
+        ``display.figure_.savefig(path)``.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.plots import ForecastDisplay
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> runs = make_job_runs(n_runs=60, n_jobs=2, random_state=0)
+    >>> rule = RollingRule().fit(runs, make_targets(runs, horizon=5))
+    >>> display = ForecastDisplay.from_estimator(rule, runs)
+    >>> [ax.get_title(loc="left") for ax in display.ax_]
+    ['whole run', 'job_0', 'job_1']
+    """
+
+    ax_: NDArray[Any]
+    figure_: Any
+
+    def __init__(
+        self, runs: pd.DataFrame, forecasts: pd.DataFrame, *, tested: pd.DataFrame | None = None
+    ) -> None:
+        self.runs = runs
+        self.forecasts = forecasts
+        self.tested = tested
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model: BaseEstimator,
+        runs: pd.DataFrame,
+        *,
+        coming: pd.DataFrame | None = None,
+        is_test: NDArray[np.bool_] | None = None,
+        n_runs: int = 60,
+        ax: Any = None,
+    ) -> "ForecastDisplay":
+        """Forecast with a fitted model, and draw.
+
+        Parameters
+        ----------
+        model : estimator
+            Fitted on targets of :func:`~sklearn_jobtime.runs.make_targets`.
+        runs : DataFrame
+            A validated run table.
+        coming : DataFrame, default=None
+            Runs to come; None takes the next run of every series.
+        is_test : ndarray of bool, shape (n_runs,), default=None
+            Rows that the model was not fitted on, as
+            :func:`~sklearn_jobtime.timeline.split_by_time` marks them: their forecasts are drawn
+            beside what happened. None draws none, because a forecast of a run that the model
+            has learned from would flatter it.
+        n_runs : int, default=60
+            How many of the last runs to draw.
+        ax : Axes or array of Axes, default=None
+            Where to draw; see :meth:`plot`.
+
+        Returns
+        -------
+        ForecastDisplay
+        """
+        tested = None
+        if is_test is not None:
+            names = target_names(model)
+            first = names.get_level_values("step") == 1
+            seconds = np.asarray(model.predict(runs)).reshape(len(runs), -1)
+            tested = pd.DataFrame(
+                seconds[is_test][:, first],
+                index=runs.index[is_test],
+                columns=names.get_level_values("job")[first],
+            )
+        display = cls(runs, forecast(model, runs, coming), tested=tested)
+        return display.plot(n_runs=n_runs, ax=ax)
+
+    def panels(self) -> list[tuple[int, str]]:
+        """Series (by number, in order of appearance) and job of each panel, most time first.
+
+        At most eight: those with the most observed seconds in total.
+        """
+        total = self._observed().groupby(series_of(self.runs.index)).sum()
+        pairs = [(series, job) for series in total.index for job in total]
+        return sorted(pairs, key=lambda pair: -total.loc[pair])[:MOST_PANELS]
+
+    def plot(self, *, n_runs: int = 60, ax: Any = None) -> "ForecastDisplay":
+        """Draw the panels.
+
+        Parameters
+        ----------
+        n_runs : int, default=60
+            How many of the last runs to draw: more than that, and single runs cannot be told
+            apart in a picture as wide as a page.
+        ax : Axes or array of Axes, default=None
+            One for each panel (see :meth:`panels`), when you have a figure of your own.
+
+        Returns
+        -------
+        ForecastDisplay
+        """
+        from matplotlib.figure import Figure  # noqa: PLC0415
+
+        panels = self.panels()
+        own = ax is None
+        columns = 1 if len(panels) <= 4 else 2
+        if ax is None:
+            rows = -(-len(panels) // columns)
+            figure = Figure(figsize=(9.0, 0.8 + 1.9 * rows), dpi=120, layout="constrained")
+            axes = figure.subplots(rows, columns, squeeze=False).ravel()
+            for spare in axes[len(panels) :]:
+                spare.remove()
+            ax = axes[: len(panels)]
+        self.ax_ = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+        if len(self.ax_) != len(panels):
+            raise ValueError(
+                f"ax holds {len(self.ax_)} axes, expected one for each of the {len(panels)} "
+                "panels; see panels(), or pass ax=None for a figure of its own."
+            )
+        self.figure_ = self.ax_[0].figure
+        observed, codes = self._observed(), series_of(self.runs.index)
+        for axis, (series, job) in zip(self.ax_, panels, strict=True):
+            self._draw(axis, observed.loc[codes == series, job], n_runs)
+        if own:
+            one_series = len({series for series, _ in panels}) == 1
+            for axis in self.ax_[:-columns]:
+                axis.set_xlabel("")
+                axis.tick_params(labelbottom=not one_series)
+            self.figure_.align_ylabels()
+        self._add_legend()
+        return self
+
+    def _observed(self) -> pd.DataFrame:
+        jobs = list(dict.fromkeys(self.forecasts["job"]))
+        named = [job for job in jobs if job != WHOLE_RUN] or None
+        return observed_durations(self.runs, named)[jobs]
+
+    def _draw(self, ax: "Axes", actual: pd.Series, n_runs: int) -> None:
+        job = actual.name
+        actual = actual.iloc[-n_runs:]
+        runs = self.runs.loc[actual.index]
+        failed = failed_durations(runs, job)
+        coming = self._coming(runs, job)
+        tested = pd.Series(np.nan, index=runs.index)
+        if self.tested is not None and job in self.tested:
+            tested = self.tested[job].reindex(runs.index)
+
+        shown = np.concatenate([part.dropna().to_numpy() for part in (actual, tested, coming)])
+        name, unit = unit_of(shown)
+        low, high = (limit / unit for limit in axis_limits(shown))
+        x = np.arange(len(runs))
+        ahead = len(runs) + np.arange(len(coming))
+        layers: list[tuple[NDArray[Any], pd.Series, dict[str, Any]]] = [
+            (x, actual, {"color": ACTUAL, "marker": "o", "markersize": 3.5, "linewidth": 0}),
+            (x, tested, {"color": TESTED, "linewidth": 1.6}),
+            (x, failed, {"color": FAILED, "marker": "x", "markersize": 5, "linewidth": 0}),
+            (ahead, coming, {"color": COMING, "marker": "D", "markersize": 4, "linewidth": 1.2}),
+        ]
+        for where, y, style in layers:
+            seen = y.notna().to_numpy()
+            (line,) = ax.plot(where[seen], np.clip(y[seen] / unit, low, high), **style)
+            line.set(clip_on=False, in_layout=False, zorder=3)  # whole marks at the edge
+        ax.axvspan(len(runs) - 0.5, len(runs) + len(coming) - 0.5, color=COMING, alpha=0.08, lw=0)
+
+        title = "whole run" if job == WHOLE_RUN else str(job)
+        if runs.index.nlevels > 1:
+            title = f"{'/'.join(map(str, runs.index[0][:-1]))}: {title}"
+        ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        ax.set_ylabel(name)
+        ax.set_ylim(low, high)
+        ax.set_xlim(-1, len(runs) + len(coming))
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(axis="y", color="#dddddd", linewidth=0.6)
+        self._label_runs(ax, runs)
+
+    def _coming(self, runs: pd.DataFrame, job: str) -> pd.Series:
+        own = self.forecasts["job"] == job
+        if runs.index.nlevels > 1:
+            key = runs.index[0][:-1]
+            own &= np.array([label[:-1] == key for label in self.forecasts.index])
+        return self.forecasts.loc[own, "seconds"]
+
+    def _label_runs(self, ax: "Axes", runs: pd.DataFrame) -> None:
+        if STARTED_AT not in runs:
+            ticks = spread_ticks(np.arange(len(runs)))
+            ax.set_xticks(ticks, [str(np.ravel(runs.index[k])[-1]) for k in ticks])
+            ax.set_xlabel("run")
+            return
+        starts = runs[STARTED_AT]
+        span = (starts.iloc[-1] - starts.iloc[0]).days
+        form = "%d %b %Y" if span > 300 else "%d %b" if span > 6 else "%d %b %H:%M"
+        labels = starts.dt.strftime(form)
+        ticks = spread_ticks(np.flatnonzero(labels.ne(labels.shift()).to_numpy()))
+        ax.set_xticks(ticks, labels.iloc[ticks])
+        year = "" if span > 300 else f", {starts.iloc[-1].year}"
+        ax.set_xlabel(f"start of the run (UTC{year}), run by run")
+
+    def _add_legend(self) -> None:
+        from matplotlib.lines import Line2D  # noqa: PLC0415
+
+        entries = [Line2D([], [], color=ACTUAL, marker="o", markersize=4, lw=0, label="actual")]
+        if self.tested is not None:
+            entries.append(
+                Line2D([], [], color=TESTED, lw=1.6, label="forecast at its start, tested")
+            )
+        entries += [
+            Line2D([], [], color=FAILED, marker="x", lw=0, label="failed or cancelled"),
+            Line2D([], [], color=COMING, marker="D", markersize=4, lw=1.2, label="next runs"),
+        ]
+        self.figure_.legend(
+            handles=entries, loc="outside upper center", ncols=len(entries), frameon=False
+        )
