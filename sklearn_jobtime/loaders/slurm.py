@@ -354,9 +354,11 @@ def _to_long(records: pd.DataFrame, *, steps: bool, on_unknown: str) -> pd.DataF
     dropped["step without its job"] = int(newest.isna().sum())
     rows = rows[~older & newest.notna()]
     leader = owners.drop_duplicates("run").set_index("run")
-    rows["series"] = rows["run"].map(leader["user"] + "/" + leader["name"])
-    rows["job"] = "job" + rows["part"]
     queued = (rows["started_at"] - rows["submitted_at"]).dt.total_seconds()
-    rows["queued_seconds"] = queued.where(~rows["is_step"])
+    rows = rows.assign(
+        series=rows["run"].map(leader["user"] + "/" + leader["name"]),
+        job="job" + rows["part"],
+        queued_seconds=queued.where(~rows["is_step"]),
+    )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
     return long_table(rows[[*kept, "queued_seconds"]], dropped)

@@ -14,7 +14,8 @@ from sklearn_jobtime.runs import STATUSES
 __all__ = ["STATES", "to_status"]
 
 # Sources: Airflow TaskInstanceState (2.x and 3.x), Slurm "job state codes" of sacct(1), GitHub
-# REST API check-run conclusions, Jenkins hudson.model.Result, Parallel Workloads Archive field 11.
+# REST API check-run conclusions, Jenkins hudson.model.Result and the StatusExt of its pipelines,
+# Parallel Workloads Archive field 11.
 STATES: dict[str, dict[str, str | None]] = {
     "plain": {
         **{status: status for status in STATUSES},
@@ -104,6 +105,11 @@ STATES: dict[str, dict[str, str | None]] = {
         "FAILURE": "failed",
         "NOT_BUILT": "skipped",
         "ABORTED": "cancelled",
+        # stages of a pipeline
+        "FAILED": "failed",
+        "NOT_EXECUTED": "skipped",
+        "IN_PROGRESS": None,
+        "PAUSED_PENDING_INPUT": None,
     },
 }
 
