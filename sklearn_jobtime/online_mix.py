@@ -173,12 +173,13 @@ class OnlineMix(HistoryRegressor):
         return None
 
     def _learn(self, pasts: list[Past], targets: list[Floats]) -> None:
-        self.rules_ = mixed_rules() if self.rules is None else [clone(r) for r in self.rules]
-        if not self.rules_ or not all(isinstance(rule, Rule) for rule in self.rules_):
+        rules = mixed_rules() if self.rules is None else self.rules
+        if not rules or not all(isinstance(rule, Rule) for rule in rules):
             raise TypeError(
-                f"rules must be a list of at least one rule of sklearn_jobtime.baselines, such as "
-                f"RollingRule(), got {self.rules!r}."
+                "rules must be a list of at least one rule of sklearn_jobtime.baselines, such as "
+                f"RollingRule(), got {rules!r}."
             )
+        self.rules_ = [clone(rule) for rule in rules]
         for rule in self.rules_:
             rule._validate_params()
             rule._learn(pasts, targets)
