@@ -8,9 +8,7 @@ strided view of windows, as a ratio to the table under it.
 """
 
 import argparse
-import json
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -97,17 +95,21 @@ def peak_memory_ratio(n_rows: int, n_steps: int, n_features: int) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=2000, help="windows (2000)")
     parser.add_argument("--steps", type=int, default=20, help="steps of a window (20)")
     parser.add_argument("--features", type=int, default=10, help="features of a step (10)")
     parser.add_argument("--epochs", type=int, default=5, help="passes of a fit (5)")
     parser.add_argument("--repeats", type=int, default=9, help="fits of each kind (9)")
-    parser.add_argument("--memory-rows", type=int, default=0, help="rows to measure memory with")
+    parser.add_argument(
+        "--memory-rows", type=int, default=0, help="measure memory instead, with so many windows"
+    )
     options = parser.parse_args(argv)
     if options.memory_rows:
         ratio = peak_memory_ratio(options.memory_rows, options.steps, options.features)
-        print(json.dumps({"memory_ratio": ratio}))
+        print(f"peak memory of a fit: {ratio:.2f} times the table of {options.memory_rows} rows")
         return {"memory_ratio": ratio}
 
     X, y = make_windows(options.rows, options.steps, options.features)
@@ -137,15 +139,6 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     )
     return result
 
-
-def measure_memory(n_rows: int) -> float:
-    """Return `peak_memory_ratio` of a fresh process."""
-    command = [sys.executable, __file__, "--memory-rows", str(n_rows)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(json.loads(done.stdout.splitlines()[-1])["memory_ratio"])
-
-
-_Raw = argparse.RawDescriptionHelpFormatter
 
 if __name__ == "__main__":
     main()

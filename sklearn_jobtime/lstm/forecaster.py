@@ -76,6 +76,11 @@ def is_constant(mean: Floats, scale: Floats) -> NDArray[np.bool_]:
     return scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
 
 
+def output_label(name: Any) -> str:
+    """Write the name of an output, such as a column (step, job), without its NumPy types."""
+    return f"({', '.join(map(str, name))})" if isinstance(name, tuple) else str(name)
+
+
 class LSTMForecaster(RegressorMixin, BaseEstimator):
     """Forecast job run times from windows of past runs with an LSTM.
 
@@ -439,7 +444,7 @@ class LSTMForecaster(RegressorMixin, BaseEstimator):
         if reset:
             never = np.flatnonzero(np.isnan(targets).all(axis=0))
             if never.size:
-                labels = ", ".join(str(k if names is None else names[k]) for k in never)
+                labels = ", ".join(output_label(k if names is None else names[k]) for k in never)
                 raise NoHistoryError(
                     f"no target of output {labels} was observed (all {len(targets)} are NaN), so "
                     "there is nothing to learn from; leave it out, or wait for a run to succeed."
