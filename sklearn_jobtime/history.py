@@ -39,6 +39,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 # Without names and times, only the content of a row tells whether it was seen in fit. Whole
 # seconds repeat for many rows in real series, so a shorter block of equal rows proves nothing.
 _SAME_ROWS = 32
+_BLOCK = 4096  # candidates compared at once: a constant column must not cost a copy of the table
 
 
 @dataclass(frozen=True)
@@ -437,21 +438,22 @@ def _same_start(past: Clock, past_series: Rows, clock: Clock) -> Mask:
 
 
 def _before_by_label(memory: Memory, past_series: Rows, clock: Clock) -> Mask:
-    assert memory.clock.labels is not None
+    past = memory.clock.labels
+    assert past is not None
     assert clock.labels is not None
-    n_past = len(past_series)
-    both = memory.clock.labels.append(clock.labels)
-    try:
-        rank = pd.factorize(both, sort=memory.labels_increase)[0]
-        ordered = memory.labels_increase
-    except TypeError:  # such as numbers in fit and names now
-        rank, ordered = pd.factorize(both)[0], False
-    if ordered:
-        oldest = np.full(len(clock.keys), len(both), dtype=np.intp)
-        np.minimum.at(oldest, clock.series, rank[n_past:])
-        return rank[:n_past] < oldest[past_series]
-    pair = np.concatenate([past_series, clock.series]) * len(both) + rank
-    shared = np.isin(pair[:n_past], pair[n_past:])
+    if memory.labels_increase:
+        try:
+            if len(clock.keys) == 1:
+                return np.asarray(past < clock.labels.min())
+            labels = pd.Series(clock.labels, index=range(len(clock.labels)))
+            oldest = labels.groupby(clock.series).min()
+            keep = np.isin(past_series, oldest.index)
+            keep[keep] = past[keep] < pd.Index(oldest.loc[past_series[keep]])
+            return keep
+        except TypeError:  # numbers in fit and names now: no order
+            pass
+    remembered = pd.MultiIndex.from_arrays([past_series, past])
+    shared = remembered.isin(pd.MultiIndex.from_arrays([clock.series, clock.labels]))
     return ~np.isin(past_series, past_series[shared])
 
 
@@ -464,13 +466,17 @@ def _overlap(memory: Memory, values: NDArray[Any]) -> int:
     same = np.ones(len(values), dtype=bool)
     for column, value in enumerate(tail[0]):
         same &= _equal(values[:, column], value)
-    place = np.flatnonzero(same)
-    place = place[place >= min(_SAME_ROWS, len(tail)) - 1]
-    for back, row in enumerate(tail[1:], start=1):
-        for column, value in enumerate(row):
-            inside = values[np.maximum(place - back, 0), column]
-            place = place[_equal(inside, value) | (place < back)]
-    return int(place[-1]) + 1 if len(place) else 0
+    places = np.flatnonzero(same)
+    places = places[np.searchsorted(places, min(_SAME_ROWS, len(tail)) - 1) :]
+    for stop in range(len(places), 0, -_BLOCK):
+        place = places[max(stop - _BLOCK, 0) : stop]
+        for back, row in enumerate(tail[1:], start=1):
+            for column, value in enumerate(row):
+                inside = values[np.maximum(place - back, 0), column]
+                place = place[_equal(inside, value) | (place < back)]
+        if len(place):
+            return int(place[-1]) + 1
+    return 0
 
 
 def _equal(found: NDArray[Any], value: float) -> Mask:

@@ -213,7 +213,7 @@ def test_labels_count_within_their_series():
     assert kept_ages(X.iloc[:4], a.iloc[2:]) == [4, 2]  # only the rows of "a"
     assert kept_ages(X.iloc[:4], X.iloc[[3, 4]]) == [4, 3, 2]
     assert kept_ages(X, X.iloc[:3]) == []
-    assert kept_ages(X.iloc[:4], X.iloc[:0]) == []
+    assert kept_ages(X.iloc[:4], X.iloc[4:].rename({"a": "z"}, level=0)) == [3, 1]
 
 
 def test_with_times_the_start_tells_and_labels_tell_runs_that_start_at_once():
