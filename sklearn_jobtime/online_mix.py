@@ -8,14 +8,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils._param_validation import Interval
 
-from sklearn_jobtime.baselines import (
-    HistoryRegressor,
-    Past,
-    RollingRule,
-    Rule,
-    SeasonalRule,
-    newest_decayed_sums,
-)
+from sklearn_jobtime.baselines import RollingRule, Rule, SeasonalRule
+from sklearn_jobtime.past import HistoryRegressor, Past, newest_decayed_sums
 
 __all__ = ["OnlineMix"]
 

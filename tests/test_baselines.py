@@ -15,12 +15,12 @@ from sklearn_jobtime.baselines import (
     JenkinsRule,
     RollingRule,
     SeasonalRule,
-    decayed_sums,
     row_mean,
     row_median,
 )
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.online_mix import OnlineMix, mix_weights
+from sklearn_jobtime.past import decayed_sums
 from sklearn_jobtime.runs import WHOLE_RUN, make_targets, validate_runs
 from sklearn_jobtime.timeline import as_of
 

@@ -1,0 +1,333 @@
+"""What had become of a job before each row, and regressors that forecast from nothing else.
+
+The rules and their mix stand on this: it reads the history of every job from a run table, keeps
+what later rows need, and finds for each row the runs that had ended when it started.
+"""
+
+from abc import abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.history import Clock, EndedOrder, ended_order, read_clock, recall, remember
+from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.runs import (
+    ENDED_AT,
+    STARTED_AT,
+    WHOLE_RUN,
+    observed_durations,
+    status_column,
+    to_utc,
+)
+
+__all__ = [
+    "HistoryRegressor",
+    "Past",
+    "decayed_sums",
+    "newest",
+    "newest_decayed_sums",
+    "runs_that_weigh",
+]
+
+Floats = NDArray[np.float64]
+
+NEGLIGIBLE = 2.0**-60  # a weight below this changes no sum in double precision
+
+
+@dataclass(frozen=True)
+class Past:
+    """The runs of one job, and of which rows a forecast is asked.
+
+    Parameters
+    ----------
+    job : hashable
+        The column of the job.
+    seconds : ndarray of shape (n,)
+        Durations of the successful runs; NaN for the others.
+    recorded : ndarray of shape (n,)
+        Durations of all runs that have one, the failed and cancelled ones too.
+    clock : Clock
+        Series and times of the same rows.
+    remembered : ndarray of int
+        The first rows of this table are these rows of the memory; a forecast is asked of those
+        behind them.
+    """
+
+    job: Hashable
+    seconds: Floats
+    recorded: Floats
+    clock: Clock
+    remembered: NDArray[np.intp]
+
+    @property
+    def first(self) -> int:
+        """The first row of which a forecast is asked."""
+        return len(self.remembered)
+
+    @cached_property
+    def successes(self) -> EndedOrder:
+        """The successful runs in the order of their ends."""
+        return self.order_of(~np.isnan(self.seconds))
+
+    def order_of(self, eligible: NDArray[np.bool_]) -> EndedOrder:
+        """Put some of the runs into the order of their ends."""
+        return ended_order(self.clock.series, self.clock.started, self.clock.ended, eligible)
+
+
+def newest(values: NDArray[Any], found: EndedOrder, n_runs: int, first: int = 0) -> Floats:
+    """For each row, the values of the newest `n_runs` runs known when it started, newest first.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        One outcome a run.
+    found : EndedOrder
+        The runs worth knowing.
+    n_runs : int
+        How many to find.
+    first : int, default=0
+        The first row to answer for.
+
+    Returns
+    -------
+    ndarray of shape (n - first, n_runs)
+        NaN where the history is shorter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_jobtime.history import ended_order
+    >>> newest(np.array([1.0, 2.0, 3.0]), ended_order(np.zeros(3, int), None, None), 2)
+    array([[nan, nan],
+           [ 1., nan],
+           [ 2.,  1.]])
+    """
+    place = found.stop[first:, None] - np.arange(1, n_runs + 1)
+    known = place >= found.first[first:, None]
+    padded = np.append(found.order, 0)
+    return np.where(known, values[padded[np.where(known, place, -1)]], np.nan)
+
+
+def decay_of(half_life: float) -> float:
+    """Weight of a run relative to the one after it, so that it halves in `half_life` runs."""
+    return 0.5 ** (1.0 / half_life)
+
+
+def runs_that_weigh(half_life: float) -> int:
+    """How many runs back an exponential weight can still change a sum, as a power of two."""
+    reach = np.log(NEGLIGIBLE) / np.log(decay_of(half_life))
+    return int(2 ** np.ceil(np.log2(max(reach, 1.0))))
+
+
+def decayed_sums(values: Floats, place: NDArray[np.intp], half_life: float) -> Floats:
+    """Sum over each value and those before it, a weight of one half for every `half_life` back.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,) or (n, k)
+        Values in time order, one series after the other.
+    place : ndarray of int, shape (n,)
+        How many values of the same series stand before each.
+    half_life : float
+        In values.
+
+    Returns
+    -------
+    ndarray of the shape of `values`
+
+    Notes
+    -----
+    The span that a sum covers doubles with each pass (a parallel prefix sum), so twelve passes do
+    what a loop over all rows would; unlike differences of cumulative sums it loses no digits, and
+    a sum does not depend on what lies further back than :func:`runs_that_weigh`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> decayed_sums(np.array([8.0, 4.0, 1.0]), np.array([0, 1, 0]), half_life=1.0)
+    array([8., 8., 1.])
+    """
+    sums = np.array(values, dtype=np.float64)
+    decay, span = decay_of(half_life), 1
+    while span < min(runs_that_weigh(half_life), len(sums)):
+        inside = (place[span:] >= span).reshape(-1, *[1] * (sums.ndim - 1))
+        sums[span:] += decay**span * np.where(inside, sums[:-span], 0.0)
+        span *= 2
+    return sums
+
+
+def newest_decayed_sums(values: Floats, past: Past, half_life: float) -> Floats:
+    """For each asked row, the decayed sum over the successful runs known when it started."""
+    found = past.successes
+    if not len(found.order):
+        return np.zeros((len(found.stop) - past.first, *values.shape[1:]))
+    place = np.arange(len(found.order)) - found.first[found.order]
+    sums = decayed_sums(values[found.order], place, half_life)
+    first, stop = found.first[past.first :], found.stop[past.first :]
+    known = (stop > first).reshape(-1, *[1] * (sums.ndim - 1))
+    return np.where(known, sums[np.maximum(stop - 1, 0)], 0.0)
+
+
+def _with_times(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs.assign(**{c: to_utc(runs[c]) for c in (STARTED_AT, ENDED_AT) if c in runs})
+
+
+def _recorded_durations(runs: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
+    """Durations of all runs that have one, whatever became of them; columns as in `observed`."""
+    recorded = observed.copy()
+    for job in observed:
+        if job in runs:
+            seconds = runs[job].astype("float64")
+            skipped = runs.get(status_column(job), pd.Series(index=runs.index)) == "skipped"
+            recorded[job] = seconds.where(np.isfinite(seconds) & ~skipped)
+        elif job == WHOLE_RUN and ENDED_AT in runs:
+            recorded[job] = (runs[ENDED_AT] - runs[STARTED_AT]).dt.total_seconds()
+    return recorded
+
+
+class HistoryRegressor(RegressorMixin, BaseEstimator):
+    """A regressor that forecasts each job from the durations of its ended runs.
+
+    It reads the history of every job from `X`, remembers in `fit` what later rows need, and asks
+    `_forecast_job` for one job at a time. All steps of the horizon get the same forecast; a
+    row without history gets the median of the training targets.
+    """
+
+    @abstractmethod
+    def _forecast_job(self, past: Past) -> Floats:
+        """Forecast the asked rows of one job; NaN where it has no history."""
+
+    @abstractmethod
+    def _reach(self) -> int | None:
+        """How many runs back a forecast looks, None for all of them."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: pd.DataFrame | ArrayLike, y: pd.DataFrame | ArrayLike) -> Self:
+        """Remember the runs that later rows may need.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            A run table. In an array, each column is the history of one job.
+        y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
+            Targets from :func:`~sklearn_jobtime.runs.make_targets`: its columns (step, job) say
+            which job an output belongs to. Without names, output k belongs to column k.
+
+        Returns
+        -------
+        self
+        """
+        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
+        X, y = self._checked(X, y, reset=True)
+        self.jobs_ = self._jobs_of(X, self.target_names_, 1 if y.ndim == 1 else y.shape[1])
+        targets = y.reshape(len(y), -1)
+        if (unseen := np.isnan(targets).all(axis=0)).any():
+            job = self.jobs_[int(unseen.argmax())]
+            raise NoHistoryError(
+                f"y contains NaN only for the output of {job!r}: it was never observed, so there "
+                "is nothing to forecast from; leave it out or load a longer history."
+            )
+        self.fallback_ = np.nanmedian(targets, axis=0)
+        self._is_1d = y.ndim == 1
+        values, clock = self._history(X)
+        reach = self._reach()
+        n_kept = len(values) if reach is None else reach
+        self._memory = remember(values, clock, n_kept, eligible=~np.isnan(values))
+        pasts = self._pasts(values, clock, np.arange(0))
+        mine = [targets[:, [job == past.job for job in self.jobs_]] for past in pasts]
+        self._learn(pasts, mine)
+        return self
+
+    def _learn(self, pasts: list[Past], targets: list[Floats]) -> None:
+        """Choose or store what is needed beyond the memory; both lists have one item a job."""
+
+    def predict(self, X: pd.DataFrame | ArrayLike) -> Floats:
+        """Forecast each row from the runs that had ended when it started.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            Rows to forecast, and any rows newer than those of `fit`. A row's own outcomes are
+            not used.
+
+        Returns
+        -------
+        ndarray of shape (n_runs,) or (n_runs, n_outputs), in seconds
+        """
+        check_is_fitted(self)
+        X, _ = self._checked(X)
+        values, given = self._history(X)
+        kept, clock = recall(self._memory, values, given)
+        values = np.concatenate([self._memory.table[kept], values])
+        pasts = self._pasts(values, clock, kept)
+        forecasts = {past.job: self._forecast_job(past) for past in pasts}
+        outputs = np.column_stack([forecasts[job] for job in self.jobs_])
+        outputs = np.where(np.isnan(outputs), self.fallback_, outputs)
+        return outputs[:, 0] if self._is_1d else outputs
+
+    def score(self, X: pd.DataFrame | ArrayLike, y: ArrayLike) -> float:
+        """Coefficient of determination over the observed targets."""
+        return float(observed_r2(y, self.predict(X)))
+
+    @property
+    def _history_jobs(self) -> list:
+        return list(dict.fromkeys(self.jobs_))
+
+    def _checked(self, X: Any, y: Any = None, reset: bool = False) -> tuple[Any, Any]:
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        else:
+            X = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan")
+        if not reset:
+            return X, None
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None; build "
+                "it with sklearn_jobtime.runs.make_targets(runs)."
+            )
+        y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
+        if len(X) != len(y):
+            raise ValueError(f"X has {len(X)} rows and y has {len(y)}; expected one y a row.")
+        return X, y
+
+    def _jobs_of(self, X: Any, y_columns: pd.Index | None, n_outputs: int) -> list:
+        if isinstance(y_columns, pd.MultiIndex):
+            return list(y_columns.get_level_values(-1))
+        if isinstance(X, pd.DataFrame):
+            columns = list(observed_durations(_with_times(X)).columns)
+        else:
+            columns = list(range(X.shape[1]))
+        return [columns[k % len(columns)] for k in range(n_outputs)]
+
+    def _history(self, X: Any) -> tuple[Floats, Clock]:
+        """Seconds of the successful runs, a column a job, then those recorded, and the clock."""
+        if not isinstance(X, pd.DataFrame):
+            return np.tile(X[:, self._history_jobs], 2).astype(np.float64), read_clock(X)
+        own = [job for job in self._history_jobs if job in X]
+        runs = _with_times(X)
+        observed = observed_durations(runs, own or None).reindex(columns=self._history_jobs)
+        both = pd.concat([observed, _recorded_durations(runs, observed)], axis=1)
+        return both.to_numpy("float64"), read_clock(runs)
+
+    def _pasts(self, values: Floats, clock: Clock, remembered: NDArray[np.intp]) -> list[Past]:
+        jobs = self._history_jobs
+        return [
+            Past(job, values[:, k], values[:, len(jobs) + k], clock, remembered)
+            for k, job in enumerate(jobs)
+        ]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = True  # it does not look at other columns than its own
+        return tags
