@@ -8,7 +8,6 @@ strided view of windows, as a ratio to the table under it.
 """
 
 import argparse
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -85,6 +84,8 @@ def peak_memory_ratio(n_rows: int, n_steps: int, n_features: int) -> float:
     Peaks only ever grow, so this needs a process of its own; a small fit before it loads the code
     and warms the allocators.
     """
+    import resource  # noqa: PLC0415  (POSIX only; the timing runs anywhere)
+
     fit_ours(*make_windows(1000, n_steps, n_features), epochs=1)
     X, y = make_windows(n_rows, n_steps, n_features)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
