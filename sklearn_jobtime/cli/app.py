@@ -1,0 +1,349 @@
+"""Options and help of every command; what a command does stands in the module it imports.
+
+Those modules are imported when a command runs, so that ``jobtime --help`` loads neither torch nor
+pandas.
+"""
+
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperCommand
+
+from sklearn_jobtime._version import __version__
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done, 1 a problem with the data or a file, 2 wrong usage, 130 "
+    "interrupted. Results go to standard output, progress and notes to standard error.",
+)
+
+
+class Command(TyperCommand):
+    """A command that ends with one readable message and an exit code, not with a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        notes = Console(stderr=True, highlight=False, soft_wrap=True)
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = lambda message, *_, **__: notes.print(
+                    f"note: {message}", markup=False
+                )
+                return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            if ctx.find_root().params["debug"]:
+                raise
+            notes.print(_message(error), markup=False)
+            raise typer.Exit(1) from None
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, ValueError | OSError | FloatingPointError) or (
+        type(error).__module__ == "sklearn_jobtime.exceptions"
+    ):
+        return f"error: {error}"
+    return (
+        f"error: unexpected {type(error).__name__}: {error}. Please report this; "
+        "`jobtime --debug ...` shows where it happened."
+    )
+
+
+def main() -> None:
+    """Run the command line.
+
+    Ctrl-C ends it at once: skorch would take a KeyboardInterrupt for the wish to end training
+    early, and go on.
+    """
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(INTERRUPTED))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads slow networks this small down
+    app()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sklearn-jobtime {__version__}")
+        raise typer.Exit
+
+
+def _writable(path: Path | None) -> Path | None:
+    """Say before an hour of training, not after it, that the result has no place to go."""
+    if path is not None and path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder; expected the name of a file to write.")
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {path.parent}; create it first.")
+    return path
+
+
+Runs = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUNS",
+        help="Run table, .csv, .csv.gz or .parquet: one row a run in start order, started_at, "
+        "ended_at, a column of seconds for each job, and <job>__status. Last rows without any "
+        "outcome are runs to forecast.",
+    ),
+]
+Names = list[str] | None
+Jobs = Annotated[
+    Names,
+    typer.Option(help="Columns of durations, separated by commas. Default: by their status."),
+]
+Known = Annotated[
+    Names,
+    typer.Option(help="Columns known when a run starts, separated by commas; others are lagged."),
+]
+Categorical = Annotated[
+    Names,
+    typer.Option(help="Columns of names, separated by commas. Other columns of text are left out."),
+]
+Horizon = Annotated[int, typer.Option(min=1, help="Runs to forecast ahead.")]
+TestSize = Annotated[
+    float, typer.Option(min=0.0, max=0.9, help="Share of the newest runs to test on; 0: no test.")
+]
+Steps = Annotated[int, typer.Option(min=1, help="Ended runs in a window.")]
+HiddenSize = Annotated[int, typer.Option(min=1, help="Units of the LSTM.")]
+Epochs = Annotated[
+    int, typer.Option(min=1, help="Passes over the runs, at most; early stopping ends sooner.")
+]
+LearningRate = Annotated[float, typer.Option(help="Learning rate.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:<number>, mps, or auto.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed: the same one, the same result.")]
+ModelOut = Annotated[
+    Path, typer.Option("--output", "-o", callback=_writable, help="File for the fitted model.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object, for scripts; seconds and UTC.")
+]
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option(envvar="JOBTIME_DEBUG", help="Show the traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """Forecast job run times, and when the whole run will be done, from the history of runs."""
+
+
+@app.command(cls=Command)
+def demo(
+    output_dir: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for model.joblib and forecast.png.")
+    ] = Path(),
+    epochs: Epochs = 100,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Do the whole main job on real runs that ship with the package, in under two minutes.
+
+    Fit on the first 80 % of 1,088 runs of a GitHub workflow, test beside the rules of thumb on the
+    rest, forecast the next five runs of every job, store the model and a picture.
+
+    With --json: the keys of `fit`, and `forecasts` (as `forecast` has them), `plot`, `seconds`.
+    """
+    from sklearn_jobtime.cli.demo import run_demo
+    from sklearn_jobtime.cli.trial import Recipe
+
+    recipe = Recipe(n_steps=20, hidden_size=32, epochs=epochs, lr=0.01, device=device, seed=seed)
+    run_demo(output_dir, recipe, as_json=as_json)
+
+
+@app.command(cls=Command)
+def fit(
+    runs: Runs,
+    output: ModelOut = Path("model.joblib"),
+    horizon: Horizon = 5,
+    jobs: Jobs = None,
+    known: Known = None,
+    categorical: Categorical = None,
+    steps: Steps = 20,
+    hidden_size: HiddenSize = 32,
+    epochs: Epochs = 100,
+    lr: LearningRate = 0.01,
+    device: Device = "auto",
+    seed: Seed = 0,
+    test_size: TestSize = 0.2,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a model on a run table and store it.
+
+    It is first tested on the newest runs, beside the rules of thumb, and then fitted on all runs.
+
+    With --json: `model`, `runs`, `jobs`, `horizon`, `epochs` (losses, and accuracies: the share
+    within 10 % of the actual), `scores` (by model and job, in seconds), `verdicts` (by job: best,
+    ratio to the best rule, advice), `notes`.
+    """
+    from sklearn_jobtime.cli.fitting import run_fit
+    from sklearn_jobtime.cli.history import read_history
+    from sklearn_jobtime.cli.trial import Recipe
+
+    run_fit(
+        read_history(runs, split_names(jobs), split_names(known), split_names(categorical)),
+        Recipe(steps, hidden_size, epochs, lr, device, seed),
+        output,
+        horizon=horizon,
+        test_size=test_size,
+        as_json=as_json,
+    )
+
+
+@app.command(cls=Command)
+def forecast(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="File that `fit` stored.")],
+    runs: Runs,
+    at: Annotated[
+        Names,
+        typer.Option(metavar="TIME", help="Start of a run to come; may be given several times."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", callback=_writable, help="Table, .csv or .parquet."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(callback=_writable, help="Picture, .png, .svg or .pdf.")
+    ] = None,
+    timezone: Annotated[
+        str, typer.Option(help="Zone of the printed times, and of TIME without one.")
+    ] = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """Forecast the next runs of every job, and when each run will be done.
+
+    The runs to come are the last rows of RUNS when they have no outcome yet (planned or still
+    running, their known columns filled in), else those of --at, else the next run at the usual gap.
+    The last of them is followed by further runs, up to the horizon of the model.
+
+    With --json: `model`, `runs`, `forecasts` (`series` and `run`, `step`, `job`, `started_at`,
+    `seconds`, `ends_at` for the job whole_run), `written` files, `notes`.
+
+    Load only model files that you trust: a model file can run code.
+    """
+    from sklearn_jobtime.cli.forecasting import run_forecast
+
+    run_forecast(model, runs, at or [], output, plot, timezone=timezone, as_json=as_json)
+
+
+@app.command(cls=Command)
+def evaluate(
+    runs: Runs,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Stored model; its settings and columns then count, not the options below. It is "
+            "fitted anew on the older runs."
+        ),
+    ] = None,
+    horizon: Horizon = 5,
+    jobs: Jobs = None,
+    known: Known = None,
+    categorical: Categorical = None,
+    steps: Steps = 20,
+    hidden_size: HiddenSize = 32,
+    epochs: Epochs = 100,
+    lr: LearningRate = 0.01,
+    device: Device = "auto",
+    seed: Seed = 0,
+    test_size: Annotated[
+        float, typer.Option(min=0.01, max=0.9, help="Share of the newest runs to test on.")
+    ] = 0.2,
+    as_json: AsJson = False,
+) -> None:
+    """Say for each job whether the model is worth having, beside the rules of thumb.
+
+    The model and the rules are fitted on the older runs and scored on the newest ones, each
+    forecast from what was known when the run started.
+
+    With --json: the keys of `fit` without `model`.
+    """
+    from sklearn_jobtime.cli.fitting import run_evaluate, settings_of
+    from sklearn_jobtime.cli.history import read_history
+    from sklearn_jobtime.cli.trial import Recipe
+
+    if model is None:
+        names = (split_names(given) for given in (jobs, known, categorical))
+        history = read_history(runs, *names)
+        pipeline = Recipe(steps, hidden_size, epochs, lr, device, seed).pipeline(history)
+    else:
+        history, pipeline = settings_of(model, runs)
+    run_evaluate(history, pipeline, horizon=horizon, test_size=test_size, as_json=as_json)
+
+
+@app.command(cls=Command)
+def tune(
+    runs: Runs,
+    output: ModelOut = Path("model.joblib"),
+    horizon: Horizon = 5,
+    jobs: Jobs = None,
+    known: Known = None,
+    categorical: Categorical = None,
+    steps: Annotated[str, typer.Option(help="Ended runs in a window, to try.")] = "5,10,20",
+    hidden_size: Annotated[str, typer.Option(help="Units of the LSTM, to try.")] = "16,32",
+    lr: Annotated[str, typer.Option(help="Learning rates, to try.")] = "0.003,0.01",
+    epochs: Epochs = 100,
+    device: Device = "auto",
+    seed: Seed = 0,
+    splits: Annotated[int, typer.Option(min=2, help="Splits in time to validate on.")] = 3,
+    n_jobs: Annotated[int, typer.Option(min=1, help="Fits at the same time.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Search the best window, size and learning rate, fit with them on all runs, store the model.
+
+    With --json: `model`, `runs`, `jobs`, `horizon`, `splits`, `ranking` (`rank`, `params`, `mae`
+    and its `std` over the splits in seconds, `fit_seconds`), `notes`.
+    """
+    from sklearn_jobtime.cli.fitting import run_tune
+    from sklearn_jobtime.cli.history import read_history
+    from sklearn_jobtime.cli.trial import Recipe
+
+    grid = {
+        "windows__n_steps": _numbers("--steps", steps, int),
+        "lstm__hidden_size": _numbers("--hidden-size", hidden_size, int),
+        "lstm__lr": _numbers("--lr", lr, float),
+    }
+    run_tune(
+        read_history(runs, split_names(jobs), split_names(known), split_names(categorical)),
+        Recipe(20, 32, epochs, 0.01, device, seed),
+        output,
+        grid,
+        horizon=horizon,
+        splits=splits,
+        n_jobs=n_jobs,
+        as_json=as_json,
+    )
+
+
+def split_names(values: list[str] | None) -> list[str]:
+    """Split what was given as ``--jobs a,b --jobs c``."""
+    return [name.strip() for value in values or [] for name in value.split(",") if name.strip()]
+
+
+def _numbers(option: str, text: str, kind: type[int] | type[float]) -> list[int] | list[float]:
+    try:
+        numbers = [kind(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) <= 0:
+        raise typer.BadParameter(
+            f"{text!r} came for {option}; expected positive numbers separated by commas, such as "
+            "5,10,20."
+        )
+    return numbers

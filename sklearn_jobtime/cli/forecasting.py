@@ -1,0 +1,210 @@
+"""Command `forecast`, and the table of runs to come that `demo` prints too."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pandas as pd
+import typer
+from rich.markup import escape
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from sklearn_jobtime.cli.history import read_as_fitted, split_off_coming
+from sklearn_jobtime.cli.output import (
+    as_records,
+    human_seconds,
+    print_json,
+    print_notes,
+    print_table,
+    results,
+)
+from sklearn_jobtime.loaders.files import TABLE_ENDINGS
+from sklearn_jobtime.persistence import load_model, replacing, write_table
+from sklearn_jobtime.pipeline import forecast
+from sklearn_jobtime.plots import ForecastDisplay
+from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN
+from sklearn_jobtime.timeline import next_runs
+
+__all__ = ["forecast_records", "print_forecasts", "run_forecast", "save_plot"]
+
+PICTURE_ENDINGS = (".png", ".svg", ".pdf")
+SHOWN_SERIES = 10
+SHOWN_RUNS = 5
+
+
+def run_forecast(
+    model_path: Path,
+    runs_path: Path,
+    at: Sequence[str],
+    output: Path | None,
+    plot: Path | None,
+    *,
+    timezone: str,
+    as_json: bool,
+) -> None:
+    """Forecast the runs to come; print them, and write what was asked for."""
+    zone = _zone(timezone)
+    _check_ending(output, TABLE_ENDINGS, "--output")
+    _check_ending(plot, PICTURE_ENDINGS, "--plot")
+    model = load_model(model_path)
+    table, jobs = read_as_fitted(runs_path, model)
+    runs, coming = split_off_coming(table, jobs)
+    notes = [] if len(coming) else _notes_on_known(model)
+    if at:
+        runs, coming = table, next_runs(table, _times(at, zone, table))
+    forecasts = _own_run_first(forecast(model, runs, coming if len(coming) else None))
+    if output is not None:
+        write_table(_named_rows(forecasts), output)
+    if plot is not None:
+        save_plot(ForecastDisplay(runs, forecasts).plot(), plot)
+    written = [str(path) for path in (output, plot) if path is not None]
+    if as_json:
+        print_json(
+            {
+                "model": str(model_path),
+                "runs": len(runs),
+                "forecasts": forecast_records(forecasts),
+                "written": written,
+                "notes": notes,
+            }
+        )
+        return
+    print_forecasts(forecasts, timezone)
+    print_notes(notes + [f"written: {path}" for path in written])
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise typer.BadParameter(
+            f"{name!r} came for --timezone; expected an IANA name such as UTC or Europe/Berlin."
+        ) from None
+
+
+def _check_ending(path: Path | None, endings: Sequence[str], option: str) -> None:
+    if path is not None and not path.name.endswith(tuple(endings)):
+        raise typer.BadParameter(
+            f"{path} came for {option}; expected a name that ends in {', '.join(endings)}."
+        )
+
+
+def _times(at: Sequence[str], zone: ZoneInfo, runs: pd.DataFrame) -> list[pd.Timestamp]:
+    """Read the times of --at; one without an offset is a wall-clock time of the zone."""
+    times = []
+    for text in at:
+        try:
+            time = pd.Timestamp(text)
+            times.append(time.tz_localize(zone) if time.tz is None else time)
+        except (ValueError, TypeError):  # also a wall-clock time that is skipped or comes twice
+            raise typer.BadParameter(
+                f"{text!r} came for --at; expected a time such as 2026-03-01T02:00 or, with its "
+                "offset from UTC, 2026-03-01T02:00+01:00."
+            ) from None
+    times = sorted(time.tz_convert("UTC") for time in times)
+    if STARTED_AT in runs and times[0] <= runs[STARTED_AT].max():
+        raise typer.BadParameter(
+            f"{times[0]} came for --at; expected times after the last start in the table, "
+            f"{runs[STARTED_AT].max()}."
+        )
+    return times
+
+
+def _notes_on_known(model: BaseEstimator) -> list[str]:
+    windows = model.named_steps.get("windows") if isinstance(model, Pipeline) else None
+    known = [str(name) for name in getattr(windows, "known", None) or []]
+    if not known:
+        return []
+    return [
+        f"{', '.join(known)} of the runs to come are taken as unknown. To give them, put a last row "
+        f"for each run into the table, with {STARTED_AT} and these, and without outcomes."
+    ]
+
+
+def _own_run_first(forecasts: pd.DataFrame) -> pd.DataFrame:
+    """Each coming run as forecast for itself; only behind the last one of a series further runs.
+
+    A coming row knows its own covariates; the further steps of the row before it do not.
+    """
+    runs = forecasts.index.to_frame(index=False)
+    series = (
+        runs.iloc[:, :-1].apply(tuple, axis=1) if runs.shape[1] > 1 else pd.Series(0, runs.index)
+    )
+    last = runs.iloc[:, -1].groupby(series.to_numpy()).transform("last")
+    is_last = (runs.iloc[:, -1] == last).to_numpy()
+    return forecasts[(forecasts["step"] == 1).to_numpy() | is_last]
+
+
+def _named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:
+    """Series and run as columns; a further run is named by the run before it and its step."""
+    names = list(forecasts.index.names)
+    if names[-1] is None:
+        names[-1] = "run"
+    if len(names) == 2 and names[0] is None:
+        names[0] = "series"
+    return forecasts.rename_axis(index=names).reset_index()
+
+
+def forecast_records(forecasts: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a forecast for JSON."""
+    return as_records(_named_rows(forecasts))
+
+
+def print_forecasts(forecasts: pd.DataFrame, timezone: str = "UTC") -> None:
+    """Print the runs to come, a table a series, and when each first run will be done."""
+    console = results()
+    if forecasts.index.nlevels == 1:
+        parts = {"": forecasts}
+    else:
+        keys = forecasts.index.droplevel(-1)
+        parts = {"/".join(map(str, np.ravel(key))): forecasts[keys == key] for key in keys.unique()}
+    for series, part in list(parts.items())[:SHOWN_SERIES]:
+        _print_series(series, part, timezone)
+    if len(parts) > SHOWN_SERIES:
+        console.print(f"{len(parts) - SHOWN_SERIES} more series: see them with --json or --output.")
+
+
+def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
+    label = forecasts.index.get_level_values(-1).astype(str)
+    further = np.where(forecasts["step"] > 1, " +" + (forecasts["step"] - 1).astype(str), "")
+    run = pd.Index(label + further)
+    names = list(run.unique())
+    seconds = forecasts.set_axis(run).pivot(columns="job", values="seconds")
+    jobs = [job for job in dict.fromkeys(forecasts["job"]) if job != WHOLE_RUN]
+    timed = STARTED_AT in forecasts
+    times = forecasts.set_axis(run).groupby(level=0)
+    starts = times[STARTED_AT].first() if timed else pd.Series()
+    ends = times["ends_at"].max() if timed and WHOLE_RUN in seconds else pd.Series()
+    for first in range(0, len(names), SHOWN_RUNS):
+        shown = names[first : first + SHOWN_RUNS]
+        rows = [
+            [escape(str(job)), *(human_seconds(seconds.loc[r, job]) for r in shown)] for job in jobs
+        ]
+        if timed:
+            rows.insert(0, ["starts", *(_clock(starts[r], timezone) for r in shown)])
+        if len(ends):
+            whole = ["whole run", *(human_seconds(seconds.loc[r, WHOLE_RUN]) for r in shown)]
+            rows += [whole, ["done at", *(_clock(ends[r], timezone) for r in shown)]]
+        title = f"Runs to come{f' of {escape(series)}' if series else ''}"
+        title += f" (times in {timezone})" if timed else ""
+        print_table(title, ["run", *shown], rows)
+    if len(ends):
+        of = f" of {series}" if series else ""
+        results().print(
+            f"Run {names[0]}{of}, starting {_clock(starts[names[0]], timezone)}, should be done at "
+            f"{_clock(ends[names[0]], timezone)} {timezone}.",
+            markup=False,
+        )
+
+
+def _clock(time: pd.Timestamp, timezone: str) -> str:
+    return f"{time.tz_convert(timezone):%Y-%m-%d %H:%M}"
+
+
+def save_plot(display: ForecastDisplay, path: Path) -> None:
+    """Store the picture; whole or not at all."""
+    with replacing(path) as new:
+        display.figure_.savefig(new)

@@ -1,0 +1,134 @@
+"""The runs that a command works on, and the notes a user should read about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from pandas.api import types
+from sklearn.base import BaseEstimator
+
+from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
+from sklearn_jobtime.loaders.files import read_runs
+from sklearn_jobtime.pipeline import target_names
+from sklearn_jobtime.runs import (
+    ENDED_AT,
+    WHOLE_RUN,
+    job_columns,
+    make_targets,
+    series_of,
+    status_column,
+)
+
+__all__ = ["History", "read_as_fitted", "read_history", "split_off_coming"]
+
+
+@dataclass
+class History:
+    """A run table and what its columns are.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Runs with an outcome, validated.
+    jobs : list of str
+        The columns of durations to forecast.
+    known, categorical : list of str
+        Columns known at the start, and columns of names.
+    notes : list of str
+        What was left out, and why.
+    """
+
+    runs: pd.DataFrame
+    jobs: list[str]
+    known: list[str]
+    categorical: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    def all_jobs(self) -> list[str]:
+        """Jobs to forecast, and others that have a status and so are jobs as well."""
+        others = [c for c in self.runs if status_column(str(c)) in self.runs]
+        return list(dict.fromkeys([*self.jobs, *others]))
+
+    def targets(self, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
+        """Targets of `rows`, without the jobs that were never observed there."""
+        y = make_targets(rows, horizon, jobs=self.jobs)
+        never = set(y.columns[y.isna().all()].get_level_values("job"))
+        kept = y.columns[~y.columns.get_level_values("job").isin(never)]
+        if kept.empty:
+            raise NoHistoryError(
+                f"no job succeeded in the {len(rows)} runs to learn from: looked at "
+                f"{', '.join(map(repr, self.jobs))}; check their durations and statuses, or load "
+                "a longer history."
+            )
+        for job in sorted(never - {WHOLE_RUN}):
+            self.note(f"job {job!r} is not forecast: too few successful runs to learn from.")
+        return y[kept]
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def read_history(
+    path: Path, jobs: Sequence[str], known: Sequence[str], categorical: Sequence[str]
+) -> History:
+    """Read a run table for fitting; columns of text that are not declared are left out."""
+    runs = read_runs(path, jobs=jobs or None)
+    for name in [*known, *categorical]:
+        if name not in runs:
+            raise RunTableError(f"{path}: no column {name!r}; the table has {list(runs.columns)}.")
+    jobs = job_columns(runs, jobs or None)
+    statuses = [status_column(str(column)) for column in runs]
+    texts = [c for c in runs if _is_text(runs[c]) and c not in statuses]
+    categorical = list(dict.fromkeys([*categorical, *(c for c in texts if c in known)]))
+    left_out = [c for c in texts if c not in categorical]
+    runs, coming = split_off_coming(runs.drop(columns=left_out), jobs)
+    history = History(runs, jobs, list(known), categorical)
+    if left_out:
+        history.note(
+            f"columns of text left out: {', '.join(map(str, left_out))}. Name those that matter "
+            "with --categorical, and with --known too if they are known at the start."
+        )
+    if len(coming):
+        history.note(f"{len(coming)} last rows without any outcome are not learned from.")
+    return history
+
+
+def read_as_fitted(path: Path, model: BaseEstimator) -> tuple[pd.DataFrame, list[str]]:
+    """Read a run table for a fitted model: the columns of its fit, and the jobs it forecasts."""
+    targets = target_names(model).get_level_values("job").unique()
+    jobs = [job for job in targets if job != WHOLE_RUN]
+    runs = read_runs(path, jobs=jobs or None)
+    names = list(getattr(model, "feature_names_in_", runs.columns))
+    if missing := [name for name in names if name not in runs]:
+        raise RunTableError(
+            f"{path}: no column {missing[0]!r}, which the model was fitted on; the table has "
+            f"{list(runs.columns)}. Add it (it may be empty), or fit a model on this table."
+        )
+    return runs[names], jobs
+
+
+def _is_text(column: pd.Series) -> bool:
+    return not (types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column))
+
+
+def split_off_coming(runs: pd.DataFrame, jobs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split off the last rows of each series that have no outcome: runs to come, or just started.
+
+    Raises
+    ------
+    RunTableError
+        When no row has an outcome.
+    """
+    statuses = [status_column(job) for job in jobs if status_column(job) in runs]
+    outcomes = [*jobs, *statuses, *([ENDED_AT] if ENDED_AT in runs else [])]
+    has_outcome = runs[outcomes].notna().any(axis=1)
+    later = has_outcome[::-1].groupby(series_of(runs.index)[::-1]).cummax()[::-1].to_numpy()
+    if not later.any():
+        raise RunTableError(
+            f"none of the {len(runs)} rows has an outcome (a value in one of {outcomes}), so there "
+            "is no history; the runs to come belong below the runs that have ended."
+        )
+    return runs[later], runs[~later]
