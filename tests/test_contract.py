@@ -3,7 +3,13 @@
 import pytest
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_jobtime import FailureImputer, MinMaxScaler, SequenceWindower, TimestampToNumeric
+from sklearn_jobtime import (
+    FailureImputer,
+    LSTMForecaster,
+    MinMaxScaler,
+    SequenceWindower,
+    TimestampToNumeric,
+)
 from sklearn_jobtime.baselines import ExponentialMean, JenkinsRule, RollingRule, SeasonalRule
 from sklearn_jobtime.online_mix import OnlineMix
 
@@ -22,6 +28,13 @@ ESTIMATORS = [
     (MinMaxScaler(), {}),
     (SequenceWindower(), LOOKS_BACK),
     (SequenceWindower(n_steps=3, add_mask=True, dtype="float32"), LOOKS_BACK),
+    (LSTMForecaster(), {}),
+    pytest.param(LSTMForecaster(early_stopping=False, criterion="mse"), {}, marks=pytest.mark.slow),
+    pytest.param(
+        LSTMForecaster(early_stopping=False, activation="relu", max_epochs=60),
+        {},
+        marks=pytest.mark.slow,
+    ),
     (RollingRule("last"), LOOKS_BACK),
     (RollingRule("mean", n_runs=2), LOOKS_BACK),
     (RollingRule("median", n_runs=10), LOOKS_BACK),

@@ -18,16 +18,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_jobtime import LSTMForecaster
 from sklearn_jobtime.exceptions import DeviceError
 from sklearn_jobtime.lstm import training
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
-# The forecaster has no code path of its own for other array libraries.
-SKIPPED = {"check_array_api_input"}
 
 
 def windows(n=60, steps=5, features=2, seed=0):
@@ -44,35 +40,6 @@ def quick(**options):
     return LSTMForecaster(
         **{"hidden_size": 6, "max_epochs": 3, "device": "cpu", "random_state": 0, **options}
     )
-
-
-def assert_checks_pass(estimator):
-    records = check_estimator(estimator, on_skip=None, on_fail=None)
-    by_status = {
-        status: [r["check_name"] for r in records if r["status"] == status]
-        for status in ("passed", "failed", "skipped", "xfail")
-    }
-    assert by_status["failed"] == []
-    assert by_status["xfail"] == []
-    assert set(by_status["skipped"]) <= SKIPPED
-    assert len(by_status["passed"]) > 40
-
-
-def test_common_checks_of_the_default_estimator():
-    assert_checks_pass(LSTMForecaster())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"early_stopping": False, "criterion": "mse"},
-        {"early_stopping": False, "activation": "relu", "max_epochs": 60},
-        {"early_stopping": False, "n_layers": 2, "bidirectional": True, "dense_units": (8,)},
-    ],
-)
-def test_common_checks_of_other_configurations(options):
-    assert_checks_pass(LSTMForecaster(device="cpu", **options))
 
 
 def test_predict_changes_neither_estimator_nor_input():
