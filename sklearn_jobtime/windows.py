@@ -222,7 +222,7 @@ class SequenceWindower(  # type: ignore[call-arg]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_steps": [Interval(Integral, 1, None, closed="left")],
-        "known": ["array-like", None],
+        "known": ["array-like", str, None],
         "started_at": [str],
         "ended_at": [str],
         "keep_times": ["boolean"],
@@ -314,6 +314,9 @@ class SequenceWindower(  # type: ignore[call-arg]
     def _read(self, X: pd.DataFrame | ArrayLike, *, reset: bool) -> tuple[Floats, Clock]:
         """Check a table, and give its channels and its clock."""
         if isinstance(X, pd.DataFrame):
+            if not X.columns.is_unique:
+                twice = X.columns[X.columns.duplicated()][0]
+                raise RunTableError(f"Two columns are named {twice!r}; rename or drop one.")
             validate_data(self, X, reset=reset, skip_check_array=True)
             if not _num_samples(X):
                 raise ValueError("Found an empty table (0 sample(s)); a minimum of 1 is required.")
@@ -335,6 +338,8 @@ class SequenceWindower(  # type: ignore[call-arg]
 
     def _choose_channels(self, columns: list[Any]) -> None:
         """Resolve names to positions, once, in `fit`."""
+        if isinstance(self.known, str):
+            raise ValueError(f"known={self.known!r} is a string; give a list of column names.")
         n = len(columns)
         known = set()
         for name in [] if self.known is None else list(self.known):
