@@ -116,10 +116,8 @@ def read_sql(
                 "with columns={'job': ...}, or leave jobs out."
             )
         query = _filtered(connection, history, mapping, start, jobs)
-        chunks = [
-            typed_columns(chunk, mapping, source=source)
-            for chunk in _chunks(connection, query, chunk_rows)
-        ]
+        with connection.execution_options(yield_per=chunk_rows).execute(query) as result:
+            chunks = [typed_columns(rows, mapping, source=source) for rows in _chunks(result)]
     return mapped_long(
         pd.concat(chunks),
         mapping=mapping,
@@ -212,11 +210,8 @@ def _comparable(since: pd.Timestamp, example: object, unit: float) -> object:
     return None
 
 
-def _chunks(
-    connection: "sa.Connection", query: "sa.Select", chunk_rows: int
-) -> Iterator[pd.DataFrame]:
+def _chunks(result: "sa.CursorResult") -> Iterator[pd.DataFrame]:
     """Rows of a query, as the driver's own objects; at least one chunk, even if it is empty."""
-    result = connection.execution_options(yield_per=chunk_rows).execute(query)
     names = list(result.keys())
     read = 0
     for rows in result.partitions():
