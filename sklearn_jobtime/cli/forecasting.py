@@ -119,8 +119,8 @@ def _notes_on_known(model: BaseEstimator) -> list[str]:
     if not known:
         return []
     return [
-        f"{', '.join(known)} of the runs to come are taken as unknown. To give them, put a last row "
-        f"for each run into the table, with {STARTED_AT} and these, and without outcomes."
+        f"{', '.join(known)} of the runs to come are taken as unknown. To give them, put a last "
+        f"row for each run into the table, with {STARTED_AT} and these, and without outcomes."
     ]
 
 

@@ -1,0 +1,186 @@
+"""The picture shows every run once, in the right place, and reads well."""
+
+from itertools import pairwise
+
+import matplotlib as mpl
+import matplotlib.image as mpimg
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from sklearn_jobtime import plots
+from sklearn_jobtime.baselines import RollingRule
+from sklearn_jobtime.datasets import make_job_runs
+from sklearn_jobtime.pipeline import forecast
+from sklearn_jobtime.plots import ForecastDisplay, axis_limits, spread_ticks, unit_of
+from sklearn_jobtime.runs import job_columns, make_targets, observed_durations
+from sklearn_jobtime.timeline import next_runs, split_by_time
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return make_job_runs(n_runs=80, n_jobs=2, failure_rate=0.1, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def rule(runs):
+    return RollingRule("mean", n_runs=2).fit(runs, make_targets(runs, horizon=5))
+
+
+def drawn(ax):
+    """Places and heights by colour of the lines."""
+    return {line.get_color(): line.get_xydata() for line in ax.lines}
+
+
+def panel(display, title):
+    return next(ax for ax in display.ax_ if ax.get_title(loc="left") == title)
+
+
+def test_each_panel_shows_history_failures_tests_and_the_next_runs(runs, rule):
+    _, is_test = split_by_time(runs)
+    display = ForecastDisplay.from_estimator(rule, runs, is_test=is_test)
+    assert {ax.get_title(loc="left") for ax in display.ax_} == {"whole run", "job_0", "job_1"}
+    shown = runs.iloc[-60:]
+    for job in job_columns(runs):
+        points = drawn(panel(display, job))
+        observed = observed_durations(runs)[job].iloc[-60:]
+        np.testing.assert_array_equal(
+            points[plots.ACTUAL][:, 0], np.flatnonzero(observed.notna().to_numpy())
+        )
+        failed = shown[f"{job}__status"].isin(["failed", "timeout", "cancelled"])
+        failed &= shown[job].notna()
+        np.testing.assert_array_equal(points[plots.FAILED][:, 0], np.flatnonzero(failed.to_numpy()))
+        tested = np.flatnonzero(is_test[-60:])
+        np.testing.assert_array_equal(points[plots.TESTED][:, 0], tested)
+        np.testing.assert_array_equal(points[plots.COMING][:, 0], 60 + np.arange(5))
+        expected = rule.predict(runs)[-60:][tested, list(job_columns(runs)).index(job)]
+        np.testing.assert_allclose(points[plots.TESTED][:, 1] * 60, expected)
+
+
+def test_the_legend_names_what_is_drawn(runs, rule):
+    def entries(display):
+        return [text.get_text() for text in display.figure_.legends[0].get_texts()]
+
+    untested = ForecastDisplay.from_estimator(rule, runs)
+    assert untested.tested is None
+    assert entries(untested) == ["actual", "failed or cancelled", "next runs"]
+    _, is_test = split_by_time(runs)
+    tested = ForecastDisplay.from_estimator(rule, runs, is_test=is_test)
+    assert "forecast at its start, tested" in entries(tested)
+
+
+def test_axes_are_labelled_with_unit_and_zone(runs, rule):
+    display = ForecastDisplay.from_estimator(rule, runs)
+    assert {ax.get_ylabel() for ax in display.ax_} == {"minutes"}
+    assert display.ax_[-1].get_xlabel() == "start of the run (UTC, 2025), run by run"
+    labels = [label.get_text() for label in display.ax_[-1].get_xticklabels()]
+    assert len(set(labels)) == len(labels) > 3
+
+
+def test_no_text_is_cut_or_overlaps_in_the_stored_picture(runs, rule, tmp_path):
+    display = ForecastDisplay.from_estimator(rule, runs)
+    figure = display.figure_
+    figure.savefig(tmp_path / "forecast.png")
+    height, width, _ = mpimg.imread(tmp_path / "forecast.png").shape
+    assert 900 <= width <= 1200
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    for ax in display.ax_:
+        boxes = [t.get_window_extent(renderer) for t in ax.get_xticklabels() if t.get_visible()]
+        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+        for text in (ax.title, ax._left_title, ax.xaxis.label, ax.yaxis.label):
+            box = text.get_window_extent(renderer)
+            assert (box.x0 >= 0) & (box.y0 >= 0) & (box.x1 <= width) & (box.y1 <= height)
+
+
+def test_most_time_first_and_at_most_eight_panels():
+    runs = make_job_runs(n_runs=40, n_jobs=9, n_series=2, random_state=0)
+    rule = RollingRule().fit(runs, make_targets(runs))
+    display = ForecastDisplay.from_estimator(rule, runs)
+    assert len(display.ax_) == plots.MOST_PANELS
+    total = observed_durations(runs).groupby(level=0).sum()
+    times = [total.iloc[series][job] for series, job in display.panels()]
+    assert times == sorted(times, reverse=True)
+    assert min(times) >= np.sort(total.to_numpy().ravel())[-plots.MOST_PANELS]
+    assert display.ax_[0].get_title(loc="left").endswith(": whole run")
+
+
+def test_own_axes_are_drawn_on(runs, rule):
+    axes = Figure().subplots(3)
+    display = ForecastDisplay.from_estimator(rule, runs, ax=axes)
+    assert list(display.ax_) == list(axes)
+    assert display.figure_ is axes[0].figure
+    with pytest.raises(ValueError, match="ax holds 1 axes, expected one for each of the 3 panels"):
+        display.plot(ax=axes[0])
+
+
+def test_drawing_changes_neither_the_table_nor_matplotlib(runs, rule):
+    before, settings_before = runs.copy(), dict(mpl.rcParams)
+    display = ForecastDisplay.from_estimator(rule, runs)
+    display.plot(n_runs=10)
+    pd.testing.assert_frame_equal(runs, before)
+    assert dict(mpl.rcParams) == settings_before
+
+
+def test_a_table_without_times_is_labelled_with_its_runs():
+    runs = pd.DataFrame({"build": np.linspace(10, 30, 30)})
+    display = ForecastDisplay.from_estimator(RollingRule().fit(runs, make_targets(runs)), runs)
+    assert display.ax_[0].get_xlabel() == "run"
+    assert display.ax_[0].get_ylabel() == "seconds"
+    assert display.ax_[0].get_xticklabels()[-1].get_text() == "29"
+
+
+@pytest.mark.parametrize("n_runs", [1, 2, 3])
+def test_the_shortest_tables_are_drawn(n_runs):
+    runs = make_job_runs(n_runs=n_runs, n_jobs=1, failure_rate=0, random_state=0)
+    rule = RollingRule().fit(runs, make_targets(runs))
+    display = ForecastDisplay(runs, forecast(rule, runs, next_runs(runs))).plot()
+    display.figure_.canvas.draw()
+    assert len(drawn(panel(display, "job_0"))[plots.ACTUAL]) == n_runs
+
+
+def test_one_hung_run_does_not_flatten_the_others(runs, rule):
+    hung = runs.copy()
+    hung.iloc[-5, hung.columns.get_loc("job_0")] = 1e6
+    hung.iloc[-5, hung.columns.get_loc("job_0__status")] = "success"
+    ax = panel(ForecastDisplay(hung, forecast(rule, runs)).plot(), "job_0")
+    heights = drawn(ax)[plots.ACTUAL][:, 1]
+    low, high = ax.get_ylim()
+    assert heights.max() == pytest.approx(high)  # at the edge, not beyond
+    assert np.ptp(np.sort(heights)[:-1]) > 0.2 * (high - low)
+
+
+@given(st.lists(st.floats(0, 1e7), max_size=50))
+@settings(max_examples=100, deadline=None)
+def test_limits_hold_most_values_and_are_never_empty(values):
+    seconds = np.array(values)
+    low, high = axis_limits(seconds)
+    assert 0 <= low < high
+    if len(seconds):
+        assert ((seconds >= low) & (seconds <= high)).mean() >= 0.9
+
+
+@given(
+    st.lists(st.integers(0, 500), min_size=1, max_size=60, unique=True).map(sorted),
+    st.integers(1, 12),
+)
+@settings(max_examples=100, deadline=None)
+def test_ticks_are_allowed_places_from_the_first_on(places, n_ticks):
+    ticks = spread_ticks(np.array(places), n_ticks)
+    assert set(ticks) <= set(places)
+    assert len(ticks) <= n_ticks
+    assert ticks[0] == places[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit"),
+    [([], "seconds"), ([0.1], "seconds"), ([119.0], "seconds"), ([121.0], "minutes"),
+     ([7000.0], "minutes"), ([7200.0], "hours")],
+)  # fmt: skip
+def test_the_unit_is_one_that_a_run_fills_twice(seconds, unit):
+    assert unit_of(np.array(seconds))[0] == unit
