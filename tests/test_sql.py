@@ -1,14 +1,10 @@
 """SQL histories, read from a live SQLite file, DuckDB file and PostgreSQL server."""
 
 import contextlib
-import os
-import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
-import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +24,7 @@ from sklearn_jobtime.loaders.long import LONG_COLUMNS
 from sklearn_jobtime.loaders.sql import is_query, read_only_connection, read_sql
 from sklearn_jobtime.runs import pivot_runs
 
-PASSWORD = "s3cr/t p@ss%word"  # every character that a URL has to escape
+PASSWORD = "s3cr/t p@ss%word"  # as of conftest.py
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NASTY = ["jobs'; DROP TABLE task_runs; --", 'a "quoted" one', "100 %s of :name", "back\\slash", "Ü"]
 
@@ -78,55 +74,10 @@ def connect(url: str) -> psycopg.Connection:
     return psycopg.connect(**parts)
 
 
-def postgres_binary(name: str) -> str | None:
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, debian)]))
-
-
 def free_port() -> int:
     with socket.socket() as any_port:
         any_port.bind(("127.0.0.1", 0))
         return any_port.getsockname()[1]
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """URL of a PostgreSQL server of our own; the server refuses to be run by root."""
-    initdb, server = postgres_binary("initdb"), postgres_binary("postgres")
-    if initdb is None or server is None:
-        pytest.skip("no PostgreSQL server here: install Debian's package postgresql")
-    who = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
-    with tempfile.TemporaryDirectory(prefix="jobtime-pg-", ignore_cleanup_errors=True) as folder:
-        Path(folder, "password").write_text(PASSWORD)
-        if who:
-            shutil.chown(folder, "postgres", "postgres")
-            shutil.chown(Path(folder, "password"), "postgres", "postgres")
-        data, port = str(Path(folder, "data")), free_port()
-        options = ["-U", "tester", "-A", "scram-sha-256", "--pwfile", f"{folder}/password", "-N"]
-        subprocess.run(
-            [initdb, "-D", data, "-E", "UTF8", *options],
-            check=True, stdout=subprocess.DEVNULL, cwd=folder, **who,
-        )  # fmt: skip
-        command = [server, "-D", data, "-k", folder, "-h", "127.0.0.1", "-p", str(port), "-F"]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=folder, **who) as process:
-            try:
-                url = sa.URL.create(
-                    "postgresql+psycopg", "tester", PASSWORD, "127.0.0.1", port, "postgres"
-                ).render_as_string(hide_password=False)
-                wait_for(url)
-                yield url
-            finally:
-                process.terminate()
-                process.wait(30)
-
-
-def wait_for(url: str) -> None:
-    for _ in range(200):
-        with contextlib.suppress(psycopg.OperationalError):
-            connect(url).close()
-            return
-        time.sleep(0.1)
-    raise TimeoutError("PostgreSQL did not start within 20 s")
 
 
 @pytest.fixture(params=["sqlite", "duckdb", "postgresql"])

@@ -1,0 +1,261 @@
+"""Run histories of Apache Airflow, from its metadata database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.loaders.converting import since_utc
+from sklearn_jobtime.loaders.long import long_table
+from sklearn_jobtime.loaders.sql import read_only_connection
+from sklearn_jobtime.loaders.states import to_status
+from sklearn_jobtime.runs import to_utc
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+__all__ = ["read_airflow"]
+
+RUNS, TASKS, HISTORY = "dag_run", "task_instance", "task_instance_history"
+KEY = ["dag_id", "run_id", "task_id", "map_index"]
+TIMES = ["start_date", "end_date", "queued_dttm"]
+NEEDED = {
+    RUNS: {"dag_id", "run_id", "run_type", "state", "start_date"},
+    TASKS: {"dag_id", "run_id", "task_id", "try_number", "state", *TIMES},
+}
+# Mapped tasks together are as far as the worst of them: not ended while one has not ended, and
+# skipped only when all were.
+WORST_FIRST = (None, "failed", "timeout", "cancelled", "success", "skipped")
+
+
+def read_airflow(
+    url: "str | sa.URL",
+    *,
+    dags: Sequence[str] | None = None,
+    jobs: Sequence[str] | None = None,
+    since: str | datetime | None = None,
+    tries: str = "last",
+    mapped: str = "together",
+    on_unknown: str = "error",
+) -> pd.DataFrame:
+    """Read the task instances of Airflow's metadata database.
+
+    A series is a DAG, a run is a DAG run, a job is a task. Runs of DAGs that are gone are read as
+    long as Airflow keeps them, and so are runs that are still running: a task that has not ended
+    has no status and no duration.
+
+    Airflow writes a task's tries over each other, and keeps the earlier ones elsewhere (since
+    Airflow 2.10). With ``tries="last"`` a job of a run is one row:
+
+    - it starts with its first try and ends with its last, so that the run around it has its true
+      length, waits for retries included;
+    - its status, `duration` and `queued_seconds` are those of the last try alone, since how long
+      the job takes is what a forecast needs; a task that waits for its next try has not ended;
+    - a task that was cleared and run again by hand is a further try, hours later perhaps, and
+      stretches its run as far.
+
+    Tasks that were skipped, or whose upstream failed, have no duration. A task that never ended
+    though its run did, or that ended before its start, is left out and counted in
+    ``.attrs["dropped"]``.
+
+    Parameters
+    ----------
+    url : str or sqlalchemy.URL
+        The metadata database of Airflow 2.2 or later, 3.x included, as in the setting
+        ``sql_alchemy_conn``; it is only read. Which columns there are is looked up, not guessed
+        from a version. With MySQL, whose times depend on the session, add
+        ``?init_command=SET time_zone='%2B00:00'``.
+    dags : sequence of str, default=None
+        Read only these DAGs. None reads all.
+    jobs : sequence of str, default=None
+        Read only these tasks, by `task_id`; runs then begin and end with them. None reads all.
+    since : str or datetime, default=None
+        Read only runs that started at this time or later; without a zone it is UTC. A run that
+        was cleared starts when it was run again. None reads all, but for runs still queued there
+        is nothing to read yet.
+    tries : {"last", "all"}, default="last"
+        "all" gives every try a row of its own, told apart by `try_number`, with its own start and
+        end. ``pivot_runs(long, on_duplicate="last")`` then keeps the newest.
+    mapped : {"together", "separate"}, default="together"
+        What to do with the tasks that a mapped task expands to. Their number changes from run to
+        run, so together they are one job, from the first start to the last end, with the worst
+        status. "separate" makes each a job ``task[0]``, ``task[1]``, ..., which pays only where
+        an index always means the same.
+    on_unknown : {"error", "warn"}, default="error"
+        What to do with an unknown state; see :func:`~sklearn_jobtime.loaders.states.to_status`.
+
+    Returns
+    -------
+    DataFrame
+        A long table; see :func:`~sklearn_jobtime.loaders.long.long_table`. Further columns:
+        `queued_seconds`, from queued to started, NaN where Airflow does not tell; `try_number`,
+        the largest of the mapped tasks; and the covariate `run_type`, such as "scheduled".
+
+    Raises
+    ------
+    SourceError
+        When the database is missing, locked or not Airflow's, or holds nothing of what was asked.
+
+    References
+    ----------
+    .. [1] "Task Instances" and "Dynamic Task Mapping", documentation of Apache Airflow.
+
+    Examples
+    --------
+    The two tables that matter, as far as they matter here:
+
+    >>> import pathlib, sqlite3, tempfile
+    >>> from contextlib import closing
+    >>> from sklearn_jobtime.loaders.airflow import read_airflow
+    >>> schema = '''
+    ...     CREATE TABLE dag_run (dag_id, run_id, run_type, state, start_date);
+    ...     CREATE TABLE task_instance (dag_id, run_id, task_id, map_index, try_number, state,
+    ...                                 start_date, end_date, queued_dttm);
+    ...     INSERT INTO dag_run VALUES ('etl', 'r1', 'scheduled', 'success', '2026-03-01 04:00:00');
+    ...     INSERT INTO task_instance VALUES ('etl', 'r1', 'load', -1, 1, 'success',
+    ...         '2026-03-01 04:00:10', '2026-03-01 04:01:40', '2026-03-01 04:00:07');
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "airflow.db")
+    ...     with closing(sqlite3.connect(path)) as database:
+    ...         _ = database.executescript(schema)
+    ...     long = read_airflow(f"sqlite:///{path}", dags=["etl"])
+    >>> long[["series", "run", "job", "duration", "status", "queued_seconds"]]
+      series run   job  duration   status  queued_seconds
+    0    etl  r1  load      90.0  success             3.0
+    """
+    for name, value, known in (
+        ("tries", tries, ("last", "all")),
+        ("mapped", mapped, ("together", "separate")),
+    ):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {known}, got {value!r}.")
+    for name, names in (("dags", dags), ("jobs", jobs)):
+        if isinstance(names, str):
+            raise ValueError(f"{name}={names!r}: expected a list of names, such as [{names!r}].")
+    start = None if since is None else since_utc(since)
+    with read_only_connection(url) as (connection, place):
+        current, history = _read_tries(connection, place, dags, jobs, start)
+    rows = _each_try_once(current, history, on_unknown)
+    unended = rows["newest"] & rows["status"].isna() & rows["run_state"].isin(["success", "failed"])
+    back = rows["status"].notna() & (rows["end_date"] < rows["start_date"])
+    dropped = {
+        "task that never ended, though its run did": int(unended.sum()),
+        "task that ended before it started": int((back & ~unended).sum()),
+    }
+    rows = rows[~unended & ~back]
+    first_start = rows["start_date"]
+    if tries == "last":
+        first_start = rows.groupby(KEY)["start_date"].transform("min")
+        rows = rows[rows["newest"]]
+    rows = rows.assign(first_start=first_start)
+    return long_table(_as_jobs(rows, each_try=tries == "all", apart=mapped == "separate"), dropped)
+
+
+def _read_tries(
+    connection: "sa.Connection",
+    place: str,
+    dags: Sequence[str] | None,
+    jobs: Sequence[str] | None,
+    since: pd.Timestamp | None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Task instances as they are now, and their earlier tries; times in UTC."""
+    import sqlalchemy as sa  # noqa: PLC0415  an extra
+
+    inspector = sa.inspect(connection)
+    columns = {
+        table: {c["name"]: c["type"] for c in inspector.get_columns(table)}
+        for table in (RUNS, TASKS, HISTORY)
+        if inspector.has_table(table)
+    }
+    for table, needed in NEEDED.items():
+        if missing := needed - columns.get(table, {}).keys():
+            raise SourceError(
+                f"{place}: found no {', '.join(sorted(missing))} in table {table!r}; expected the "
+                "metadata database of Airflow 2.2 or later. Check the URL (the setting "
+                "sql_alchemy_conn has it), and migrate an older database with 'airflow db migrate'."
+            )
+    run = sa.table(RUNS, *(sa.column(c, columns[RUNS][c]) for c in NEEDED[RUNS]))
+
+    def read(table: str) -> pd.DataFrame:
+        # Untyped columns, so that the times of SQLite stay text, which pandas reads faster.
+        task = sa.table(table, *map(sa.column, columns[table]))
+        index = task.c.map_index if "map_index" in task.c else sa.literal(-1).label("map_index")
+        wanted = [task.c[c] for c in (*KEY[:-1], "try_number", "state", *TIMES)]
+        same_run = (task.c.dag_id == run.c.dag_id) & (task.c.run_id == run.c.run_id)
+        query = sa.select(*wanted, index, run.c.run_type, run.c.state.label("run_state")).join_from(
+            task, run, same_run
+        )
+        for column, names in ((task.c.dag_id, dags), (task.c.task_id, jobs)):
+            if names is not None:
+                query = query.where(column.in_(list(names)))
+        if since is not None:
+            zoned = getattr(run.c.start_date.type, "timezone", False)
+            query = query.where(
+                run.c.start_date >= (since if zoned else since.tz_localize(None)).to_pydatetime()
+            )
+        rows = pd.read_sql_query(query, connection)
+        times = {time: to_utc(rows[time]) for time in TIMES}
+        return rows.astype({"map_index": "int64", "try_number": "int64"}).assign(**times)
+
+    # In this order: a try that ends in between is then in both, and counts once.
+    current = read(TASKS)
+    if current.empty:
+        known = connection.execute(sa.select(run.c.dag_id).distinct().order_by(run.c.dag_id))
+        raise SourceError(
+            f"{place}: holds no task instance for dags={dags}, jobs={jobs}, since={since}; "
+            f"it has runs of the DAGs {list(known.scalars())}. Ask for others, or for more."
+        )
+    return current, read(HISTORY) if HISTORY in columns else current.iloc[:0]
+
+
+def _each_try_once(current: pd.DataFrame, history: pd.DataFrame, on_unknown: str) -> pd.DataFrame:
+    """Give every try one row, with its status; `newest` marks the last try of each task."""
+    rows = pd.concat([history, current], ignore_index=True)
+    rows["newest"] = np.arange(len(rows)) >= len(history)
+    rows["status"] = to_status(rows["state"], "airflow", on_unknown=on_unknown)
+    # A task that waits for its next try still has number and times of the last one, which the
+    # history holds too: that one has not begun.
+    waits = rows.duplicated([*KEY, "try_number"]) & rows["status"].isna()
+    rows["try_number"] += waits
+    rows[TIMES] = rows[TIMES].mask(waits)
+    return rows.drop_duplicates([*KEY, "try_number"], keep="last", ignore_index=True)
+
+
+def _as_jobs(rows: pd.DataFrame, *, each_try: bool, apart: bool) -> pd.DataFrame:
+    """Make one job of the mapped tasks of a task, unless they are kept apart."""
+    job = rows["task_id"]
+    if apart:
+        names = job + "[" + rows["map_index"].astype(str) + "]"
+        job = names.where(rows["map_index"] >= 0, job)
+    ran = rows["status"] != "skipped"
+    rank = {status: rank for rank, status in enumerate(WORST_FIRST)}
+    rows = rows.assign(
+        series=rows["dag_id"],
+        run=rows["run_id"],
+        job=job,
+        attempt=rows["try_number"] if each_try else 0,
+        own_start=rows["start_date"].where(ran),
+        own_end=rows["end_date"].where(ran),
+        rank=[rank[status] for status in rows["status"]],
+    )
+    jobs = rows.groupby(["series", "run", "job", "attempt"], as_index=False).agg(
+        started_at=("first_start", "min"),
+        ended_at=("end_date", "max"),
+        own_start=("own_start", "min"),
+        own_end=("own_end", "max"),
+        queued=("queued_dttm", "min"),
+        rank=("rank", "min"),
+        try_number=("try_number", "max"),
+        run_type=("run_type", "first"),
+    )
+    status = pd.Series([WORST_FIRST[r] for r in jobs["rank"]], index=jobs.index, dtype=object)
+    waited = (jobs["own_start"] - jobs["queued"]).dt.total_seconds()
+    return jobs.assign(
+        duration=(jobs["own_end"] - jobs["own_start"]).dt.total_seconds(),
+        status=status,
+        queued_seconds=waited.where(waited >= 0),  # a deferred task is queued again after its start
+    ).drop(columns=["attempt", "own_start", "own_end", "queued", "rank"])

@@ -1,0 +1,68 @@
+"""A live PostgreSQL server that the tests of several files read from."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PASSWORD = "s3cr/t p@ss%word"  # every character that a URL has to escape
+
+
+def postgres_binary(name: str) -> str | None:
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, debian)]))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a PostgreSQL server of our own; the server refuses to be run by root."""
+    sa = pytest.importorskip("sqlalchemy")
+    pytest.importorskip("psycopg")
+    initdb, server = postgres_binary("initdb"), postgres_binary("postgres")
+    if initdb is None or server is None:
+        pytest.skip("no PostgreSQL server here: install Debian's package postgresql")
+    who = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="jobtime-pg-", ignore_cleanup_errors=True) as folder:
+        Path(folder, "password").write_text(PASSWORD)
+        if who:
+            shutil.chown(folder, "postgres", "postgres")
+            shutil.chown(Path(folder, "password"), "postgres", "postgres")
+        data, port = str(Path(folder, "data")), free_port()
+        options = ["-U", "tester", "-A", "scram-sha-256", "--pwfile", f"{folder}/password", "-N"]
+        subprocess.run(
+            [initdb, "-D", data, "-E", "UTF8", *options],
+            check=True, stdout=subprocess.DEVNULL, cwd=folder, **who,
+        )  # fmt: skip
+        command = [server, "-D", data, "-k", folder, "-h", "127.0.0.1", "-p", str(port), "-F"]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=folder, **who) as process:
+            try:
+                url = sa.URL.create(
+                    "postgresql+psycopg", "tester", PASSWORD, "127.0.0.1", port, "postgres"
+                ).render_as_string(hide_password=False)
+                wait_for(sa.create_engine(url, poolclass=sa.pool.NullPool))
+                yield url
+            finally:
+                process.terminate()
+                process.wait(30)
+
+
+def free_port() -> int:
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        return any_port.getsockname()[1]
+
+
+def wait_for(engine) -> None:
+    for _ in range(200):
+        with contextlib.suppress(Exception):  # whatever the driver says while the server starts
+            engine.connect().close()
+            return
+        time.sleep(0.1)
+    raise TimeoutError("PostgreSQL did not start within 20 s")
