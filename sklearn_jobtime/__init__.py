@@ -10,21 +10,31 @@ from typing import TYPE_CHECKING, Any
 from sklearn_jobtime._version import __version__
 
 if TYPE_CHECKING:
+    from sklearn_jobtime.anchored import AnchoredRegressor
     from sklearn_jobtime.lstm.forecaster import LSTMForecaster
-    from sklearn_jobtime.preprocessing import FailureImputer, MinMaxScaler, TimestampToNumeric
+    from sklearn_jobtime.preprocessing import (
+        FailureImputer,
+        LevelScaler,
+        MinMaxScaler,
+        TimestampToNumeric,
+    )
     from sklearn_jobtime.windows import SequenceWindower
 
 _HOME = {
+    "AnchoredRegressor": "anchored",
     "FailureImputer": "preprocessing",
     "LSTMForecaster": "lstm.forecaster",
+    "LevelScaler": "preprocessing",
     "MinMaxScaler": "preprocessing",
     "SequenceWindower": "windows",
     "TimestampToNumeric": "preprocessing",
 }
 
 __all__ = [
+    "AnchoredRegressor",
     "FailureImputer",
     "LSTMForecaster",
+    "LevelScaler",
     "MinMaxScaler",
     "SequenceWindower",
     "TimestampToNumeric",

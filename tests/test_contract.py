@@ -1,15 +1,19 @@
 """scikit-learn's contract: one table of every public estimator, one of the expected failures."""
 
 import pytest
+from sklearn.linear_model import Ridge
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_jobtime import (
+    AnchoredRegressor,
     FailureImputer,
+    LevelScaler,
     LSTMForecaster,
     MinMaxScaler,
     SequenceWindower,
     TimestampToNumeric,
 )
+from sklearn_jobtime.anchored import ObservedRegressor
 from sklearn_jobtime.baselines import ExponentialMean, JenkinsRule, RollingRule, SeasonalRule
 from sklearn_jobtime.online_mix import OnlineMix
 
@@ -43,6 +47,11 @@ ESTIMATORS = [
     (ExponentialMean(), LOOKS_BACK),
     (SeasonalRule(), LOOKS_BACK),
     (OnlineMix(), LOOKS_BACK),
+    (LevelScaler(), LOOKS_BACK),
+    (LevelScaler(n_runs=3, statistic="mean", keep_level=True), LOOKS_BACK),
+    (ObservedRegressor(Ridge()), {}),
+    (AnchoredRegressor(Ridge()), LOOKS_BACK),
+    (AnchoredRegressor(Ridge(), RollingRule(), shrink=False), LOOKS_BACK),
 ]
 
 

@@ -1,0 +1,456 @@
+"""Any regressor on top of a rule: it learns by which factor the rule will be wrong."""
+
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Tags, _safe_indexing, check_array, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.history import read_clock
+from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.online_mix import OnlineMix
+
+__all__ = ["AnchoredRegressor", "ObservedRegressor"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+FACTORS = np.linspace(0.0, 1.0, 11)
+LEAST_VALIDATION = 10  # observed targets below which a factor would be chosen by chance
+
+
+def least_positive(targets: Floats) -> Floats:
+    """Half the smallest positive target of each output, 1 where there is none."""
+    positive = np.where(targets > 0, targets, np.inf).min(axis=0)
+    return np.where(np.isfinite(positive), positive / 2, 1.0)
+
+
+def to_log_ratio(targets: Floats, anchor: Floats, floor: Floats, clip: float) -> Floats:
+    """Clipped log of target over anchor; an anchor below `floor` moves in units of the floor."""
+    change = (targets - anchor) / np.maximum(anchor, floor)
+    return np.clip(np.log1p(np.maximum(change, np.expm1(-clip))), -clip, clip)
+
+
+def from_log_ratio(ratio: Floats, anchor: Floats, floor: Floats, clip: float) -> Floats:
+    """Inverse of :func:`to_log_ratio`: exactly the anchor where `ratio` is 0, never below 0."""
+    moved = anchor + np.maximum(anchor, floor) * np.expm1(np.clip(ratio, -clip, clip))
+    return np.maximum(moved, np.minimum(anchor, 0.0))
+
+
+def shrink_factor(errors: Floats, caution: float) -> float:
+    """How far to follow a regressor, from errors on rows that it has not seen.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n, n_factors)
+        Absolute errors with the corrections times each of `FACTORS`, the first of which is 0.
+    caution : float
+        Standard errors by which the gain of a whole correction has to be more than chance.
+
+    Returns
+    -------
+    float
+        The factor with the least ``mean error + factor * caution * standard error``; 0 with fewer
+        than `LEAST_VALIDATION` rows.
+    """
+    if len(errors) < LEAST_VALIDATION:
+        return 0.0
+    gain = errors[:, -1] - errors[:, 0]
+    penalty = caution * gain.std() / np.sqrt(len(gain))
+    return float(FACTORS[np.argmin(errors.mean(axis=0) + FACTORS * penalty)])
+
+
+def _last_step(regressor: Any) -> Any:
+    return regressor[-1] if isinstance(regressor, Pipeline) else regressor
+
+
+class ObservedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    """Fit any regressor on the observed targets: rows with NaN are left out, output by output.
+
+    The targets of a run table have gaps: a run failed, or has not ended. Most regressors of
+    scikit-learn do not accept NaN there, and rows can not be dropped before the windows are made,
+    as they are the history of others. So this stands at the end of a pipeline.
+
+    Parameters
+    ----------
+    regressor : estimator
+        Any regressor; it is cloned for every output.
+
+    Attributes
+    ----------
+    regressors_ : list of estimator
+        The fitted clones, one an output.
+    n_features_in_ : int
+        Number of columns of `X`.
+    feature_names_in_ : ndarray of str
+        Their names, when all are strings.
+
+    Raises
+    ------
+    NoHistoryError
+        When an output was never observed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from sklearn_jobtime.anchored import ObservedRegressor
+    >>> X, y = np.array([[1.0], [2.0], [3.0]]), np.array([10.0, np.nan, 30.0])
+    >>> ObservedRegressor(LinearRegression()).fit(X, y).predict([[4.0]]).round(6)
+    array([40.])
+    """
+
+    _parameter_constraints: ClassVar[dict] = {"regressor": [HasMethods(["fit", "predict"])]}
+
+    def __init__(self, regressor: Any) -> None:
+        self.regressor = regressor
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit a clone for every output on the rows where it was observed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            What the regressor takes.
+        y : array-like of shape (n,) or (n, n_outputs)
+            NaN where not observed.
+        sample_weight : array-like of shape (n,), default=None
+            For regressors that have it.
+
+        Returns
+        -------
+        self
+        """
+        X = self._checked(X, reset=True)
+        y = _read_targets(self, X, y)
+        weights = None if sample_weight is None else _check_sample_weight(sample_weight, y)
+        self._is_1d = y.ndim == 1
+        targets = y.reshape(len(y), -1)
+        self.regressors_ = []
+        for k, target in enumerate(targets.T):
+            rows = np.flatnonzero(~np.isnan(target))
+            if not rows.size:
+                raise NoHistoryError(
+                    f"y contains NaN only for output {k}: it was never observed, so there is "
+                    "nothing to learn from; leave it out, or wait for a run to succeed."
+                )
+            weight = {} if weights is None else {"sample_weight": weights[rows]}
+            one = clone(self.regressor)
+            self.regressors_.append(one.fit(_safe_indexing(X, rows), target[rows], **weight))
+        return self
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Forecast every output.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_outputs), as `y` was
+        """
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        outputs = [np.asarray(one.predict(X), dtype=np.float64) for one in self.regressors_]
+        return outputs[0] if self._is_1d else np.column_stack(outputs)
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Coefficient of determination over the observed targets."""
+        return float(observed_r2(y, self.predict(X)))
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        finite = "allow-nan" if get_tags(self.regressor).input_tags.allow_nan else True
+        return validate_data(self, X, reset=reset, ensure_all_finite=finite)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = get_tags(self.regressor).input_tags.allow_nan
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    """Let a regressor learn by which factor a rule will be wrong, instead of the run time itself.
+
+    A rolling median is hard to beat, and a network that has to learn the level of a job before
+    anything else often loses to it. Here a rule, the *anchor*, forecasts first, from nothing but
+    the runs that had ended; the regressor learns ``log(actual / anchor)``, and the forecast is
+    ``anchor * exp(regressor)``. A regressor that predicts 0 gives exactly the anchor's forecast,
+    so there is a floor under what it can lose; a change of level is the anchor's work; and since
+    ratios are alike for jobs of seconds and of hours, many series can be learned at once.
+
+    The regressor may still lose where the future is unlike the past or runs are few. So it is
+    first fitted on the older training rows and scored on the newest; its corrections are then
+    multiplied by the factor between 0 and 1 that would have been best there, more firmly towards 0
+    the less sure that is. With 0, the regressor is not trained at all: the rule is the model.
+
+    Parameters
+    ----------
+    regressor : estimator
+        Any regressor, or a pipeline that makes numbers of a run table and ends in one. It is
+        cloned. Where targets are missing, see `missing_targets`.
+    anchor : estimator, default=None
+        A regressor over the same `X` whose forecasts for its own training rows are causal, such as
+        the rules of :mod:`sklearn_jobtime.baselines`. None takes
+        :class:`~sklearn_jobtime.online_mix.OnlineMix`, which was better than any single rule.
+    clip : float, default=3.0
+        Bound of the log ratios in training and prediction: a run 20 times as long as expected went
+        wrong, and says nothing about the next one.
+    shrink : bool, default=True
+        Learn how far to follow the regressor. It costs one more fit, on the older rows.
+    caution : float, default=0.5
+        In `shrink`, by how many standard errors the gain of the regressor has to be more than
+        chance before it is followed in full. 0 takes the best factor as it is.
+    validation_fraction : float, default=0.2
+        In `shrink`, the share of the newest rows to score on.
+    missing_targets : {"auto", "pass", "drop"}, default="auto"
+        What to do with rows whose target is NaN: "pass" them to a regressor that masks them, or
+        "drop" them for the last step of the pipeline, output by output
+        (:class:`ObservedRegressor`). "auto" passes them to a regressor whose class says
+        ``masks_missing_targets = True``, as LSTMForecaster does.
+
+    Attributes
+    ----------
+    anchor_ : estimator
+        The fitted anchor.
+    regressor_ : estimator or None
+        The fitted regressor; None where `shrinkage_` is 0 for all outputs.
+    shrinkage_ : ndarray of shape (n_outputs,)
+        By how much its corrections are multiplied; 1 with ``shrink=False``.
+    floor_ : ndarray of shape (n_outputs,)
+        Half the smallest positive target, in seconds: the unit of corrections to an anchor below
+        it, such as 0 s.
+    target_names_ : Index or None
+        The columns of `y`, when it was a DataFrame.
+    n_features_in_ : int
+        Number of columns of `X`.
+    feature_names_in_ : ndarray of str
+        Their names, when all are strings.
+
+    Raises
+    ------
+    NoHistoryError
+        When an output was never observed in `fit`.
+
+    See Also
+    --------
+    sklearn_jobtime.LevelScaler : The same for the inputs.
+    sklearn.compose.TransformedTargetRegressor : A transform that is the same for all rows.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from sklearn_jobtime.anchored import AnchoredRegressor
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> runs = make_job_runs(n_runs=60, random_state=0)
+    >>> y = make_targets(runs)[[(1, "whole_run")]]
+    >>> zero = DummyRegressor(strategy="constant", constant=0.0)
+    >>> model = AnchoredRegressor(zero, RollingRule("median"), shrink=False).fit(runs, y)
+    >>> bool((model.predict(runs) == model.anchor_.predict(runs)).all())
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "regressor": [HasMethods(["fit", "predict"])],
+        "anchor": [HasMethods(["fit", "predict"]), None],
+        "clip": [Interval(Real, 0, None, closed="neither")],
+        "shrink": ["boolean"],
+        "caution": [Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "missing_targets": [StrOptions({"auto", "pass", "drop"})],
+    }
+
+    def __init__(
+        self,
+        regressor: Any,
+        anchor: Any = None,
+        *,
+        clip: float = 3.0,
+        shrink: bool = True,
+        caution: float = 0.5,
+        validation_fraction: float = 0.2,
+        missing_targets: str = "auto",
+    ) -> None:
+        self.regressor = regressor
+        self.anchor = anchor
+        self.clip = clip
+        self.shrink = shrink
+        self.caution = caution
+        self.validation_fraction = validation_fraction
+        self.missing_targets = missing_targets
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X: pd.DataFrame | ArrayLike, y: pd.DataFrame | ArrayLike, **fit_params: Any
+    ) -> Self:
+        """Fit the anchor, and the regressor on what the anchor leaves.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            A run table in start order.
+        y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
+            Targets from :func:`~sklearn_jobtime.runs.make_targets`, in seconds.
+        **fit_params : dict
+            Go to the regressor as they are, such as ``lstm__sample_weight`` for a step `lstm`.
+
+        Returns
+        -------
+        self
+        """
+        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
+        X = self._checked(X, reset=True)
+        named = y
+        y = _read_targets(self, X, y)
+        self._is_1d = y.ndim == 1
+        self.anchor_ = clone(OnlineMix() if self.anchor is None else self.anchor)
+        self.anchor_.fit(X, named if self.target_names_ is not None else y)
+        targets = y.reshape(len(y), -1)
+        anchor = np.reshape(self.anchor_.predict(X), targets.shape)
+        self.floor_ = least_positive(targets)
+        ratios = to_log_ratio(targets, anchor, self.floor_, self.clip)
+        self.shrinkage_ = np.ones(targets.shape[1])
+        if self.shrink:
+            observed = (~np.isnan(targets)).any(axis=1)
+            is_new = newest_rows(X, np.asarray(observed), self.validation_fraction)
+            self.shrinkage_ = self._learn_shrinkage(X, targets, anchor, ratios, is_new, fit_params)
+        self.regressor_ = None
+        if self.shrinkage_.any():
+            self.regressor_ = self._new_regressor(ratios).fit(
+                X, self._as_given(ratios), **fit_params
+            )
+        return self
+
+    def predict(self, X: pd.DataFrame | ArrayLike) -> Floats:
+        """Forecast each row: the anchor's forecast, corrected.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            Rows to forecast, and any rows newer than those of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_runs,) or (n_runs, n_outputs), in seconds
+        """
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        anchor = np.asarray(self.anchor_.predict(X), dtype=np.float64).reshape(
+            -1, len(self.shrinkage_)
+        )
+        if self.regressor_ is None:
+            return self._as_given(anchor)
+        ratio = np.reshape(self.regressor_.predict(X), anchor.shape) * self.shrinkage_
+        return self._as_given(from_log_ratio(ratio, anchor, self.floor_, self.clip))
+
+    def score(self, X: pd.DataFrame | ArrayLike, y: ArrayLike) -> float:
+        """Coefficient of determination over the observed targets."""
+        return float(observed_r2(y, self.predict(X)))
+
+    def _learn_shrinkage(
+        self,
+        X: Any,
+        targets: Floats,
+        anchor: Floats,
+        ratios: Floats,
+        is_new: Mask,
+        fit_params: dict[str, Any],
+    ) -> Floats:
+        """Score a regressor that knows the older rows on the newer ones, output by output."""
+        old = np.flatnonzero(~is_new)
+        n_scored = (~np.isnan(targets[is_new])).sum(axis=0)
+        learned = (~np.isnan(ratios[old])).any(axis=0)
+        if not learned.all() or (n_scored < LEAST_VALIDATION).all():
+            return np.zeros(targets.shape[1])
+        params = {
+            name: np.asarray(value)[old] if np.shape(value)[:1] == (len(targets),) else value
+            for name, value in fit_params.items()
+        }
+        judge = self._new_regressor(ratios)
+        judge.fit(_safe_indexing(X, old), self._as_given(ratios[old]), **params)
+        forecast = np.reshape(judge.predict(X), targets.shape)[is_new]
+        factors = np.zeros(targets.shape[1])
+        for k in range(targets.shape[1]):
+            seen = ~np.isnan(targets[is_new, k])
+            corrected = from_log_ratio(
+                forecast[seen, k, None] * FACTORS,
+                anchor[is_new, k][seen, None],
+                self.floor_[k],
+                self.clip,
+            )
+            errors = np.abs(corrected - targets[is_new, k][seen, None])
+            factors[k] = shrink_factor(errors, self.caution)
+        return factors
+
+    def _as_given(self, outputs: Floats) -> Floats:
+        return outputs[:, 0] if self._is_1d else outputs
+
+    def _new_regressor(self, ratios: Floats) -> Any:
+        """Clone the regressor, made fit for missing targets and several outputs where needed."""
+        regressor = clone(self.regressor)
+        last = _last_step(regressor)
+        one_output = ratios.shape[1] > 1 and not get_tags(last).target_tags.multi_output
+        if self.missing_targets == "pass" or (
+            self.missing_targets == "auto" and getattr(last, "masks_missing_targets", False)
+        ):
+            return regressor
+        if not np.isnan(ratios).any() and not one_output and self.missing_targets == "auto":
+            return regressor
+        if isinstance(regressor, Pipeline):
+            regressor.steps[-1] = (regressor.steps[-1][0], ObservedRegressor(last))
+            return regressor
+        return ObservedRegressor(last)
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        return validate_data(
+            self, X, reset=reset, ensure_all_finite="allow-nan" if self._allows_nan() else True
+        )
+
+    def _allows_nan(self) -> bool:
+        return bool(get_tags(self.regressor).input_tags.allow_nan)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._allows_nan()
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = True  # an anchor looks back, whatever the columns say
+        return tags
+
+
+def newest_rows(X: Any, observed: NDArray[np.bool_], fraction: float) -> Mask:
+    """Mark the rows that started last and have `fraction` of the observed targets."""
+    started = read_clock(X).started
+    order = np.arange(len(observed)) if started is None else np.argsort(started, kind="stable")
+    seen = np.cumsum(observed[order])
+    is_new = np.empty(len(observed), dtype=bool)
+    is_new[order] = seen > (1 - fraction) * seen[-1]
+    return is_new
+
+
+def _read_targets(estimator: BaseEstimator, X: Any, y: Any) -> Floats:
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None; build "
+            "it with sklearn_jobtime.runs.make_targets(runs)."
+        )
+    y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
+    if len(X) != len(y):
+        raise ValueError(f"X has {len(X)} rows and y has {len(y)}; expected one y a row.")
+    return y

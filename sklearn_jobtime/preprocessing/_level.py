@@ -1,0 +1,303 @@
+"""Durations become ratios to the level that was known when their run started."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.history import Clock, ended_order, read_clock, recall, remember
+from sklearn_jobtime.past import newest
+from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
+from sklearn_jobtime.runs import ENDED_AT, RESERVED, SPOILS_RUN, STARTED_AT, STATUSES
+
+__all__ = ["LevelScaler"]
+
+Floats = NDArray[np.float64]
+
+ELAPSED = f"{ENDED_AT}__elapsed"  # what TimestampToNumeric calls the time of the whole run
+FAILURES = STATUSES[1:]
+
+
+def causal_level(successes: Floats, clock: Clock, n_runs: int, statistic: str) -> Floats:
+    """Level of one job at each row's start: a statistic of its newest ended successes.
+
+    Parameters
+    ----------
+    successes : ndarray of shape (n,)
+        Seconds; NaN where the run is no success.
+    clock : Clock
+        Series and times of the same rows.
+    n_runs : int
+        How many successes the level sees.
+    statistic : {"median", "mean"}
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        NaN where no success had ended.
+    """
+    found = ended_order(clock.series, clock.started, clock.ended, np.isfinite(successes))
+    seen = newest(successes, found, n_runs)
+    level = np.full(len(seen), np.nan)
+    some = ~np.isnan(seen[:, 0])
+    if some.any():
+        middle = np.nanmedian if statistic == "median" else np.nanmean
+        level[some] = middle(seen[some], axis=1)
+    return level
+
+
+def log_ratio(seconds: Floats, level: Floats, floor: float, clip: float) -> Floats:
+    """Clipped logarithm of `seconds` over `level`, both at least `floor`; NaN stays NaN."""
+    ratio = np.log(np.maximum(seconds, floor)) - np.log(np.maximum(level, floor))
+    return np.clip(ratio, -clip, clip)
+
+
+def least_duration(successes: Floats) -> float:
+    """Half the smallest positive duration: what a rounded 0 s may have been; 1 if there is none."""
+    positive = successes[successes > 0]
+    return float(positive.min()) / 2 if positive.size else 1.0
+
+
+class LevelScaler(TransformerMixin, BaseEstimator):
+    """Turn the durations of jobs into logarithms of their ratios to a causal rolling level.
+
+    A job of two hours and one of two seconds behave alike: what counts is whether a run took ten
+    per cent longer than the job did lately. And levels jump, with a new machine image or a larger
+    table, so a network that learned seconds starts anew after each jump. This step divides every
+    duration by the level of its job when the run *started*, a median of the newest successes that
+    had ended by then, and takes the logarithm: 0 means as lately, 0.1 is ten per cent more, and a
+    value of one series means the same in another.
+
+    Put it behind :class:`~sklearn_jobtime.FailureImputer` and before the windows. A failed run has
+    the ratio of what the imputer made of it, clipped, and never sets a level. All other columns
+    pass unchanged. `fit` remembers the newest successes of each series for later rows.
+
+    Parameters
+    ----------
+    n_runs : int, default=10
+        Successes in a level. Ten follow a jump within a week of nightly runs and are steady enough
+        that the ratio is one of this run, not of the noise of the level.
+    statistic : {"median", "mean"}, default="median"
+        The median shrugs off a single hung run.
+    clip : float, default=3.0
+        Bound of the log ratios: 20 times longer or shorter says no more than that it went wrong.
+    keep_level : bool, default=False
+        Add a column ``started_at__level_<job>`` with the logarithm of the level. The name says that
+        it is known at the start, as everything that derives from `started_at` is. Off, because
+        levels never seen in training are what this step takes away.
+    jobs : list of str or int, default=None
+        The columns of durations. None takes those with a ``<job>__failed`` beside them (as
+        FailureImputer leaves them) and ``ended_at__elapsed``, the time of the whole run; in a table
+        without any such column every float column that derives from no other; in an array, all.
+
+    Attributes
+    ----------
+    jobs_ : list of str
+        The columns that are scaled.
+    floor_ : dict of str to float
+        Seconds that shorter durations count as: half the smallest positive success in `fit`, so
+        that a duration rounded to 0 s has a logarithm.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of str
+        Their names, when all are strings.
+
+    Raises
+    ------
+    RunTableError
+        When a job holds inf or no numbers, or the table already has a column of a level.
+
+    See Also
+    --------
+    sklearn_jobtime.AnchoredRegressor : The same for the targets, with any regressor as the level.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime import LevelScaler
+    >>> runs = pd.DataFrame({"build": [40.0, 40.0, 80.0, 40.0]})
+    >>> LevelScaler(n_runs=2).fit_transform(runs)["build"].round(2).tolist()
+    [nan, 0.0, 0.69, -0.41]
+
+    The last level is the median of 40 s and 80 s. The first run has no level, as nothing is known
+    before it.
+
+    >>> LevelScaler().fit(pd.DataFrame({"build": [40.0, float("inf")]}))
+    Traceback (most recent call last):
+    ...
+    sklearn_jobtime.exceptions.RunTableError: column 'build', row 1: the duration is infinite ...
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_runs": [Interval(Integral, 1, None, closed="left")],
+        "statistic": [StrOptions({"median", "mean"})],
+        "clip": [Interval(Real, 0, None, closed="neither")],
+        "keep_level": ["boolean"],
+        "jobs": ["array-like", None],
+    }
+
+    def __init__(
+        self,
+        n_runs: int = 10,
+        *,
+        statistic: str = "median",
+        clip: float = 3.0,
+        keep_level: bool = False,
+        jobs: Sequence[str | int] | None = None,
+    ):
+        self.n_runs = n_runs
+        self.statistic = statistic
+        self.clip = clip
+        self.keep_level = keep_level
+        self.jobs = jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+        """Remember the newest successes of each job and series.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_runs, n_features)
+            The run table, times as datetimes or epoch seconds.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : LevelScaler
+        """
+        table = read_table(self, X, reset=True, dtype=(np.float64, np.float32))
+        self.jobs_ = self._find_jobs(table, whole=not isinstance(X, pd.DataFrame))
+        self.get_feature_names_out()  # a clash of names shows now
+        _, successes = self._read(table)
+        self.floor_ = {
+            job: least_duration(column) for job, column in zip(self.jobs_, successes.T, strict=True)
+        }
+        if self.jobs_:
+            clock = _clock(X, table)
+            self._memory = remember(successes, clock, self.n_runs, np.isfinite(successes))
+        return self
+
+    def _find_jobs(self, table: pd.DataFrame, *, whole: bool) -> list[str]:
+        if self.jobs is not None:
+            return resolve_columns(self, self.jobs, "jobs")
+        if whole:
+            return list(table.columns)
+        marked = [name for name in table.columns if f"{name}__{FAILURES[0]}" in table]
+        if not marked:
+            marked = [
+                name
+                for name in table.columns
+                if pd.api.types.is_float_dtype(table[name])
+                and name not in RESERVED
+                and "__" not in str(name)
+            ]
+        return marked + ([ELAPSED] if marked and ELAPSED in table else [])
+
+    def _read(self, table: pd.DataFrame) -> tuple[Floats, Floats]:
+        """Durations, and those of the successes alone, each of shape (n_runs, n_jobs)."""
+        seconds = np.full((len(table), len(self.jobs_)), np.nan)
+        successes = seconds.copy()
+        for column, job in enumerate(self.jobs_):
+            seconds[:, column] = _seconds(table[job])
+            good = np.isfinite(seconds[:, column])
+            for channel in self._spoilers(job, table):
+                good &= ~(table[channel].to_numpy(np.float64, na_value=np.nan) > 0)
+            successes[good, column] = seconds[good, column]
+        return seconds, successes
+
+    def _spoilers(self, job: str, table: pd.DataFrame) -> list[str]:
+        """Columns that say that a duration of `job` is not that of a success."""
+        owners = [name for name in self.jobs_ if name != ELAPSED] if job == ELAPSED else [job]
+        statuses = SPOILS_RUN if job == ELAPSED else FAILURES
+        names = [f"{owner}__{status}" for owner in owners for status in statuses]
+        return [name for name in names if name in table]
+
+    def transform(self, X: Any) -> Any:
+        """Divide every duration by the level at the start of its run, and take the logarithm.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_runs, n_features)
+            The run table.
+
+        Returns
+        -------
+        DataFrame (array for an array) of shape (n_runs, n_features_out)
+            Rows and index as given; NaN where there is no duration, or no level yet.
+        """
+        check_is_fitted(self)
+        table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
+        if not self.jobs_:
+            return like_input(table, X)
+        seconds, successes = self._read(table)
+        kept, clock = recall(self._memory, successes, _clock(X, table))
+        history = np.concatenate([self._memory.table[kept], successes])
+        scaled, levels = {}, {}
+        for column, job in enumerate(self.jobs_):
+            level = causal_level(history[:, column], clock, self.n_runs, self.statistic)
+            level, floor = level[len(kept) :], self.floor_[job]
+            scaled[job] = log_ratio(seconds[:, column], level, floor, self.clip)
+            levels[_level_column(job)] = np.log(np.maximum(level, floor))
+        added = pd.DataFrame(levels if self.keep_level else {}, index=table.index)
+        return like_input(pd.concat([table.assign(**scaled), added], axis=1), X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns that `transform` gives.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the input columns; None takes those seen in `fit`, or x0, x1, ...
+
+        Returns
+        -------
+        ndarray of str
+        """
+        check_is_fitted(self, "jobs_")
+        names = list(_check_feature_names_in(self, input_features))
+        added = [_level_column(job) for job in self.jobs_ if self.keep_level]
+        if clash := set(names) & set(added):
+            raise RunTableError(
+                f"the table already has a column {min(clash)!r}, which LevelScaler would add; drop "
+                "it, and do not transform a table twice."
+            )
+        return np.array(names + added, dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _level_column(job: str) -> str:
+    return f"{STARTED_AT}__level_{job}"
+
+
+def _clock(X: Any, table: pd.DataFrame) -> Clock:
+    """Read the clock; the rows of an array have no labels that could be compared."""
+    return read_clock(table if isinstance(X, pd.DataFrame) else table.to_numpy())
+
+
+def _seconds(column: pd.Series) -> Floats:
+    try:
+        seconds = column.to_numpy(np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise RunTableError(
+            f"column {column.name!r} is {column.dtype}, expected the durations of a job as "
+            "numbers of seconds; convert it with pandas.to_numeric, or name the jobs with jobs=."
+        ) from error
+    if (infinite := np.isinf(seconds)).any():
+        row = column.index[int(infinite.argmax())]
+        raise RunTableError(
+            f"column {column.name!r}, row {row!r}: the duration is infinite (infinity, inf), which "
+            "marks a failed run; put FailureImputer before LevelScaler."
+        )
+    return seconds
