@@ -78,7 +78,8 @@ def read_airflow(
         is nothing to read yet.
     tries : {"last", "all"}, default="last"
         "all" gives every try a row of its own, told apart by `try_number`, with its own start and
-        end. ``pivot_runs(long, on_duplicate="last")`` then keeps the newest.
+        end. ``pivot_runs(long, on_duplicate="last")`` then keeps the newest alone: runs begin
+        with it, and are left out while none has begun.
     mapped : {"together", "separate"}, default="together"
         What to do with the tasks that a mapped task expands to. Their number changes from run to
         run, so together they are one job, from the first start to the last end, with the worst
@@ -209,7 +210,8 @@ def _read_tries(
             f"{place}: holds no task instance for dags={dags}, jobs={jobs}, since={since}; "
             f"it has runs of the DAGs {list(known.scalars())}. Ask for others, or for more."
         )
-    return current, read(HISTORY) if HISTORY in columns else current.iloc[:0]
+    history = read(HISTORY) if HISTORY in columns else current.iloc[:0]
+    return current, current.iloc[:0] if history.empty else history  # which keeps the dtypes
 
 
 def _each_try_once(current: pd.DataFrame, history: pd.DataFrame, on_unknown: str) -> pd.DataFrame:
