@@ -1,7 +1,8 @@
-"""Run tables from CSV and Parquet files."""
+"""Run histories from CSV, Parquet and JSON lines files."""
 
 import csv
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,12 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
+from sklearn_jobtime.loaders.converting import mapped_long, typed_columns
+from sklearn_jobtime.loaders.mapping import guess_columns, map_columns
 from sklearn_jobtime.loaders.opening import MAX_BYTES, open_bytes, open_text
-from sklearn_jobtime.runs import pivot_runs, validate_runs
+from sklearn_jobtime.runs import STATUS_SUFFIX, pivot_runs, validate_runs
 
-__all__ = ["TABLE_ENDINGS", "read_runs"]
+__all__ = ["FILE_ENDINGS", "TABLE_ENDINGS", "read_log", "read_runs", "read_table"]
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet")
+FILE_ENDINGS = (*TABLE_ENDINGS, ".jsonl", ".jsonl.gz")
 _KEYS = ["series", "run"]
 
 
@@ -33,8 +37,9 @@ def read_runs(
     Parameters
     ----------
     path : str or Path
-        A file that ends in ``.csv``, ``.csv.gz`` or ``.parquet``. CSV is UTF-8 with commas and a
-        header line; times are ISO 8601, durations seconds, a failed run may say ``inf``.
+        A file that ends in ``.csv``, ``.parquet`` or ``.jsonl``, the first and last also in
+        ``.gz``. CSV is UTF-8 with commas and a header line; times are ISO 8601, durations
+        seconds, a failed run may say ``inf``.
     jobs : sequence of str, default=None
         The columns of durations. None finds them by their status columns, as
         :func:`~sklearn_jobtime.runs.job_columns` does.
@@ -69,22 +74,127 @@ def read_runs(
     run
     7   2026-03-01 02:00:00+00:00   40.0
     """
-    path = Path(path)
-    if path.name.endswith(".parquet"):
-        table = _read_parquet(path, max_bytes)
-    elif path.name.endswith(TABLE_ENDINGS):
-        table = _read_csv(path, max_bytes)
-    else:
-        raise SourceError(
-            f"{path}: the name ends in {path.suffix!r}, expected {', '.join(TABLE_ENDINGS)}; "
-            "export the table as one of these, or rename the file."
-        )
+    table = read_table(path, max_bytes=max_bytes)
     try:
         if index is None and {"run", "job"} <= set(table.columns):
             return validate_runs(pivot_runs(table), jobs=jobs)
         return validate_runs(_with_index(table, index), jobs=jobs)
     except RunTableError as error:
         raise RunTableError(f"{path}: {error}") from error
+
+
+def read_table(path: str | Path, *, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
+    """Read a table from a file as it is; :func:`read_runs` and :func:`read_log` say what it means.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that ends in ``.csv``, ``.parquet`` or ``.jsonl``, the first and last also in
+        ``.gz``. JSON lines hold one object a row.
+    max_bytes : int, default=2 GiB
+        The most uncompressed bytes to read.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    SourceError
+        When the file is missing, empty, cut off, not UTF-8, or of another format.
+    """
+    path = Path(path)
+    if path.name.endswith(".parquet"):
+        return _read_parquet(path, max_bytes)
+    if path.name.endswith(TABLE_ENDINGS):
+        return _read_csv(path, max_bytes)
+    if path.name.endswith(FILE_ENDINGS):
+        return _read_json_lines(path, max_bytes)
+    raise SourceError(
+        f"{path}: the name ends in {path.suffix!r}, expected {', '.join(FILE_ENDINGS)}; "
+        "export the table as one of these, or rename the file."
+    )
+
+
+def is_log(table: pd.DataFrame) -> bool:
+    """Tell a log, one row a job of a run under names of its own, from a run table.
+
+    A log has a column of text that is usually called a job, step or status, or one column of
+    durations; a run table has statuses named after its jobs.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.loaders.files import is_log
+    >>> is_log(pd.DataFrame({"task": ["load"], "start": ["2026-03-01"], "elapsed_ms": [5]}))
+    True
+    >>> is_log(pd.DataFrame({"started_at": ["2026-03-01"], "build": [5.0], "deploy": [7.0]}))
+    False
+    """
+    if any(str(column).endswith(STATUS_SUFFIX) for column in table):
+        return False
+    guess = guess_columns(table.columns)
+    names = [guess[role] for role in ("job", "status") if role in guess]
+    return "duration" in guess or any(
+        not pd.api.types.is_numeric_dtype(table[name]) for name in names
+    )
+
+
+def read_log(
+    path: str | Path,
+    *,
+    columns: Mapping[str, str | None] | None = None,
+    since: str | None = None,
+    jobs: Sequence[str] | None = None,
+    states: Mapping[str, str | None] | None = None,
+    on_unknown: str = "error",
+    max_bytes: int = MAX_BYTES,
+) -> pd.DataFrame:
+    r"""Read a log of jobs from a file: one row a job of a run, under whatever names.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; see :func:`read_table`.
+    columns : mapping of str to str or None, default=None
+        Which column is which, where the guess of
+        :func:`~sklearn_jobtime.loaders.mapping.guess_columns` is wrong.
+    since, jobs, states, on_unknown
+        As in :func:`~sklearn_jobtime.loaders.sql.read_sql`.
+    max_bytes : int, default=2 GiB
+        The most uncompressed bytes to read.
+
+    Returns
+    -------
+    DataFrame
+        A long table; ``.attrs["columns"]`` tells which column was taken for what.
+
+    Raises
+    ------
+    SourceError
+        When the file cannot be read, or lacks what is needed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sklearn_jobtime.loaders.files import read_log
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "log.csv")
+    ...     _ = path.write_text("task,start,elapsed_ms\nload,2026-03-01T02:00Z,1500\n")
+    ...     read_log(path)[["series", "job", "duration", "status"]]
+      series   job  duration   status
+    0   load  load       1.5  success
+    """
+    table = read_table(path, max_bytes=max_bytes)
+    mapping = map_columns(table.columns, columns, source=str(path))
+    return mapped_long(
+        typed_columns(table, mapping, source=str(path)),
+        mapping=mapping,
+        since=since,
+        jobs=jobs,
+        states=states,
+        on_unknown=on_unknown,
+    )
 
 
 def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
@@ -130,6 +240,30 @@ def _checked_header(path: Path, max_bytes: int) -> list[str]:
                 f"{path}, line {rows.line_num}: is no CSV ({error}); export the table again."
             ) from error
     return header
+
+
+def _read_json_lines(path: Path, max_bytes: int) -> pd.DataFrame:
+    rows = []
+    with open_text(path, max_bytes=max_bytes) as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise SourceError(
+                    f"{path}, line {number}: is no JSON ({error}); expected one object a line; the "
+                    "file may be cut off: export it again."
+                ) from None
+            if not isinstance(row, dict):
+                raise SourceError(
+                    f"{path}, line {number}: {type(row).__name__}, expected an object such as "
+                    '{"run": 1, "job": "load"} on every line.'
+                )
+            rows.append(row)
+    if not rows:
+        raise SourceError(f"{path}: is empty; expected one JSON object a line.")
+    return pd.DataFrame(rows)
 
 
 def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
