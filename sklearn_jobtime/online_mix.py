@@ -116,9 +116,10 @@ class OnlineMix(HistoryRegressor):
     Notes
     -----
     The mean is that of the square roots of the forecasts, squared. On the training parts of 13
-    real histories it was off by 0.5 % less than a plain mean, more where durations are skewed; a
-    weighted median, and the single best rule, were worse. The seasonal rules and the median of
-    100 took off another 0.5 to 1 %, and 1 to 2 % for single jobs; more rules did not help.
+    real histories its error was 0.3 % below that of a plain mean, more where durations are skewed;
+    a weighted median was about as good, the single best rule 3 % worse. The seasonal rules and
+    the median of 100 took off another 1 %, and nearly 2 % for single jobs; other half-lives, and
+    more rules, did not help.
 
     An error counts once its run has ended, and is that of the forecast made when the run started.
     The whole history seen in `fit` is remembered (durations and errors of the rules), so later

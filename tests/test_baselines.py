@@ -133,7 +133,7 @@ def mix_by_loop(runs, mix):
 
 
 @each_rule
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(seed=seeds)
 def test_a_rule_equals_a_slow_loop(rule, seed):
     runs = overlapping_runs(seed)
@@ -158,7 +158,7 @@ def test_the_mix_equals_a_slow_loop(seed):
 
 
 @each_regressor
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 @given(seed=seeds, row=st.integers(3, 13))
 def test_nothing_unknown_at_the_start_changes_a_forecast(regressor, seed, row):
     runs = overlapping_runs(seed)
@@ -176,7 +176,7 @@ def test_nothing_unknown_at_the_start_changes_a_forecast(regressor, seed, row):
 
 
 @each_regressor
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 @given(seed=seeds, n_head=st.integers(8, 35))
 def test_rows_after_fit_have_the_history_of_the_whole_table(regressor, seed, n_head):
     runs = overlapping_runs(seed, n_rows=40)
@@ -198,7 +198,7 @@ def test_rows_after_fit_have_the_history_of_the_whole_table(regressor, seed, n_h
     )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(seed=seeds, half_life=st.sampled_from([0.1, 1.0, 7.3, 400.0]))
 def test_decayed_sums_equal_a_loop_within_each_series(seed, half_life):
     rng = np.random.default_rng(seed)
@@ -211,7 +211,7 @@ def test_decayed_sums_equal_a_loop_within_each_series(seed, half_life):
     np.testing.assert_allclose(decayed_sums(values, place, half_life), expected, rtol=1e-9)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(seed=seeds)
 def test_row_statistics_equal_those_of_numpy(seed):
     rng = np.random.default_rng(seed)
@@ -289,6 +289,44 @@ def test_regressors_pickle_and_give_a_number_for_every_row(regressor):
     other = runs.rename({"a": "never seen", "b": "nor this"})
     other["build"] = np.nan
     np.testing.assert_array_equal(model.predict(other)[:, 0], model.fallback_[0])
+
+
+AWKWARD = {
+    "nullable": lambda runs: runs.astype({"build": "Float64", "build__status": "string"}),
+    "object": lambda runs: runs.astype({"build": object, "build__status": object}),
+    "whole seconds": lambda runs: runs.assign(build=runs["build"].fillna(0).round().astype(int)),
+    "naive times": lambda runs: runs.assign(
+        started_at=runs["started_at"].dt.tz_localize(None),
+        ended_at=runs["ended_at"].dt.tz_localize(None),
+    ),
+    "epoch seconds": lambda runs: runs.assign(
+        **{c: (runs[c] - pd.Timestamp(0, tz="UTC")).dt.total_seconds() for c in runs.columns[:2]}
+    ),
+}
+
+
+@each_regressor
+@pytest.mark.parametrize("awkward", AWKWARD.values(), ids=AWKWARD)
+def test_types_and_clocks_make_no_difference(regressor, awkward):
+    runs = overlapping_runs(3, n_rows=40)
+    if awkward is AWKWARD["whole seconds"]:
+        runs["build"] = runs["build"].fillna(0).round()
+    given = awkward(runs)
+    copy = given.copy(deep=True)
+    y = targets_of(runs)
+    found = clone(regressor).fit(given, y).predict(given)
+    np.testing.assert_array_equal(found, clone(regressor).fit(runs, y).predict(runs))
+    pd.testing.assert_frame_equal(given, copy)
+
+
+@each_regressor
+def test_arrays_may_be_read_only_and_rows_few(regressor):
+    X = np.array([[3, 1], [5, 2], [4, 4]])
+    X.setflags(write=False)
+    for n in (1, 2, 3):
+        forecast = clone(regressor).fit(X[:n], X[:n].astype(float)).predict(X)
+        assert forecast.shape == X.shape
+        assert np.isfinite(forecast).all()
 
 
 def test_the_weights_are_ratios_and_no_rule_without_a_forecast_weighs():
