@@ -189,8 +189,9 @@ def fit(
     It is first tested on the newest runs, beside the rules of thumb, and then fitted on all runs.
 
     With --json: `model`, `runs`, `jobs`, `horizon`, `epochs` (losses, and accuracies: the share
-    within 10 % of the actual), `scores` (by model and job, in seconds), `verdicts` (by job: best,
-    ratio to the best rule, advice), `notes`.
+    within 10 % of the actual), `test_runs`, `scores` (by model and job, in seconds), `verdicts` (by
+    job: `best`, the rule that the older runs would have chosen, the ratio of the errors and its
+    interval, advice), `notes`.
     """
     from sklearn_jobtime.cli.fitting import run_fit
     from sklearn_jobtime.cli.history import read_history

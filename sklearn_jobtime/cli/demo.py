@@ -66,4 +66,5 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
     results().print(
         f"Stored {model_path} and {plot_path}. All of it took {human_seconds(seconds)}.",
         markup=False,
+        soft_wrap=True,
     )

@@ -70,6 +70,7 @@ def run_fit(
     results().print(
         f"Fitted on all {len(history.runs)} runs, {horizon} ahead, and stored as {output}.",
         markup=False,
+        soft_wrap=True,
     )
 
 
@@ -190,6 +191,7 @@ def run_tune(
     results().print(
         f"Fitted the first on all {len(runs)} runs, {horizon} ahead, and stored as {output}.",
         markup=False,
+        soft_wrap=True,
     )
 
 

@@ -197,6 +197,7 @@ def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
             f"Run {names[0]}{of}, starting {_clock(starts[names[0]], timezone)}, should be done at "
             f"{_clock(ends[names[0]], timezone)} {timezone}.",
             markup=False,
+            soft_wrap=True,
         )
 
 

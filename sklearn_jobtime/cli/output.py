@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 SHOWN_EPOCHS = 10
+SHOWN_RULES = ("last run", "mean of last 2", "median of last 10")
 PIPED_WIDTH = 120
 
 
@@ -104,25 +105,26 @@ def print_table(title: str, columns: list[str], rows: Iterable[list[str]]) -> No
 def print_trial(trial: Trial) -> None:
     """Print how training went, the errors beside the rules, and what to use for each job."""
     _print_epochs(trial.epochs)
-    scores = trial.scores
-    names = list(scores["model"].unique())
-    mae = scores.pivot_table(index="job", columns="model", values="mae", sort=False)
+    mae = trial.scores.pivot_table(index="job", columns="model", values="mae", sort=False)
     rows = []
-    for job, errors in mae.iterrows():
-        cells = [human_seconds(errors[name]) for name in names]
-        best = names.index(trial.best.loc[job, "best"])
+    for _, verdict in trial.verdicts.iterrows():
+        errors = mae.loc[verdict["job"]]
+        rule = f"{human_seconds(verdict['best_rule_mae'])} ({verdict['best_rule']})"
+        cells = [*(human_seconds(errors[name]) for name in SHOWN_RULES), rule]
+        cells.append(human_seconds(errors[MODEL_NAME]))
+        best = -1 if verdict["best"] == MODEL_NAME else -2
         cells[best] = f"[bold green]{cells[best]} *[/]"
-        rows.append([escape(str(job)), *cells, f"{trial.best.loc[job, 'ratio']:.2f}"])
+        rows.append([escape(verdict["job"]), *cells])
     print_table(
-        f"Mean absolute error over the newest {trial.is_test.sum()} runs (* best)",
-        ["job", *names, f"{MODEL_NAME} / best rule"],
+        f"Mean absolute error over the newest {trial.is_test.sum()} runs (* the least)",
+        ["job", *SHOWN_RULES, f"best of {len(mae.columns) - 1} rules", MODEL_NAME],
         rows,
     )
-    wins = int((trial.best["ratio"] < 1).sum())
+    wins = int((trial.verdicts["best"] == MODEL_NAME).sum())
     console = results()
-    console.print(f"The {MODEL_NAME} beats every rule on {wins} of {len(trial.best)} targets.")
-    for job, best in trial.best.iterrows():
-        console.print(f"  {job}: {advice(best)}", markup=False)
+    console.print(f"The {MODEL_NAME} beats every rule on {wins} of {len(mae)} targets. Advice:")
+    for _, verdict in trial.verdicts.iterrows():
+        console.print(f"  {verdict['job']}: {advice(verdict)}.", markup=False, soft_wrap=True)
 
 
 def _print_epochs(epochs: pd.DataFrame) -> None:
@@ -148,12 +150,10 @@ def _print_epochs(epochs: pd.DataFrame) -> None:
 
 def trial_record(trial: Trial) -> dict[str, Any]:
     """Epochs, scores and verdicts of a trial, for JSON."""
-    verdicts = trial.best.reset_index().assign(
-        advice=[advice(row) for _, row in trial.best.iterrows()]
-    )
+    advised = [advice(verdict) for _, verdict in trial.verdicts.iterrows()]
     return {
         "test_runs": int(trial.is_test.sum()),
         "epochs": as_records(trial.epochs),
         "scores": as_records(trial.scores),
-        "verdicts": as_records(verdicts),
+        "verdicts": as_records(trial.verdicts.assign(advice=advised)),
     }

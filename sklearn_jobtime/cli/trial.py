@@ -9,8 +9,9 @@ import rich
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from sklearn_jobtime.backtest import backtest
 from sklearn_jobtime.cli.history import History
-from sklearn_jobtime.evaluation import best_of_each_job, default_rules, evaluate
+from sklearn_jobtime.evaluation import best_of_each_job, default_rules, scores, verdicts
 from sklearn_jobtime.pipeline import make_forecast_pipeline
 from sklearn_jobtime.runs import WHOLE_RUN
 from sklearn_jobtime.timeline import split_by_time
@@ -18,8 +19,6 @@ from sklearn_jobtime.timeline import split_by_time
 __all__ = ["MODEL_NAME", "Recipe", "Trial", "advice", "fit_shown", "run_trial"]
 
 MODEL_NAME = "LSTM"
-# Closer than this to the best rule is no difference that anyone should maintain a model for.
-NO_DIFFERENCE = 0.03
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,25 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trial:
-    """A model fitted on the older runs, its epochs, and the scores on the newer ones."""
+    """A model fitted on the older runs, and what it and the rules made of the newer ones.
+
+    Parameters
+    ----------
+    model : Pipeline
+        Fitted on the older runs.
+    is_test : ndarray of bool
+        The newer runs.
+    scores : DataFrame
+        As :func:`~sklearn_jobtime.evaluation.evaluate` gives them.
+    verdicts : DataFrame
+        One row a job: the columns of :func:`~sklearn_jobtime.evaluation.verdicts`, and `best`,
+        `best_rule` and their errors on the test runs.
+    """
 
     model: Pipeline
     is_test: np.ndarray
     scores: pd.DataFrame
-    best: pd.DataFrame
+    verdicts: pd.DataFrame
 
     @property
     def epochs(self) -> pd.DataFrame:
@@ -84,32 +96,33 @@ def run_trial(model: Pipeline, history: History, horizon: int, test_size: float)
     fitted = fit_shown(clone(model), train, y)
     seconds = perf_counter() - start
     rules = default_rules()
-    tables = [
-        evaluate(
-            models,
-            history.runs,
-            horizon=horizon,
-            test_size=test_size,
-            jobs=jobs,
-            whole_run=WHOLE_RUN in names,
-            prefit=prefit,
-        )
-        for models, prefit in ((rules, False), ({MODEL_NAME: fitted}, True))
-    ]
-    tables[1]["fit_seconds"] = seconds
-    scores = pd.concat(tables, ignore_index=True)
-    return Trial(fitted, is_test, scores, best_of_each_job(scores, rules=list(rules)))
+    found = backtest(
+        {**rules, MODEL_NAME: fitted},
+        history.runs,
+        horizon=horizon,
+        test_size=test_size,
+        jobs=jobs,
+        whole_run=WHOLE_RUN in names,
+        prefit=[MODEL_NAME],
+    )
+    table = scores(found)
+    table.loc[table["model"] == MODEL_NAME, "fit_seconds"] = seconds
+    best = best_of_each_job(table, rules=list(rules))
+    best = best.rename(columns={"mae": "best_mae", "rule_mae": "best_rule_mae"})
+    judged = verdicts(found).drop(columns="model")
+    return Trial(fitted, is_test, table, judged.join(best.drop(columns="ratio"), on="job"))
 
 
-def advice(best: pd.Series) -> str:
-    """Say in plain words what to use for a job, from its row of `best_of_each_job`."""
-    share = abs(1 - best["ratio"])
-    if best["ratio"] > 1 + NO_DIFFERENCE:
-        more = f"{share:.0%} larger" if share < 1 else f"{best['ratio']:.1f} times as large"
-        return f"use the {best['best_rule']}: the {MODEL_NAME}'s error is {more}."
-    if best["ratio"] < 1 - NO_DIFFERENCE:
-        return (
-            f"deploy the {MODEL_NAME}: its error is {share:.0%} below that of the best rule, "
-            f"{best['best_rule']}."
-        )
-    return f"use the {best['best_rule']}: the {MODEL_NAME}'s error is the same within {share:.0%}."
+def advice(verdict: pd.Series) -> str:
+    """Say in plain words what to use for a job, from its row of `Trial.verdicts`."""
+    rule, ratio = verdict["rule"], verdict["ratio"]
+    larger = f"{ratio - 1:.0%} larger" if ratio < 2 else f"{ratio:.1f} times as large"
+    interval = f"95 % sure: {verdict['low']:.2f} to {verdict['high']:.2f} times"
+    return {
+        "better": f"deploy the {MODEL_NAME}, its error is {1 - ratio:.0%} smaller than that of the "
+        f"{rule} ({interval})",
+        "worse": f"use the {rule}, the error of the {MODEL_NAME} is {larger} ({interval})",
+        "no clear difference": f"use the {rule}, which is simpler: no clear difference to the "
+        f"{MODEL_NAME} ({interval})",
+        "too few runs": f"use the {rule}: too few runs to say whether the {MODEL_NAME} is better",
+    }[verdict["verdict"]]
