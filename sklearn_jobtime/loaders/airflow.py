@@ -26,6 +26,7 @@ NEEDED = {
     RUNS: {"dag_id", "run_id", "run_type", "state", "start_date"},
     TASKS: {"dag_id", "run_id", "task_id", "try_number", "state", *TIMES},
 }
+CHUNK_ROWS = 100_000  # rows as Python's objects at a time, which take ten times the memory
 # Mapped tasks together are as far as the worst of them: not ended while one has not ended, and
 # skipped only when all were.
 WORST_FIRST = (None, "failed", "timeout", "cancelled", "success", "skipped")
@@ -183,24 +184,8 @@ def _read_tries(
 
     def read(table: str) -> pd.DataFrame:
         # Untyped columns, so that the times of SQLite stay text, which pandas reads faster.
-        task = sa.table(table, *map(sa.column, columns[table]))
-        index = task.c.map_index if "map_index" in task.c else sa.literal(-1).label("map_index")
-        wanted = [task.c[c] for c in (*KEY[:-1], "try_number", "state", *TIMES)]
-        same_run = (task.c.dag_id == run.c.dag_id) & (task.c.run_id == run.c.run_id)
-        query = sa.select(*wanted, index, run.c.run_type, run.c.state.label("run_state")).join_from(
-            task, run, same_run
-        )
-        for column, names in ((task.c.dag_id, dags), (task.c.task_id, jobs)):
-            if names is not None:
-                query = query.where(column.in_(list(names)))
-        if since is not None:
-            zoned = getattr(run.c.start_date.type, "timezone", False)
-            query = query.where(
-                run.c.start_date >= (since if zoned else since.tz_localize(None)).to_pydatetime()
-            )
-        rows = pd.read_sql_query(query, connection)
-        times = {time: to_utc(rows[time]) for time in TIMES}
-        return rows.astype({"map_index": "int64", "try_number": "int64"}).assign(**times)
+        tasks = sa.table(table, *map(sa.column, columns[table]))
+        return _fetch(connection, _query(tasks, run, dags, jobs, since))
 
     # In this order: a try that ends in between is then in both, and counts once.
     current = read(TASKS)
@@ -212,6 +197,40 @@ def _read_tries(
         )
     history = read(HISTORY) if HISTORY in columns else current.iloc[:0]
     return current, current.iloc[:0] if history.empty else history  # which keeps the dtypes
+
+
+def _query(
+    task: "sa.TableClause",
+    run: "sa.TableClause",
+    dags: Sequence[str] | None,
+    jobs: Sequence[str] | None,
+    since: pd.Timestamp | None,
+) -> "sa.Select":
+    """Select the tasks with what their runs say, with the filters as bound parameters."""
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    index = task.c.map_index if "map_index" in task.c else sa.literal(-1).label("map_index")
+    wanted = [task.c[c] for c in (*KEY[:-1], "try_number", "state", *TIMES)]
+    same_run = (task.c.dag_id == run.c.dag_id) & (task.c.run_id == run.c.run_id)
+    of_run = [run.c.run_type, run.c.state.label("run_state")]
+    query = sa.select(*wanted, index, *of_run).join_from(task, run, same_run)
+    for column, names in ((task.c.dag_id, dags), (task.c.task_id, jobs)):
+        if names is not None:
+            query = query.where(column.in_(list(names)))
+    if since is not None:
+        zoned = getattr(run.c.start_date.type, "timezone", False)
+        start = since if zoned else since.tz_localize(None)
+        query = query.where(run.c.start_date >= start.to_pydatetime())
+    return query.execution_options(stream_results=True)
+
+
+def _fetch(connection: "sa.Connection", query: "sa.Select") -> pd.DataFrame:
+    chunks = []
+    for chunk in pd.read_sql_query(query, connection, chunksize=CHUNK_ROWS):
+        times = {time: to_utc(chunk[time]) for time in TIMES}
+        numbers = {"map_index": "int64", "try_number": "int64"}
+        chunks.append(chunk.astype(numbers).assign(**times))
+    return pd.concat(chunks, ignore_index=True)
 
 
 def _each_try_once(current: pd.DataFrame, history: pd.DataFrame, on_unknown: str) -> pd.DataFrame:
