@@ -74,7 +74,17 @@ def read_runs(
     run
     7   2026-03-01 02:00:00+00:00   40.0
     """
-    table = read_table(path, max_bytes=max_bytes)
+    return as_runs(read_table(path, max_bytes=max_bytes), path, jobs=jobs, index=index)
+
+
+def as_runs(
+    table: pd.DataFrame,
+    path: str | Path,
+    *,
+    jobs: Sequence[str] | None = None,
+    index: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Make the run table of what :func:`read_table` read from `path`; see :func:`read_runs`."""
     try:
         if index is None and {"run", "job"} <= set(table.columns):
             return validate_runs(pivot_runs(table), jobs=jobs)
@@ -186,6 +196,28 @@ def read_log(
     0   load  load       1.5  success
     """
     table = read_table(path, max_bytes=max_bytes)
+    return as_log(
+        table,
+        path,
+        columns=columns,
+        since=since,
+        jobs=jobs,
+        states=states,
+        on_unknown=on_unknown,
+    )
+
+
+def as_log(
+    table: pd.DataFrame,
+    path: str | Path,
+    *,
+    columns: Mapping[str, str | None] | None = None,
+    since: str | None = None,
+    jobs: Sequence[str] | None = None,
+    states: Mapping[str, str | None] | None = None,
+    on_unknown: str = "error",
+) -> pd.DataFrame:
+    """Make the long table of what :func:`read_table` read from `path`; see :func:`read_log`."""
     mapping = map_columns(table.columns, columns, source=str(path))
     return mapped_long(
         typed_columns(table, mapping, source=str(path)),

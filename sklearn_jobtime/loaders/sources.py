@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
-from sklearn_jobtime.loaders.files import FILE_ENDINGS, is_log, read_log, read_runs, read_table
+from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_runs, is_log, read_table
 from sklearn_jobtime.loaders.opening import MAX_BYTES
 from sklearn_jobtime.runs import STARTED_AT, pivot_runs
 
@@ -95,9 +95,10 @@ def read_source(
     elif "://" in source:
         long = _read_database(source, since, jobs, columns, on_unknown)
     elif source.endswith(FILE_ENDINGS):
-        if columns is None and not is_log(read_table(source, max_bytes=max_bytes)):
-            return _since(read_runs(source, jobs=jobs, max_bytes=max_bytes), since)
-        long = read_log(source, columns=columns, on_unknown=on_unknown, max_bytes=max_bytes)
+        table = read_table(source, max_bytes=max_bytes)
+        if columns is None and not is_log(table):
+            return _since(as_runs(table, source, jobs=jobs), since)
+        long = as_log(table, source, columns=columns, on_unknown=on_unknown)
     else:
         raise SourceError(
             f"{source!r} is no known source; expected "
