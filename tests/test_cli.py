@@ -91,6 +91,7 @@ def test_help_is_fast_and_says_units_and_exit_codes():
         page = jobtime(command, "--help")
         assert page.exit_code == 0
         assert "JSON" in page.stdout
+    assert "<job>__status" in jobtime("fit", "--help").stdout
 
 
 def test_version():

@@ -25,6 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     epilog="Exit codes: 0 done, 1 a problem with the data or a file, 2 wrong usage, 130 "
     "interrupted. Results go to standard output, progress and notes to standard error.",
 )
@@ -94,7 +95,7 @@ Runs = Annotated[
     typer.Argument(
         metavar="RUNS",
         help="Run table, .csv, .csv.gz or .parquet: one row a run in start order, started_at, "
-        "ended_at, a column of seconds for each job, and <job>__status. Last rows without any "
+        "ended_at, a column of seconds for each job, and `<job>__status`. Last rows without any "
         "outcome are runs to forecast.",
     ),
 ]
@@ -121,7 +122,7 @@ Epochs = Annotated[
     int, typer.Option(min=1, help="Passes over the runs, at most; early stopping ends sooner.")
 ]
 LearningRate = Annotated[float, typer.Option(help="Learning rate.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:<number>, mps, or auto.")]
+Device = Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:<number>`, `mps`, or `auto`.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed: the same one, the same result.")]
 ModelOut = Annotated[
     Path, typer.Option("--output", "-o", callback=_writable, help="File for the fitted model.")
