@@ -68,6 +68,8 @@ def to_utc(column: pd.Series) -> pd.Series:
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     how = {"unit": "s"} if numeric else {"format": "ISO8601"}
     times = pd.to_datetime(column, utc=True, errors="coerce", **how)
+    if not numeric:  # pandas reads these two words as the time of reading
+        times = times.mask(column.isin(["now", "today"]))
     bad = times.isna() & column.notna()
     if bad.any():  # an empty string is missing, as in a CSV file
         bad[bad] = column[bad].astype(str).str.strip() != ""

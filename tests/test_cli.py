@@ -25,6 +25,7 @@ from sklearn_jobtime.cli.output import human_seconds
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.evaluation import default_rules
 from sklearn_jobtime.loaders.files import read_runs
+from sklearn_jobtime.loaders.long import melt_runs
 from sklearn_jobtime.persistence import load_model, save_model, write_table
 from sklearn_jobtime.pipeline import forecast
 from sklearn_jobtime.runs import WHOLE_RUN, make_targets
@@ -86,12 +87,12 @@ def test_help_is_fast_and_says_units_and_exit_codes():
     assert heavy.strip() == "set()"
     assert float(seconds) < 2  # a tenth of that where nothing else runs
     assert "Exit codes" in ran.stdout
-    for command in ("demo", "fit", "forecast", "evaluate", "tune"):
+    for command in ("demo", "load", "fit", "forecast", "evaluate", "tune"):
         assert command in ran.stdout
         page = jobtime(command, "--help")
         assert page.exit_code == 0
         assert "JSON" in page.stdout
-    assert "<job>__status" in jobtime("fit", "--help").stdout
+    assert "JOB__status" in jobtime("fit", "--help").stdout
 
 
 def test_version():
@@ -504,3 +505,64 @@ def test_only_last_rows_without_outcome_are_to_come(rows):
     assert set(found.index.get_level_values(1)) == coming
     assert len(past) + len(found) == len(rows)
     assert past.index.tolist() == [label for label in index if label[1] not in coming]
+
+
+def write_log(path, table):
+    """The table as a log, one row a job of a run, under other names."""
+    long = melt_runs(table[[c for c in table if c not in ("event", "branch")]])
+    write_table(
+        long.rename(columns={"run": "build_id", "job": "task", "duration": "elapsed"}), path
+    )
+
+
+def test_load_writes_a_run_table_and_says_what_is_in_it(folder, table, tmp_path):
+    write_log(tmp_path / "log.csv", table)
+    record = answer("load", tmp_path / "log.csv", "-o", tmp_path / "runs.parquet")
+    assert record["runs"] == record["series"][0]["runs"] > 80
+    assert record["columns"]["run"] == "build_id"
+    assert record["written"] == str(tmp_path / "runs.parquet")
+    loaded = read_runs(tmp_path / "runs.parquet")
+    pd.testing.assert_frame_equal(
+        loaded[JOBS].reset_index(drop=True),
+        table.loc[loaded.index.astype(int), JOBS].reset_index(drop=True),
+        check_names=False,
+    )
+    shown = jobtime("load", tmp_path / "log.csv", "--jobs", "job_0")
+    assert shown.exit_code == 0
+    assert "1 of 1 series are regular enough to forecast" in shown.stdout
+    assert "columns: " in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["nowhere.csv"], 1, "nowhere.csv"),
+        (["delphi"], 1, "is no known source"),
+        (["sqlite:///none.db#log"], 1, "none.db"),
+        (["log.csv", "-o", "runs.xlsx"], 2, "ends in"),
+        (["log.csv", "--column", "run"], 2, "NAME=COLUMN"),
+        (["log.csv", "--column", "run=nothing"], 1, "no column 'nothing'"),
+        (["log.csv", "--since", "2090-01-01"], 1, "no run started"),
+        (["log.csv", "--max-bytes", "10"], 1, "max_bytes"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_loaded_is_said_in_one_message(
+    tmp_path, table, monkeypatch, args, code, message
+):
+    pytest.importorskip("sqlalchemy", reason="needs the extra sklearn-jobtime[sql]")
+    monkeypatch.chdir(tmp_path)
+    write_log(tmp_path / "log.csv", table)
+    result = jobtime("load", *args)
+    assert result.exit_code == code
+    assert re.search(message, re.sub(r"[\s│]+", " ", result.stderr))
+    assert "Traceback" not in result.output
+    assert os.listdir(tmp_path) == ["log.csv"]
+
+
+def test_a_log_is_fitted_and_forecast_like_a_table(table, tmp_path):
+    write_log(tmp_path / "log.csv", table)
+    fitted = jobtime("fit", tmp_path / "log.csv", "-o", tmp_path / "m.joblib", *SMALL)
+    assert fitted.exit_code == 0, fitted.output
+    record = answer("forecast", tmp_path / "m.joblib", tmp_path / "log.csv")
+    assert {forecast["job"] for forecast in record["forecasts"]} == {*JOBS, WHOLE_RUN}

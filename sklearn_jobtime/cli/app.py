@@ -91,12 +91,14 @@ def _writable(path: Path | None) -> Path | None:
 
 
 Runs = Annotated[
-    Path,
+    str,
     typer.Argument(
-        metavar="RUNS",
-        help="Run table, .csv, .csv.gz or .parquet: one row a run in start order, started_at, "
-        "ended_at, a column of seconds for each job, and `<job>__status`. Last rows without any "
-        "outcome are runs to forecast.",
+        metavar="SOURCE",
+        help="Run table (.csv, .csv.gz, .parquet, .jsonl): one row a run in start order, "
+        "started_at, ended_at, a column of seconds for each JOB, and JOB__status. Last rows "
+        "without any outcome are runs to forecast. Or another source: a log of jobs, "
+        "airflow+URL, URL#TABLE, bigquery://PROJECT#TABLE, slurm:FILE, swf:FILE, github:PATH, "
+        "jenkins:PATH.",
     ),
 ]
 Names = list[str] | None
@@ -166,6 +168,55 @@ def demo(
 
     recipe = Recipe(n_steps=20, hidden_size=32, epochs=epochs, lr=0.01, device=device, seed=seed)
     run_demo(output_dir, recipe, as_json=as_json)
+
+
+@app.command(cls=Command)
+def load(
+    source: Runs,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", callback=_writable, help="Run table, .csv or .parquet."),
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Only what started then or later.")] = None,
+    jobs: Annotated[Names, typer.Option(help="Only these jobs, separated by commas.")] = None,
+    column: Annotated[
+        Names,
+        typer.Option(
+            metavar="NAME=COLUMN",
+            help="Which column of a log or table is series, run, job, started_at, ended_at, "
+            "duration, status; may be given several times. Default: guessed from usual names.",
+        ),
+    ] = None,
+    top_jobs: Annotated[
+        int | None, typer.Option(min=1, help="Only the jobs with the most seconds in total.")
+    ] = None,
+    on_unknown: Annotated[
+        str, typer.Option(help="error or warn: what to do with a state that nothing maps.")
+    ] = "error",
+    max_bytes: Annotated[
+        int, typer.Option(min=1, help="Most uncompressed bytes to read of a file.")
+    ] = 2 * 1024**3,
+    as_json: AsJson = False,
+) -> None:
+    """Read a run history from where it is, and say what is in it and what can be forecast.
+
+    With --json: `runs`, `series` (one record each: runs, jobs, first and last start, statuses,
+    good runs, median seconds, error of a rolling median as a share of the mean, verdict),
+    `dropped` (reason: rows), `columns` (which was taken for what), `written`.
+    """
+    from sklearn_jobtime.cli.loading import run_load
+
+    run_load(
+        source,
+        output,
+        since=since,
+        jobs=split_names(jobs),
+        columns=column or [],
+        top_jobs=top_jobs,
+        on_unknown=on_unknown,
+        max_bytes=max_bytes,
+        as_json=as_json,
+    )
 
 
 @app.command(cls=Command)

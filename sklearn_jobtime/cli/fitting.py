@@ -86,7 +86,7 @@ def run_evaluate(
         print_trial(trial)
 
 
-def settings_of(path: Path, runs: Path) -> tuple[History, Pipeline]:
+def settings_of(path: Path, source: str) -> tuple[History, Pipeline]:
     """Load a pipeline without what it has learned (it may have seen the test runs), and runs."""
     model = load_model(path)
     if not isinstance(model, Pipeline) or "lstm" not in model.named_steps:
@@ -94,7 +94,7 @@ def settings_of(path: Path, runs: Path) -> tuple[History, Pipeline]:
             f"{path}: holds a {type(model).__name__} without a step 'lstm'; expected a pipeline "
             "stored by `jobtime fit` or `jobtime tune`."
         )
-    table, jobs = read_as_fitted(runs, model)
+    table, jobs = read_as_fitted(source, model)
     return History(split_off_coming(table, jobs)[0], jobs, [], []), clone(model)
 
 

@@ -37,7 +37,7 @@ SHOWN_RUNS = 5
 
 def run_forecast(
     model_path: Path,
-    runs_path: Path,
+    source: str,
     at: Sequence[str],
     output: Path | None,
     plot: Path | None,
@@ -50,7 +50,7 @@ def run_forecast(
     _check_ending(output, TABLE_ENDINGS, "--output")
     _check_ending(plot, PICTURE_ENDINGS, "--plot")
     model = load_model(model_path)
-    table, jobs = read_as_fitted(runs_path, model)
+    table, jobs = read_as_fitted(source, model)
     runs, coming = split_off_coming(table, jobs)
     notes = [] if len(coming) else _notes_on_known(model)
     if at:

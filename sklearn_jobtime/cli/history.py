@@ -1,15 +1,17 @@
 """The runs that a command works on, and the notes a user should read about them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 from pandas.api import types
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from sklearn.base import BaseEstimator
 
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
-from sklearn_jobtime.loaders.files import read_runs
+from sklearn_jobtime.loaders.sources import read_source
 from sklearn_jobtime.pipeline import target_names
 from sklearn_jobtime.runs import (
     ENDED_AT,
@@ -20,7 +22,7 @@ from sklearn_jobtime.runs import (
     status_column,
 )
 
-__all__ = ["History", "read_as_fitted", "read_history", "split_off_coming"]
+__all__ = ["History", "read_as_fitted", "read_history", "reading", "split_off_coming"]
 
 
 @dataclass
@@ -71,14 +73,27 @@ class History:
             self.notes.append(text)
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """Show on standard error that a source is being read, and for how long."""
+    columns = (TextColumn("reading"), BarColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        bar.add_task("", total=None)
+        yield
+
+
 def read_history(
-    path: Path, jobs: Sequence[str], known: Sequence[str], categorical: Sequence[str]
+    source: str, jobs: Sequence[str], known: Sequence[str], categorical: Sequence[str]
 ) -> History:
     """Read a run table for fitting; columns of text that are not declared are left out."""
-    runs = read_runs(path, jobs=jobs or None)
+    with reading():
+        runs = read_source(source, durations=jobs or None)
     for name in [*known, *categorical]:
         if name not in runs:
-            raise RunTableError(f"{path}: no column {name!r}; the table has {list(runs.columns)}.")
+            raise RunTableError(f"no column {name!r}; the table has {list(runs.columns)}.")
     jobs = job_columns(runs, jobs or None)
     statuses = [status_column(str(column)) for column in runs]
     texts = [c for c in runs if _is_text(runs[c]) and c not in statuses]
@@ -96,15 +111,16 @@ def read_history(
     return history
 
 
-def read_as_fitted(path: Path, model: BaseEstimator) -> tuple[pd.DataFrame, list[str]]:
+def read_as_fitted(source: str, model: BaseEstimator) -> tuple[pd.DataFrame, list[str]]:
     """Read a run table for a fitted model: the columns of its fit, and the jobs it forecasts."""
     targets = target_names(model).get_level_values("job").unique()
     jobs = [job for job in targets if job != WHOLE_RUN]
-    runs = read_runs(path, jobs=jobs or None)
+    with reading():
+        runs = read_source(source, durations=jobs or None)
     names = list(getattr(model, "feature_names_in_", runs.columns))
     if missing := [name for name in names if name not in runs]:
         raise RunTableError(
-            f"{path}: no column {missing[0]!r}, which the model was fitted on; the table has "
+            f"no column {missing[0]!r}, which the model was fitted on; the table has "
             f"{list(runs.columns)}. Add it (it may be empty), or fit a model on this table."
         )
     return runs[names], jobs

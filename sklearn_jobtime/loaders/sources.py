@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_runs, is_log, read_table
 from sklearn_jobtime.loaders.opening import MAX_BYTES
-from sklearn_jobtime.runs import STARTED_AT, pivot_runs
+from sklearn_jobtime.runs import STARTED_AT, job_columns, pivot_runs
 
 __all__ = ["SOURCES", "read_source"]
 
@@ -30,6 +30,7 @@ def read_source(
     since: str | None = None,
     jobs: Sequence[str] | None = None,
     columns: Mapping[str, str | None] | None = None,
+    durations: Sequence[str] | None = None,
     on_unknown: str = "error",
     top_jobs: int | None = None,
     max_bytes: int = MAX_BYTES,
@@ -58,9 +59,12 @@ def read_source(
     since : str, default=None
         Keep what started at this time or later; databases filter by it themselves.
     jobs : sequence of str, default=None
-        Keep these jobs only. In a run table: its columns of durations.
+        Keep these jobs only.
     columns : mapping of str to str or None, default=None
         Which column of a log or a database table is which, where the guess is wrong.
+    durations : sequence of str, default=None
+        The columns of durations of a file that is a run table; None finds them as
+        :func:`~sklearn_jobtime.runs.job_columns` does.
     on_unknown : {"error", "warn"}, default="error"
         What to do with a state that nothing maps.
     top_jobs : int, default=None
@@ -97,7 +101,7 @@ def read_source(
     elif source.endswith(FILE_ENDINGS):
         table = read_table(source, max_bytes=max_bytes)
         if columns is None and not is_log(table):
-            return _since(as_runs(table, source, jobs=jobs), since)
+            return _since(_with_jobs(as_runs(table, source, jobs=durations), jobs), since)
         long = as_log(table, source, columns=columns, on_unknown=on_unknown)
     else:
         raise SourceError(
@@ -173,6 +177,15 @@ def _pivoted(long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | Non
     if len(runs.index.levels[0]) == 1:
         runs.index = runs.index.droplevel(0)
     return runs
+
+
+def _with_jobs(runs: pd.DataFrame, jobs: Sequence[str] | None) -> pd.DataFrame:
+    """Leave the other jobs of a run table out, with their statuses and clocks."""
+    if jobs is None:
+        return runs
+    kept = job_columns(runs, jobs)
+    others = set(job_columns(runs)) - set(kept)
+    return runs[[c for c in runs if str(c).partition("__")[0] not in others]]
 
 
 def _since(runs: pd.DataFrame, since: str | None) -> pd.DataFrame:
