@@ -18,15 +18,15 @@ from sklearn_jobtime.runs import (
 __all__ = ["summarise_runs"]
 
 ENOUGH_RUNS = 30
-ERRATIC = 1.0
+ERRATIC = 0.5
 
 
 def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.DataFrame:
     """Count what a run table holds, series by series, and say which can be forecast.
 
     A series is called regular enough when it has at least 30 good runs and the rolling median
-    of the last ten is off by less than its mean duration: with fewer runs nothing can be tested,
-    and beyond that error a forecast says little more than "some time".
+    of the last ten is off by less than half its mean duration: with fewer runs nothing can be
+    tested, and beyond that error a forecast says little more than "some time".
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _states(runs: pd.DataFrame, observed: pd.DataFrame, job: str) -> pd.Series:
 
 def _verdict(good_runs: int, error: float) -> str:
     if good_runs < ENOUGH_RUNS:
-        return f"too few good runs: {good_runs}, at least {ENOUGH_RUNS} needed"
+        return f"too few good runs ({good_runs}, not {ENOUGH_RUNS})"
     if error > ERRATIC:
-        return f"erratic: a rolling median is off by {error:.0%} of the mean"
+        return "erratic"
     return "regular enough"

@@ -1,5 +1,7 @@
 """Long table to run table and back: the same runs."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -130,3 +132,17 @@ def test_a_long_table_has_its_columns_and_no_duration_before_the_end():
     assert tuple(table.columns) == (*LONG_COLUMNS, "queued_seconds")
     assert np.isnan(table["duration"].item())
     assert table.attrs["dropped"] == {"no start": 2}
+
+
+def test_the_readmes_table_of_states_is_the_one_in_force():
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    table = readme.split("<!-- states -->")[1].split("<!-- /states -->")[0].strip().splitlines()
+    shown = {}
+    for line in table[2:]:
+        system, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        shown[system] = {
+            state: status
+            for status, cell in zip((*STATUSES, None), cells, strict=True)
+            for state in cell.replace("`", "").split()
+        }
+    assert shown == STATES

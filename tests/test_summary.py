@@ -24,9 +24,9 @@ def test_it_counts_every_series_apart():
 def test_short_erratic_and_failed_series_are_named():
     rng = np.random.default_rng(0)
     wild = pd.DataFrame({"build": rng.pareto(0.4, 300)})
-    assert summarise_runs(wild)["verdict"].item().startswith("erratic")
+    assert summarise_runs(wild)["verdict"].item() == "erratic"
     few = summarise_runs(make_job_runs(n_runs=12, random_state=0))
-    assert few["verdict"].item().startswith("too few good runs: ")
+    assert few["verdict"].item().startswith("too few good runs (")
     dead = validate_runs(pd.DataFrame({"build": [np.inf] * 40}))
     row = summarise_runs(dead).loc["all"]
     assert row["failed"] == 40

@@ -93,14 +93,15 @@ def _print_summary(summary: pd.DataFrame) -> None:
         f"{len(summary)} series, {summary['runs'].sum():,} runs",
         [
             *("series", "runs", "jobs", *(["from", "to"] if spans else []), *ends),
-            *("median", "rolling median off by", "to forecast?"),
+            *("median", "error of a rule", "to forecast?"),
         ],
         (_cells(str(name), row, spans, ends) for name, row in shown.iterrows()),
     )
     regular = int((summary["verdict"] == "regular enough").sum())
     more = len(summary) - len(shown)
     results().print(
-        f"{regular} of {len(summary)} series are regular enough to forecast."
+        f"{regular} of {len(summary)} series are regular enough to forecast. The rule is the median "
+        "of the last ten runs, its error a share of the mean duration."
         + (f" {more} smaller series are not shown." if more else "")
     )
 
