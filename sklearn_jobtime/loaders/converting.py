@@ -4,7 +4,7 @@
 long table of all the chunks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -23,7 +23,7 @@ from sklearn_jobtime.loaders.mapping import (
 from sklearn_jobtime.loaders.states import to_status
 from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, STATUSES, to_utc
 
-__all__ = ["mapped_long", "since_utc", "typed_columns"]
+__all__ = ["mapped_long", "since_utc", "typed_columns", "typed_rows"]
 
 ONE_SERIES = "history"
 ONE_JOB = "job"
@@ -131,6 +131,54 @@ def typed_columns(chunk: pd.DataFrame, mapping: Mapping[str, str], *, source: st
     except RunTableError as error:
         raise SourceError(f"{source}: {error}") from None
     return pd.DataFrame(columns, index=chunk.index)
+
+
+def typed_rows(
+    pages: Iterable[Iterable[Sequence[object]]],
+    names: Sequence[str],
+    mapping: Mapping[str, str],
+    *,
+    source: str,
+) -> pd.DataFrame:
+    """Convert the rows that a database returns page by page; see :func:`typed_columns`.
+
+    Parameters
+    ----------
+    pages : iterable of iterables of rows
+        One page at a time is held in memory as the driver's own objects.
+    names : sequence of str
+        The columns of a row.
+    mapping : mapping of str to str
+        As of :func:`~sklearn_jobtime.loaders.mapping.map_columns`.
+    source : str
+        The place, for errors, which count the rows from 0.
+
+    Returns
+    -------
+    DataFrame
+        All rows; of no rows, a table that has the columns.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.loaders.converting import typed_rows
+    >>> mapping = {"run": "no", "duration": "took"}
+    >>> typed_rows([[(1, 60)], [(2, "0:01:30")]], ["no", "took"], mapping, source="a database")
+      run  duration
+    0   1      60.0
+    1   2      90.0
+    """
+    chunks: list[pd.DataFrame] = []
+    read = 0
+    for page in pages:
+        rows = [tuple(row) for row in page]
+        index = pd.RangeIndex(read, read + len(rows))
+        chunk = pd.DataFrame(rows, index=index, columns=list(names), dtype=object)
+        if rows or not chunks:
+            chunks.append(typed_columns(chunk, mapping, source=source))
+        read += len(rows)
+    if not chunks:
+        return typed_rows([[]], names, mapping, source=source)
+    return pd.concat(chunks)
 
 
 def mapped_long(

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders.converting import mapped_long, since_utc, typed_columns
+from sklearn_jobtime.loaders.converting import mapped_long, since_utc, typed_rows
 from sklearn_jobtime.loaders.mapping import EPOCH_UNITS, map_columns, unit_of
 from sklearn_jobtime.runs import STARTED_AT
 
@@ -117,9 +117,9 @@ def read_sql(
             )
         query = _filtered(connection, history, mapping, start, jobs)
         with connection.execution_options(yield_per=chunk_rows).execute(query) as result:
-            chunks = [typed_columns(rows, mapping, source=source) for rows in _chunks(result)]
+            rows = typed_rows(result.partitions(), list(result.keys()), mapping, source=source)
     return mapped_long(
-        pd.concat(chunks),
+        rows,
         mapping=mapping,
         since=start,
         jobs=jobs,
@@ -208,18 +208,6 @@ def _comparable(since: pd.Timestamp, example: object, unit: float) -> object:
     if isinstance(example, int | float | Decimal):
         return math.floor(since.timestamp() / unit)
     return None
-
-
-def _chunks(result: "sa.CursorResult") -> Iterator[pd.DataFrame]:
-    """Rows of a query, as the driver's own objects; at least one chunk, even if it is empty."""
-    names = list(result.keys())
-    read = 0
-    for rows in result.partitions():
-        index = pd.RangeIndex(read, read + len(rows))
-        yield pd.DataFrame(list(map(tuple, rows)), index=index, columns=names, dtype=object)
-        read += len(rows)
-    if not read:
-        yield pd.DataFrame(columns=names, dtype=object)
 
 
 @contextmanager
