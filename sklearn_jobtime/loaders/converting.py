@@ -74,10 +74,10 @@ def _seconds(values: pd.Series, unit: float) -> pd.Series:
         spans = pd.to_timedelta(clock.where(clock.str.contains(":")), errors="coerce")
         seconds[rest] = spans.dt.total_seconds()
         if (bad := spans.isna() & (clock != "")).any():
-            row = bad.idxmax()
+            row = int(bad.to_numpy().argmax())
             raise RunTableError(
-                f"column {values.name!r}, row {row!r}: {clock[row]!r} is not a duration; expected "
-                "a number, or hours:minutes:seconds."
+                f"column {values.name!r}, row {clock.index[row]}: {clock.iloc[row]!r} is not a "
+                "duration; expected a number, or hours:minutes:seconds."
             )
     return seconds
 
@@ -121,8 +121,9 @@ def typed_columns(chunk: pd.DataFrame, mapping: Mapping[str, str], *, source: st
             return _seconds(values, unit_of(column))
         if name in TIMES:
             values = _inferred(values)
-            if pd.api.types.is_numeric_dtype(values):  # seconds, or another unit, since 1970
-                values = values * unit_of(column, EPOCH_UNITS)
+            unit = unit_of(column, EPOCH_UNITS)
+            if unit != 1 and pd.api.types.is_numeric_dtype(values):
+                values = values * unit
             return to_utc(values)
         return _text(values) if name in LONG_COLUMNS else values
 
