@@ -12,7 +12,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
 from sklearn_jobtime.preprocessing import FailureImputer, MinMaxScaler, TimestampToNumeric
-from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, series_of
+from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, row_label, series_of
 from sklearn_jobtime.timeline import median_gap, next_runs
 from sklearn_jobtime.windows import SequenceWindower
 
@@ -173,7 +173,8 @@ def forecast(
     both = pd.concat([runs.astype(dict.fromkeys(flags, "float64")), coming[list(runs.columns)]])
     if (again := both.index.duplicated()).any():
         raise RunTableError(
-            f"the coming run {both.index[again][0]!r} is already in the table; give it a label of "
+            f"the coming run {row_label(both.index, int(again.argmax()))} is already in the table; "
+            "give it a label of "
             "its own, or drop the row to forecast it anew."
         )
     seconds = np.maximum(model.predict(both)[len(runs) :].reshape(len(coming), -1), 0.0)

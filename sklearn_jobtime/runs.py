@@ -40,6 +40,14 @@ def status_column(job: str) -> str:
     return f"{job}{STATUS_SUFFIX}"
 
 
+def row_label(index: pd.Index, row: int) -> str:
+    """Label of a row for a message: ``7``, not ``np.int64(7)``."""
+    label = index[row]
+    if isinstance(label, tuple):
+        return f"({', '.join(row_label(pd.Index([part], dtype=object), 0) for part in label)})"
+    return repr(label.item() if isinstance(label, np.generic) else label)
+
+
 def to_utc(column: pd.Series) -> pd.Series:
     """Turn a column of times into UTC datetimes.
 
@@ -76,7 +84,8 @@ def to_utc(column: pd.Series) -> pd.Series:
     if bad.any():
         row = int(bad.to_numpy().argmax())
         raise RunTableError(
-            f"column {column.name!r}, row {column.index[row]!r}: {column.iloc[row]!r} is not a "
+            f"column {column.name!r}, row {row_label(column.index, row)}: {column.iloc[row]!r} is "
+            "not a "
             "time. Expected a datetime, an ISO 8601 string such as '2026-03-01T04:00:00Z', or "
             "seconds since 1970; convert the column with pandas.to_datetime first."
         )
@@ -232,9 +241,10 @@ def _durations(column: pd.Series) -> pd.Series:
     seconds = pd.to_numeric(column, errors="coerce").astype("float64")
     for wrong, what in ((seconds.isna() & column.notna(), "no number"), (seconds < 0, "negative")):
         if wrong.any():
-            row = wrong.to_numpy().argmax()
+            row = int(wrong.to_numpy().argmax())
             raise RunTableError(
-                f"column {column.name!r}, row {column.index[row]!r}: {str(column.iloc[row])!r} is "
+                f"column {column.name!r}, row {row_label(column.index, row)}: "
+                f"{str(column.iloc[row])!r} is "
                 f"{what}, expected a duration in seconds >= 0 (NaN = not observed, inf = failed); "
                 "correct the value or set it to NaN."
             )
@@ -244,9 +254,9 @@ def _durations(column: pd.Series) -> pd.Series:
 def _statuses(column: pd.Series) -> pd.Series:
     unknown = column.notna() & ~column.isin(STATUSES)
     if unknown.any():
-        row = unknown.to_numpy().argmax()
+        row = int(unknown.to_numpy().argmax())
         raise RunTableError(
-            f"column {column.name!r}, row {column.index[row]!r}: unknown status "
+            f"column {column.name!r}, row {row_label(column.index, row)}: unknown status "
             f"{column.iloc[row]!r}, expected one of {', '.join(STATUSES)}; map your scheduler's "
             "states to these with Series.replace."
         )
@@ -255,9 +265,9 @@ def _statuses(column: pd.Series) -> pd.Series:
 
 def _check_index(index: pd.Index) -> None:
     if not index.is_unique:
-        twice = index[index.duplicated()][0]
+        twice = row_label(index, int(index.duplicated().argmax()))
         raise RunTableError(
-            f"row {twice!r} stands twice in the index: expected one row a run; drop the repeat "
+            f"row {twice} stands twice in the index: expected one row a run; drop the repeat "
             "with runs[~runs.index.duplicated(keep='last')]."
         )
 
@@ -267,22 +277,23 @@ def _check_times(runs: pd.DataFrame) -> None:
         return
     started = runs[STARTED_AT]
     if started.isna().any():
-        row = runs.index[started.isna().to_numpy().argmax()]
+        row = row_label(runs.index, int(started.isna().to_numpy().argmax()))
         raise RunTableError(
-            f"column {STARTED_AT!r}, row {row!r}: the start is missing, and a run without a start "
+            f"column {STARTED_AT!r}, row {row}: the start is missing, and a run without a start "
             "has no place in time; fill it in or drop the row."
         )
     back = started.groupby(series_of(runs.index)).diff() < pd.Timedelta(0)
     if back.any():
-        row = runs.index[back.to_numpy().argmax()]
+        row = row_label(runs.index, int(back.to_numpy().argmax()))
         raise RunTableError(
-            f"column {STARTED_AT!r}, row {row!r}: starts before the row above it; expected start "
+            f"column {STARTED_AT!r}, row {row}: starts before the row above it; expected start "
             f"order within each series; sort with runs.sort_values({STARTED_AT!r}, kind='stable')."
         )
     if ENDED_AT in runs and (early := runs[ENDED_AT] < started).any():
-        row = early.to_numpy().argmax()
+        row = int(early.to_numpy().argmax())
         raise RunTableError(
-            f"column {ENDED_AT!r}, row {runs.index[row]!r}: ended {runs[ENDED_AT].iloc[row]}, "
+            f"column {ENDED_AT!r}, row {row_label(runs.index, row)}: ended "
+            f"{runs[ENDED_AT].iloc[row]}, "
             f"before its start {started.iloc[row]}; check the time zones of both columns."
         )
 
@@ -522,7 +533,8 @@ def _checked_long(
     if twice.any() and on_duplicate == "error":
         row = int(twice.to_numpy().argmax())
         raise RunTableError(
-            f"row {long.index[row]!r}: job {str(long['job'].iloc[row])!r} stands twice in run "
+            f"row {row_label(long.index, row)}: job {str(long['job'].iloc[row])!r} stands twice in "
+            "run "
             f"{str(long['run'].iloc[row])!r}; pass on_duplicate='last' to keep the last of them."
         )
     return long[~twice], {"earlier row of the same job and run": int(twice.sum())}

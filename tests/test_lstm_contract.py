@@ -337,7 +337,7 @@ def test_verbose_shows_progress_and_default_is_silent(capsys):
     quick().fit(X, y)
     assert capsys.readouterr() == ("", "")
     model = quick(verbose=1).fit(X, y)
-    out = capsys.readouterr().out
+    out = capsys.readouterr().err
     assert "3/3" in out
     assert f"valid loss {model.history_['valid_loss'].iloc[-1]:.3f} acc" in out
     pickle.dump(model, io.BytesIO())

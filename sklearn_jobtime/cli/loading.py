@@ -100,8 +100,8 @@ def _print_summary(summary: pd.DataFrame) -> None:
     regular = int((summary["verdict"] == "regular enough").sum())
     more = len(summary) - len(shown)
     results().print(
-        f"{regular} of {len(summary)} series are regular enough to forecast. The rule is the median "
-        "of the last ten runs, its error a share of the mean duration."
+        f"{regular} of {len(summary)} series are regular enough to forecast. The rule is the "
+        "median of the last ten runs, its error a share of the mean duration."
         + (f" {more} smaller series are not shown." if more else "")
     )
 

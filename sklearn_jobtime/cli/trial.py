@@ -5,7 +5,6 @@ from time import perf_counter
 
 import numpy as np
 import pandas as pd
-import rich
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
@@ -81,7 +80,6 @@ class Trial:
 
 def fit_shown(model: Pipeline, runs: pd.DataFrame, y: pd.DataFrame) -> Pipeline:
     """Fit with a progress bar on standard error, and no trace of the bar in the model."""
-    rich.reconfigure(stderr=True)
     model.set_params(lstm__verbose=1).fit(runs, y)
     return model.set_params(lstm__verbose=0)
 

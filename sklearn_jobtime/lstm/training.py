@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from skorch import NeuralNetRegressor
 from skorch import callbacks as skorch_callbacks
@@ -269,7 +270,10 @@ class _ProgressBar(skorch_callbacks.Callback):
 
     def on_train_begin(self, net: Any, **_kwargs: Any) -> None:
         columns = (BarColumn(12), MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar_ = Progress(TextColumn("epoch"), *columns, TextColumn("{task.description}"))
+        self.bar_ = Progress(
+            *(TextColumn("epoch"), *columns, TextColumn("{task.description}")),
+            console=Console(stderr=True),
+        )
         self.bar_.start()
         self.task_ = self.bar_.add_task("", total=net.max_epochs)
 

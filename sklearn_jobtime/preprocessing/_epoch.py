@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils import assert_all_finite
 
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.runs import to_utc
+from sklearn_jobtime.runs import row_label, to_utc
 
 __all__ = ["dtype_back", "from_epoch", "to_seconds"]
 
@@ -38,7 +38,8 @@ def to_seconds(column: pd.Series) -> np.ndarray:
     if beyond.any():
         row = int(beyond.argmax())
         raise RunTableError(
-            f"column {column.name!r}, row {column.index[row]!r}: {seconds[row]:.15g} seconds since "
+            f"column {column.name!r}, row {row_label(column.index, row)}: {seconds[row]:.15g} "
+            "seconds since "
             "1970 lie outside the years 1 to 9999; expected seconds - divide milliseconds by 1e3, "
             "nanoseconds by 1e9."
         )
@@ -66,7 +67,8 @@ def _is_stamp(column: pd.Series) -> np.ndarray:
         form = _form(values[row])
         if form is None:
             raise TypeError(
-                f"column {column.name!r}, row {column.index[row]!r}: argument must be a string, "
+                f"column {column.name!r}, row {row_label(column.index, row)}: argument must be a "
+                "string, "
                 f"a datetime or a number, got {type(values[row]).__name__}."
             )
         stamps[row] = form != "a number"

@@ -18,7 +18,7 @@ from sklearn_jobtime.preprocessing._tables import (
     read_table,
     resolve_columns,
 )
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, STATUSES, status_column
+from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, STATUSES, row_label, status_column
 
 __all__ = ["FailureImputer"]
 
@@ -42,7 +42,8 @@ def read_durations(column: pd.Series) -> np.ndarray:
     if (negative := seconds < 0).any():
         row = int(negative.argmax())
         raise RunTableError(
-            f"column {column.name!r}, row {column.index[row]!r}: {seconds[row]} is negative; "
+            f"column {column.name!r}, row {row_label(column.index, row)}: {seconds[row]} is "
+            "negative; "
             "expected seconds >= 0, NaN = not observed, inf = failed; correct it or set it to NaN."
         )
     return seconds
@@ -57,7 +58,7 @@ def read_outcomes(seconds: np.ndarray, status: pd.Series | None) -> np.ndarray:
         if unknown.any():
             row = int(unknown.argmax())
             raise RunTableError(
-                f"column {status.name!r}, row {status.index[row]!r}: unknown status "
+                f"column {status.name!r}, row {row_label(status.index, row)}: unknown status "
                 f"{status.iloc[row]!r}, expected one of {', '.join(STATUSES)}; map your "
                 "scheduler's states to these with Series.replace."
             )
