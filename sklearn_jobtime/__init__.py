@@ -13,29 +13,35 @@ if TYPE_CHECKING:
     from sklearn_jobtime.anchored import AnchoredRegressor
     from sklearn_jobtime.lstm.forecaster import LSTMForecaster
     from sklearn_jobtime.preprocessing import (
+        CovariateEncoder,
         FailureImputer,
         LevelScaler,
         MinMaxScaler,
+        RecentRuns,
         TimestampToNumeric,
     )
     from sklearn_jobtime.windows import SequenceWindower
 
 _HOME = {
     "AnchoredRegressor": "anchored",
+    "CovariateEncoder": "preprocessing",
     "FailureImputer": "preprocessing",
     "LSTMForecaster": "lstm.forecaster",
     "LevelScaler": "preprocessing",
     "MinMaxScaler": "preprocessing",
+    "RecentRuns": "preprocessing",
     "SequenceWindower": "windows",
     "TimestampToNumeric": "preprocessing",
 }
 
 __all__ = [
     "AnchoredRegressor",
+    "CovariateEncoder",
     "FailureImputer",
     "LSTMForecaster",
     "LevelScaler",
     "MinMaxScaler",
+    "RecentRuns",
     "SequenceWindower",
     "TimestampToNumeric",
     "__version__",

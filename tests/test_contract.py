@@ -6,10 +6,12 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_jobtime import (
     AnchoredRegressor,
+    CovariateEncoder,
     FailureImputer,
     LevelScaler,
     LSTMForecaster,
     MinMaxScaler,
+    RecentRuns,
     SequenceWindower,
     TimestampToNumeric,
 )
@@ -47,6 +49,10 @@ ESTIMATORS = [
     (ExponentialMean(), LOOKS_BACK),
     (SeasonalRule(), LOOKS_BACK),
     (OnlineMix(), LOOKS_BACK),
+    (CovariateEncoder(), {}),
+    (CovariateEncoder([0], n_knots=3), {}),
+    (RecentRuns(), LOOKS_BACK),
+    (RecentRuns(by=[0], windows=[2]), LOOKS_BACK),
     (LevelScaler(), LOOKS_BACK),
     (LevelScaler(n_runs=3, statistic="mean", keep_level=True), LOOKS_BACK),
     (ObservedRegressor(Ridge()), {}),

@@ -17,7 +17,7 @@ from sklearn_jobtime.past import newest
 from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
 from sklearn_jobtime.runs import ENDED_AT, RESERVED, SPOILS_RUN, STARTED_AT, STATUSES
 
-__all__ = ["LevelScaler"]
+__all__ = ["LevelScaler", "find_jobs", "read_successes", "table_clock"]
 
 Floats = NDArray[np.float64]
 
@@ -63,6 +63,45 @@ def least_duration(successes: Floats) -> float:
     """Half the smallest positive duration: what a rounded 0 s may have been; 1 if there is none."""
     positive = successes[successes > 0]
     return float(positive.min()) / 2 if positive.size else 1.0
+
+
+def find_jobs(
+    estimator: BaseEstimator, table: pd.DataFrame, jobs: Sequence[str | int] | None, *, whole: bool
+) -> list[str]:
+    """Columns of durations behind FailureImputer; `whole` takes all columns of an array."""
+    if jobs is not None:
+        return resolve_columns(estimator, jobs, "jobs")
+    if whole:
+        return list(table.columns)
+    marked = [name for name in table.columns if f"{name}__{FAILURES[0]}" in table]
+    if not marked:
+        marked = [
+            name
+            for name in table.columns
+            if pd.api.types.is_float_dtype(table[name])
+            and name not in RESERVED
+            and "__" not in str(name)
+        ]
+    return marked + ([ELAPSED] if marked and ELAPSED in table else [])
+
+
+def read_successes(table: pd.DataFrame, jobs: list[str]) -> tuple[Floats, Floats]:
+    """Seconds of all runs, and of the successful ones alone, each of shape (n_runs, n_jobs)."""
+    seconds = np.full((len(table), len(jobs)), np.nan)
+    spoilt = np.zeros(seconds.shape, dtype=bool)
+    for column, job in enumerate(jobs):
+        seconds[:, column] = _seconds(table[job])
+        for name in _spoilers(job, jobs):
+            if name in table:
+                spoilt[:, column] |= table[name].to_numpy(np.float64, na_value=np.nan) > 0
+    return seconds, np.where(spoilt, np.nan, seconds)
+
+
+def _spoilers(job: str, jobs: list[str]) -> list[str]:
+    """Columns that say that a duration of `job` is not that of a success."""
+    owners = [name for name in jobs if name != ELAPSED] if job == ELAPSED else [job]
+    statuses = SPOILS_RUN if job == ELAPSED else FAILURES
+    return [f"{owner}__{status}" for owner in owners for status in statuses]
 
 
 class LevelScaler(TransformerMixin, BaseEstimator):
@@ -174,51 +213,16 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         self : LevelScaler
         """
         table = read_table(self, X, reset=True, dtype=(np.float64, np.float32))
-        self.jobs_ = self._find_jobs(table, whole=not isinstance(X, pd.DataFrame))
+        self.jobs_ = find_jobs(self, table, self.jobs, whole=not isinstance(X, pd.DataFrame))
         self.get_feature_names_out()  # a clash of names shows now
-        _, successes = self._read(table)
+        _, successes = read_successes(table, self.jobs_)
         self.floor_ = {
             job: least_duration(column) for job, column in zip(self.jobs_, successes.T, strict=True)
         }
         if self.jobs_:
-            clock = _clock(X, table)
+            clock = table_clock(X, table)
             self._memory = remember(successes, clock, self.n_runs, np.isfinite(successes))
         return self
-
-    def _find_jobs(self, table: pd.DataFrame, *, whole: bool) -> list[str]:
-        if self.jobs is not None:
-            return resolve_columns(self, self.jobs, "jobs")
-        if whole:
-            return list(table.columns)
-        marked = [name for name in table.columns if f"{name}__{FAILURES[0]}" in table]
-        if not marked:
-            marked = [
-                name
-                for name in table.columns
-                if pd.api.types.is_float_dtype(table[name])
-                and name not in RESERVED
-                and "__" not in str(name)
-            ]
-        return marked + ([ELAPSED] if marked and ELAPSED in table else [])
-
-    def _read(self, table: pd.DataFrame) -> tuple[Floats, Floats]:
-        """Durations, and those of the successes alone, each of shape (n_runs, n_jobs)."""
-        seconds = np.full((len(table), len(self.jobs_)), np.nan)
-        successes = seconds.copy()
-        for column, job in enumerate(self.jobs_):
-            seconds[:, column] = _seconds(table[job])
-            good = np.isfinite(seconds[:, column])
-            for channel in self._spoilers(job, table):
-                good &= ~(table[channel].to_numpy(np.float64, na_value=np.nan) > 0)
-            successes[good, column] = seconds[good, column]
-        return seconds, successes
-
-    def _spoilers(self, job: str, table: pd.DataFrame) -> list[str]:
-        """Columns that say that a duration of `job` is not that of a success."""
-        owners = [name for name in self.jobs_ if name != ELAPSED] if job == ELAPSED else [job]
-        statuses = SPOILS_RUN if job == ELAPSED else FAILURES
-        names = [f"{owner}__{status}" for owner in owners for status in statuses]
-        return [name for name in names if name in table]
 
     def transform(self, X: Any) -> Any:
         """Divide every duration by the level at the start of its run, and take the logarithm.
@@ -237,8 +241,8 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         if not self.jobs_:
             return like_input(table, X)
-        seconds, successes = self._read(table)
-        kept, clock = recall(self._memory, successes, _clock(X, table))
+        seconds, successes = read_successes(table, self.jobs_)
+        kept, clock = recall(self._memory, successes, table_clock(X, table))
         history = np.concatenate([self._memory.table[kept], successes])
         scaled, levels = {}, {}
         for column, job in enumerate(self.jobs_):
@@ -281,7 +285,7 @@ def _level_column(job: str) -> str:
     return f"{STARTED_AT}__level_{job}"
 
 
-def _clock(X: Any, table: pd.DataFrame) -> Clock:
+def table_clock(X: Any, table: pd.DataFrame) -> Clock:
     """Read the clock; the rows of an array have no labels that could be compared."""
     return read_clock(table if isinstance(X, pd.DataFrame) else table.to_numpy())
 
