@@ -277,16 +277,16 @@ def _check_times(runs: pd.DataFrame) -> None:
         return
     started = runs[STARTED_AT]
     if started.isna().any():
-        row = row_label(runs.index, int(started.isna().to_numpy().argmax()))
+        label = row_label(runs.index, int(started.isna().to_numpy().argmax()))
         raise RunTableError(
-            f"column {STARTED_AT!r}, row {row}: the start is missing, and a run without a start "
+            f"column {STARTED_AT!r}, row {label}: the start is missing, and a run without a start "
             "has no place in time; fill it in or drop the row."
         )
     back = started.groupby(series_of(runs.index)).diff() < pd.Timedelta(0)
     if back.any():
-        row = row_label(runs.index, int(back.to_numpy().argmax()))
+        label = row_label(runs.index, int(back.to_numpy().argmax()))
         raise RunTableError(
-            f"column {STARTED_AT!r}, row {row}: starts before the row above it; expected start "
+            f"column {STARTED_AT!r}, row {label}: starts before the row above it; expected start "
             f"order within each series; sort with runs.sort_values({STARTED_AT!r}, kind='stable')."
         )
     if ENDED_AT in runs and (early := runs[ENDED_AT] < started).any():

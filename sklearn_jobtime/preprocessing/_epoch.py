@@ -63,7 +63,7 @@ def _is_stamp(column: pd.Series) -> np.ndarray:
     values = column.to_numpy()
     stamps = np.zeros(len(values), dtype=bool)
     first_of: dict[str, int] = {}
-    for row in np.flatnonzero(~_is_blank(column)):
+    for row in map(int, np.flatnonzero(~_is_blank(column))):
         form = _form(values[row])
         if form is None:
             raise TypeError(
