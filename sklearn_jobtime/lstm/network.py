@@ -4,12 +4,13 @@ It knows torch only, no scikit-learn and no skorch, so it serves in a training l
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["LSTMNetwork", "RecurrentLayers"]
+__all__ = ["LSTMEnsemble", "LSTMNetwork", "RecurrentLayers"]
 
 State = tuple[Tensor, Tensor]
 
@@ -169,6 +170,8 @@ class LSTMNetwork(nn.Module):
     dense_units : int or sequence of int, default=()
         Widths of the ReLU layers between the recurrent layers and the output; 0 or empty for
         none, which is enough for most run times and overfits least.
+    skip_connection : bool, default=False
+        Whether the head also sees the last step of the window as it came in.
 
     Attributes
     ----------
@@ -196,8 +199,10 @@ class LSTMNetwork(nn.Module):
         bidirectional: bool = False,
         activation: str = "tanh",
         dense_units: int | Sequence[int] = (),
+        skip_connection: bool = False,
     ) -> None:
         super().__init__()
+        self.skip_connection = skip_connection
         self.recurrent = RecurrentLayers(
             n_features,
             hidden_size,
@@ -213,7 +218,7 @@ class LSTMNetwork(nn.Module):
                 f"dense_units came as {dense_units!r}; expected widths, or 0 for none."
             )
         layers: list[nn.Module] = []
-        width = self.recurrent.out_features
+        width = self.recurrent.out_features + (n_features if skip_connection else 0)
         for units in map(int, widths):
             layers += [nn.Dropout(dropout), nn.Linear(width, units), nn.ReLU()]
             width = units
@@ -223,4 +228,53 @@ class LSTMNetwork(nn.Module):
         """Forecast from the windows `x`, ``(n, steps, features)``."""
         _, (hidden, _) = self.recurrent(x)
         n_directions = 2 if self.recurrent.lstm.bidirectional else 1
-        return self.head(torch.cat(list(hidden[-n_directions:]), dim=-1))
+        ends = list(hidden[-n_directions:]) + ([x[:, -1]] if self.skip_connection else [])
+        return self.head(torch.cat(ends, dim=-1))
+
+    @torch.no_grad()
+    def start_at(self, outputs: Tensor) -> None:
+        """Set the last layer so that the network forecasts `outputs`, whatever it reads."""
+        last = self.head[-1]
+        assert isinstance(last, nn.Linear)
+        last.weight.zero_()
+        last.bias.copy_(outputs)
+
+
+class LSTMEnsemble(nn.Module):
+    """Several :class:`LSTMNetwork` side by side, each with weights of its own.
+
+    In evaluation it gives the mean of their forecasts. In training it gives all of them, one
+    behind the other, so that a loss of each one's error trains them together but apart.
+
+    Parameters
+    ----------
+    n_members : int
+        Networks.
+    **network
+        Options of each :class:`LSTMNetwork`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_jobtime.lstm.network import LSTMEnsemble
+    >>> networks = LSTMEnsemble(n_members=3, n_features=2, n_outputs=1, hidden_size=4)
+    >>> networks(torch.zeros(5, 10, 2)).shape, networks.eval()(torch.zeros(5, 10, 2)).shape
+    (torch.Size([5, 3]), torch.Size([5, 1]))
+    """
+
+    def __init__(self, n_members: int, **network: Any) -> None:
+        super().__init__()
+        self.members = nn.ModuleList([LSTMNetwork(**network) for _ in range(n_members)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Forecast from the windows `x`, ``(n, steps, features)``."""
+        forecasts = [member(x) for member in self.members]
+        if self.training:
+            return torch.cat(forecasts, dim=-1)
+        return torch.stack(forecasts).mean(dim=0)
+
+    def start_at(self, outputs: Tensor) -> None:
+        """Set the last layer of every member, see :meth:`LSTMNetwork.start_at`."""
+        for member in self.members:
+            assert isinstance(member, LSTMNetwork)
+            member.start_at(outputs)

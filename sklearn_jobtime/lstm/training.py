@@ -22,7 +22,7 @@ from skorch import callbacks as skorch_callbacks
 from torch import Tensor, nn
 
 from sklearn_jobtime.exceptions import DeviceError
-from sklearn_jobtime.lstm.network import LSTMNetwork
+from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork
 
 __all__ = [
     "LOSSES",
@@ -156,6 +156,11 @@ class PinballLoss(nn.Module):
         return torch.maximum(self.quantile * error, (self.quantile - 1) * error).mean()
 
 
+def beside(actual: Tensor, forecast: Tensor) -> Tensor:
+    """Repeat the targets for each member of an ensemble in training."""
+    return actual.repeat(1, forecast.shape[-1] // max(1, actual.shape[-1]))
+
+
 class MaskedLoss(nn.Module):
     """A torch loss, asked about the observed targets only; 0 when a batch has none.
 
@@ -167,7 +172,11 @@ class MaskedLoss(nn.Module):
         self.loss = loss
 
     def forward(self, forecast: Tensor, actual: Tensor) -> Tensor:
-        """Return the loss of forecasts ``(n, outputs)`` against targets with NaN."""
+        """Return the loss of forecasts ``(n, outputs)`` against targets with NaN.
+
+        Forecasts of several members, one behind the other, are each held against the targets.
+        """
+        actual = beside(actual, forecast)
         missing = actual.isnan()
         if not missing.any():
             return self.loss(forecast, actual)
@@ -219,9 +228,10 @@ class _EpochScores(skorch_callbacks.Callback):
         y_pred: Any = None,
         **_kwargs: Any,
     ) -> None:
-        actual = batch[1]
-        error = (y_pred.detach().cpu() - actual).abs_()
-        bound = torch.add(self.offset, actual, alpha=0.1).abs_()
+        forecast = y_pred.detach().cpu()
+        actual = beside(batch[1], forecast)
+        error = (forecast - actual).abs_()
+        bound = torch.add(beside(self.offset[None], forecast), actual, alpha=0.1).abs_()
         observed = actual.numel() - int(actual.isnan().count_nonzero())
         sums = self.sums_["train" if training else "valid"]
         sums[0] += loss.item() * observed
@@ -252,7 +262,30 @@ class _GradientClipping(skorch_callbacks.Callback):
 
 
 class _EarlyStopping(skorch_callbacks.EarlyStopping):
-    """skorch's early stopping, idle where there are no validation rows."""
+    """skorch's early stopping, idle where there are no validation rows.
+
+    With `untrained`, the weights before the first epoch are a candidate like all others.
+    """
+
+    dynamic_threshold_: float
+    best_model_weights_: dict[str, Tensor] | None
+
+    def __init__(self, untrained: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self.untrained = untrained
+
+    def on_epoch_begin(self, net: Any, dataset_valid: Any = None, **_kwargs: Any) -> None:
+        if not self.untrained or dataset_valid is None or self.best_model_weights_ is not None:
+            return
+        if np.isfinite(self.dynamic_threshold_):
+            return
+        losses = [
+            (net.validation_step(batch)["loss"].item(), len(batch[1]))
+            for batch in net.get_iterator(dataset_valid)
+        ]
+        loss, n_rows = np.array(losses).T
+        self.dynamic_threshold_ = np.average(loss, weights=n_rows)
+        self.best_model_weights_ = copy.deepcopy(net.module_.state_dict())
 
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **kwargs: Any) -> None:
         if dataset_valid is not None:
@@ -317,9 +350,12 @@ def build_net(
     device: torch.device,
     callbacks: Sequence[Any],
     verbose: int,
+    n_members: int = 1,
+    zero_start: bool = False,
 ) -> NeuralNetRegressor:
     """Return an initialised skorch net around an :class:`LSTMNetwork` with the options `network`.
 
+    With `n_members`, around an ensemble of them; with `zero_start`, untrained it forecasts 0.
     `patience` None means no early stopping. `momentum` and `weight_decay` go to an optimizer that
     has them. Call it within :func:`seeded`: the weights are drawn here.
     """
@@ -335,12 +371,15 @@ def build_net(
     if gradient_clip is not None:
         steps.append(("clip", _GradientClipping(gradient_clip)))
     if patience is not None:
-        stopping = _EarlyStopping(patience=patience, threshold=0.0, load_best=True)
+        stopping = _EarlyStopping(zero_start, patience=patience, threshold=0.0, load_best=True)
         steps.append(("early_stopping", stopping))
     if verbose:
         steps.append(("progress", _ProgressBar()))
+    module: type[nn.Module] = LSTMNetwork
+    if n_members > 1:
+        module, network = LSTMEnsemble, {"n_members": n_members, **network}
     net = _Net(
-        LSTMNetwork,
+        module,
         criterion=make_loss(criterion, quantile),
         optimizer=optimizer,
         lr=lr,
@@ -361,7 +400,11 @@ def build_net(
         **{f"module__{name}": value for name, value in network.items()},
         **{f"optimizer__{name}": value for name, value in options.items() if name in takes},
     )
-    return net.initialize()
+    net.initialize()
+    if zero_start:
+        zero = np.divide(-target_mean, target_scale, where=target_scale > 0, out=0.0 * target_mean)
+        net.module_.start_at(torch.as_tensor(zero, dtype=torch.float32))
+    return net
 
 
 def train(
