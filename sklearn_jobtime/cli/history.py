@@ -57,6 +57,11 @@ class History:
         y = make_targets(rows, horizon, jobs=self.jobs)
         never = set(y.columns[y.isna().all()].get_level_values("job"))
         kept = y.columns[~y.columns.get_level_values("job").isin(never)]
+        if kept.empty and y.xs(1, axis=1, level="step").notna().any(axis=None):
+            raise NoHistoryError(
+                f"the {len(rows)} runs to learn from are too few to forecast {horizon} runs ahead; "
+                "take a smaller --horizon, or load a longer history."
+            )
         if kept.empty:
             raise NoHistoryError(
                 f"no job succeeded in the {len(rows)} runs to learn from: looked at "
