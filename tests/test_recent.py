@@ -119,6 +119,11 @@ def test_numbers_of_many_values_are_cut_into_classes():
     assert new["started_at__build_by_lines"].isna().tolist() == [True, False]
 
 
+def test_covariates_that_drift_are_passed_over():
+    runs = pd.DataFrame({"build": 9.0, "sloc": np.arange(40), "event": list("ab") * 20})
+    assert RecentRuns(["sloc", "event"], jobs=["build"]).fit(runs).by_ == ["event"]
+
+
 def test_behind_the_imputer_every_job_and_the_whole_run_have_their_columns():
     runs = make_job_runs(n_runs=50, n_jobs=2, n_series=2, random_state=0)
     table = FailureImputer().fit_transform(TimestampToNumeric().fit_transform(runs))

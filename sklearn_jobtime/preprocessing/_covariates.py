@@ -20,11 +20,12 @@ from sklearn_jobtime.preprocessing._tables import (
 )
 from sklearn_jobtime.runs import series_of
 
-__all__ = ["CovariateEncoder"]
+__all__ = ["CovariateEncoder", "drifts"]
 
 Floats = NDArray[np.float64]
 
 LEAST_PAIRS = 10
+MOST_PERSISTENCE = 0.9
 
 
 def quantile_knots(values: Floats, n_knots: int) -> Floats:
@@ -61,6 +62,13 @@ def persistence(values: Floats, series: NDArray[np.intp]) -> float:
     if len(both) < LEAST_PAIRS or (both.nunique() < 2).any():
         return 0.0
     return float(np.corrcoef(both["now"], both["before"])[0, 1])
+
+
+def drifts(column: pd.Series, most: float = MOST_PERSISTENCE) -> bool:
+    """Whether a column of numbers hardly moves from run to run, so that it tells the date."""
+    if _is_name(column):
+        return False
+    return persistence(_numbers(column), series_of(column.index)) > most
 
 
 def bucket(text: str, n_buckets: int) -> int:
@@ -156,7 +164,7 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
         n_knots: int = 5,
         max_categories: int = 10,
         n_buckets: int = 1,
-        max_persistence: float = 0.9,
+        max_persistence: float = MOST_PERSISTENCE,
     ):
         self.columns = columns
         self.n_knots = n_knots
@@ -191,10 +199,9 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
                 order = list(counts.sort_values(ascending=False, kind="stable").index)
                 self.categories_[name] = order[: self.max_categories]
             else:
-                numbers = _numbers(table[name])
-                drifts = persistence(numbers, series_of(table.index)) > self.max_persistence
-                knots = quantile_knots(numbers, self.n_knots)
-                self.knots_[name] = knots[:0] if drifts or len(knots) < 2 else knots
+                knots = quantile_knots(_numbers(table[name]), self.n_knots)
+                useless = len(knots) < 2 or drifts(table[name], self.max_persistence)
+                self.knots_[name] = knots[:0] if useless else knots
         names_out(self, None, self._added(), self.columns_)  # a clash of names shows now
         return self
 

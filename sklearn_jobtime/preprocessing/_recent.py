@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.history import Clock, ended_order, recall, remember
 from sklearn_jobtime.past import newest
+from sklearn_jobtime.preprocessing._covariates import drifts
 from sklearn_jobtime.preprocessing._level import (
     find_jobs,
     least_duration,
@@ -129,7 +130,8 @@ class RecentRuns(TransformerMixin, BaseEstimator):
     ----------
     by : list of str or int, default=None
         Covariates known at the start of a run. Numbers of more than twelve values are cut into
-        five classes of equal size.
+        five classes of equal size; those that only ever drift are passed over, as
+        :class:`~sklearn_jobtime.CovariateEncoder` does, since their runs alike are the newest.
     windows : list of int, default=(1, 3, 30, 100, 200)
         Lengths of the medians: from the last run to half a year of nights.
     jobs : list of str or int, default=None
@@ -140,7 +142,7 @@ class RecentRuns(TransformerMixin, BaseEstimator):
     jobs_ : list of str
         The columns of durations.
     by_ : list of str
-        The covariates.
+        The covariates, without those that drift.
     cuts_ : dict of str to ndarray
         Bounds of the classes of numbers of many values.
     n_features_in_ : int
@@ -208,7 +210,8 @@ class RecentRuns(TransformerMixin, BaseEstimator):
             raise ValueError(f"windows must be some whole numbers of runs, got {self.windows!r}.")
         table = read_table(self, X, reset=True, dtype=(np.float64, np.float32))
         self.jobs_ = find_jobs(self, table, self.jobs, whole=not isinstance(X, pd.DataFrame))
-        self.by_ = [] if self.by is None else resolve_columns(self, self.by, "by")
+        named = [] if self.by is None else resolve_columns(self, self.by, "by")
+        self.by_ = [name for name in named if not drifts(table[name])]
         self.cuts_ = {}
         for name in self.by_:
             if pd.api.types.is_numeric_dtype(table[name]) and table[name].nunique() > MOST_VALUES:
