@@ -104,7 +104,7 @@ def _first_start(rows: pd.DataFrame) -> pd.Timestamp:
     starts = [day + pd.Timedelta(hours=float(first["hour"]) + 0.5) for day in days]
     agree = [
         ((start + elapsed).dt.month == rows["month"]).mean()
-        + ((start + elapsed).dt.dayofweek == rows["dow"]).mean()
+        + ((start + elapsed).dt.day_of_week == rows["dow"]).mean()
         for start in starts
     ]
     return starts[int(pd.Series(agree).argmax())]
