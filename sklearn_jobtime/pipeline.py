@@ -195,6 +195,7 @@ def make_anchored_forecaster(
                 dropout=0.2,
                 skip_connection=True,
                 zero_start=True,
+                log_targets=True,
                 n_members=n_members,
                 lr=0.003,
                 batch_size=128,

@@ -103,16 +103,18 @@ def test_fit_stores_a_model_of_all_runs_and_shows_how_it_learned(folder, table):
     result = jobtime("fit", folder / "runs.csv", "-o", folder / "again.joblib", *SMALL, *KNOWN)
     assert result.exit_code == 0
     for text in ("train loss", "valid accuracy", "last run", "mean of last 2", "median of last 10",
-                 "LSTM beats every rule on", "job_0: ", "whole_run: ", "all 90 runs"):  # fmt: skip
+                 "model has the least error on", "The model is ", "job_0: ", "whole_run: ",
+                 "all 90 runs"):  # fmt: skip
         assert text in result.stdout
     assert "epoch" in result.stderr  # the progress bar
     assert "columns of text left out: branch" in result.stderr
     model, again = load_model(folder / "model.joblib"), joblib.load(folder / "again.joblib")
     runs = read_runs(folder / "runs.csv").drop(columns="branch")
     np.testing.assert_array_equal(model.predict(runs), again.predict(runs))  # the same seed
-    assert model[-1].verbose == 0
-    assert {"event__push", "input_rows"} <= set(model[:-3].get_feature_names_out())
-    assert model["windows"].known == ["input_rows", "event"]
+    assert model.regressor_[-1].verbose == 0
+    steps = model.regressor_
+    assert "event__push" in steps[:-2].get_feature_names_out()
+    assert steps["windows"].known == ["input_rows", "event"]
 
 
 def test_the_json_of_fit_has_the_documented_keys(folder):
@@ -131,10 +133,10 @@ def test_the_json_of_fit_has_the_documented_keys(folder):
         assert (verdict["best"], verdict["best_mae"]) == (best["model"], best["mae"])
         assert verdict["rule"] in verdict["advice"] or "deploy" in verdict["advice"]
     assert record["notes"] == [
-        "columns of text left out: event, branch. Name those that matter with --categorical, and "
-        "with --known too if they are known at the start."
+        "columns of text left out: event, branch. Name those that are known when a run starts "
+        "with --known."
     ]
-    names = load_model(out)[-1].target_names_
+    names = load_model(out).target_names_
     assert names.get_level_values("step").max() == 2
 
 
@@ -319,7 +321,7 @@ def test_bad_tables_end_with_one_message(tmp_path, command, content, message):
 
 
 def test_wrong_columns_are_named(folder, tmp_path):
-    for option in ("--jobs", "--known", "--categorical"):
+    for option in ("--jobs", "--known"):
         result = jobtime("fit", folder / "runs.csv", option, "nothing", "-o", tmp_path / "m.joblib")
         assert result.exit_code == 1
         assert "no column 'nothing'" in result.stderr
@@ -369,7 +371,7 @@ def test_models_that_are_not_ours(folder, table, tmp_path):
     assert len(record["forecasts"]) == 6
     result = jobtime("evaluate", folder / "runs.csv", "--model", tmp_path / "rule.joblib")
     assert result.exit_code == 1
-    assert "RollingRule without a step 'lstm'" in result.stderr
+    assert "holds a RollingRule; expected" in result.stderr
     save_model(RollingRule().fit(runs[JOBS], runs[JOBS]), tmp_path / "nameless.joblib")
     result = jobtime("forecast", tmp_path / "nameless.joblib", folder / "runs.csv")
     assert result.exit_code == 1
@@ -463,10 +465,10 @@ def test_demo_does_the_whole_job(tmp_path):
     assert record["test_runs"] == 218
     assert {row["job"] for row in record["verdicts"]} == {"build", "build_mpi", WHOLE_RUN}
     models = {row["model"] for row in record["scores"]}
-    assert {"last run", "mean of last 2", "median of last 10", "LSTM"} <= models
+    assert {"last run", "mean of last 2", "median of last 10", "model"} <= models
     assert [row["step"] for row in record["forecasts"] if row["job"] == "build"] == [1, 2, 3, 4, 5]
     assert mpimg.imread(record["plot"]).ndim == 3
-    assert joblib.load(record["model"])[-1].n_outputs_ == 15
+    assert len(joblib.load(record["model"]).target_names_) == 15
     assert sorted(os.listdir(tmp_path / "new")) == ["forecast.png", "model.joblib"]
 
 

@@ -103,3 +103,23 @@ def test_the_contract_holds_for_members():
     )
     assert not [r["check_name"] for r in records if r["status"] == "failed"]
     assert sum(r["status"] == "passed" for r in records) > 40
+
+
+def test_the_kept_epoch_is_the_best_one_or_none(noise):
+    X, y = noise
+    assert model(zero_start=True, lr=0.1, patience=3).fit(X, y).kept_epoch_ == 0
+    fitted = model(zero_start=True, max_epochs=12, lr=0.03).fit(X, X[:, -1, 0] * 0.5)
+    assert fitted.kept_epoch_ == fitted.history_["valid_loss"].argmin() + 1
+    assert model(early_stopping=False).fit(X, y).kept_epoch_ == 5
+
+
+def test_accuracies_of_logs_are_those_of_the_durations(noise):
+    X, ratio = noise
+    anchor = 100.0
+    fitted = model(zero_start=True, log_targets=True, early_stopping=False, lr=1e-30).fit(X, ratio)
+    durations = anchor * np.exp(ratio)
+    near = np.mean(np.abs(anchor - durations) <= 0.1 * durations)  # untrained, it forecasts 0
+    assert fitted.history_["train_accuracy"].iloc[-1] == pytest.approx(near, abs=0.006)
+    plain = model(zero_start=True, early_stopping=False, lr=1e-30).fit(X, ratio)
+    np.testing.assert_array_equal(plain.predict(X), fitted.predict(X))
+    assert plain.history_["train_accuracy"].iloc[-1] < near / 2

@@ -108,11 +108,10 @@ Jobs = Annotated[
 ]
 Known = Annotated[
     Names,
-    typer.Option(help="Columns known when a run starts, separated by commas; others are lagged."),
-]
-Categorical = Annotated[
-    Names,
-    typer.Option(help="Columns of names, separated by commas. Other columns of text are left out."),
+    typer.Option(
+        help="Columns known when a run starts, numbers or names, separated by commas. Other "
+        "numbers are used one run later, other columns of text are left out."
+    ),
 ]
 Horizon = Annotated[int, typer.Option(min=1, help="Runs to forecast ahead.")]
 TestSize = Annotated[
@@ -151,7 +150,7 @@ def demo(
     output_dir: Annotated[
         Path, typer.Option(file_okay=False, help="Folder for model.joblib and forecast.png.")
     ] = Path(),
-    epochs: Epochs = 100,
+    epochs: Epochs = 60,
     seed: Seed = 0,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -166,7 +165,7 @@ def demo(
     from sklearn_jobtime.cli.demo import run_demo
     from sklearn_jobtime.cli.trial import Recipe
 
-    recipe = Recipe(n_steps=20, hidden_size=32, epochs=epochs, lr=0.01, device=device, seed=seed)
+    recipe = Recipe(n_steps=20, hidden_size=32, epochs=epochs, lr=0.003, device=device, seed=seed)
     run_demo(output_dir, recipe, as_json=as_json)
 
 
@@ -226,11 +225,10 @@ def fit(
     horizon: Horizon = 5,
     jobs: Jobs = None,
     known: Known = None,
-    categorical: Categorical = None,
     steps: Steps = 20,
     hidden_size: HiddenSize = 32,
-    epochs: Epochs = 100,
-    lr: LearningRate = 0.01,
+    epochs: Epochs = 60,
+    lr: LearningRate = 0.003,
     device: Device = "auto",
     seed: Seed = 0,
     test_size: TestSize = 0.2,
@@ -241,16 +239,16 @@ def fit(
     It is first tested on the newest runs, beside the rules of thumb, and then fitted on all runs.
 
     With --json: `model`, `runs`, `jobs`, `horizon`, `epochs` (losses, and accuracies: the share
-    within 10 % of the actual), `test_runs`, `scores` (by model and job, in seconds), `verdicts` (by
-    job: `best`, the rule that the older runs would have chosen, the ratio of the errors and its
-    interval, advice), `notes`.
+    within 10 % of the actual), `kept_epoch` (0: the mix of rules alone), `test_runs`, `scores` (by
+    model and job, in seconds), `verdicts` (by job: `best`, the rule that the older runs would have
+    chosen, the ratio of the errors and its interval, advice), `notes`.
     """
     from sklearn_jobtime.cli.fitting import run_fit
     from sklearn_jobtime.cli.history import read_history
     from sklearn_jobtime.cli.trial import Recipe
 
     run_fit(
-        read_history(runs, split_names(jobs), split_names(known), split_names(categorical)),
+        read_history(runs, split_names(jobs), split_names(known)),
         Recipe(steps, hidden_size, epochs, lr, device, seed),
         output,
         horizon=horizon,
@@ -308,11 +306,10 @@ def evaluate(
     horizon: Horizon = 5,
     jobs: Jobs = None,
     known: Known = None,
-    categorical: Categorical = None,
     steps: Steps = 20,
     hidden_size: HiddenSize = 32,
-    epochs: Epochs = 100,
-    lr: LearningRate = 0.01,
+    epochs: Epochs = 60,
+    lr: LearningRate = 0.003,
     device: Device = "auto",
     seed: Seed = 0,
     test_size: Annotated[
@@ -332,12 +329,12 @@ def evaluate(
     from sklearn_jobtime.cli.trial import Recipe
 
     if model is None:
-        names = (split_names(given) for given in (jobs, known, categorical))
+        names = (split_names(given) for given in (jobs, known))
         history = read_history(runs, *names)
-        pipeline = Recipe(steps, hidden_size, epochs, lr, device, seed).pipeline(history)
+        forecaster = Recipe(steps, hidden_size, epochs, lr, device, seed).forecaster(history)
     else:
-        history, pipeline = settings_of(model, runs)
-    run_evaluate(history, pipeline, horizon=horizon, test_size=test_size, as_json=as_json)
+        history, forecaster = settings_of(model, runs)
+    run_evaluate(history, forecaster, horizon=horizon, test_size=test_size, as_json=as_json)
 
 
 @app.command(cls=Command)
@@ -347,11 +344,10 @@ def tune(
     horizon: Horizon = 5,
     jobs: Jobs = None,
     known: Known = None,
-    categorical: Categorical = None,
     steps: Annotated[str, typer.Option(help="Ended runs in a window, to try.")] = "5,10,20",
     hidden_size: Annotated[str, typer.Option(help="Units of the LSTM, to try.")] = "16,32",
-    lr: Annotated[str, typer.Option(help="Learning rates, to try.")] = "0.003,0.01",
-    epochs: Epochs = 100,
+    lr: Annotated[str, typer.Option(help="Learning rates, to try.")] = "0.001,0.003",
+    epochs: Epochs = 60,
     device: Device = "auto",
     seed: Seed = 0,
     splits: Annotated[int, typer.Option(min=2, help="Splits in time to validate on.")] = 3,
@@ -368,13 +364,13 @@ def tune(
     from sklearn_jobtime.cli.trial import Recipe
 
     grid = {
-        "windows__n_steps": _numbers("--steps", steps, int),
-        "lstm__hidden_size": _numbers("--hidden-size", hidden_size, int),
-        "lstm__lr": _numbers("--lr", lr, float),
+        "regressor__windows__n_steps": _numbers("--steps", steps, int),
+        "regressor__lstm__hidden_size": _numbers("--hidden-size", hidden_size, int),
+        "regressor__lstm__lr": _numbers("--lr", lr, float),
     }
     run_tune(
-        read_history(runs, split_names(jobs), split_names(known), split_names(categorical)),
-        Recipe(20, 32, epochs, 0.01, device, seed),
+        read_history(runs, split_names(jobs), split_names(known)),
+        Recipe(20, 32, epochs, 0.003, device, seed),
         output,
         grid,
         horizon=horizon,

@@ -29,13 +29,13 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
     shipped = load_github_runs()
-    history = History(shipped.runs, shipped.jobs, shipped.known, shipped.categorical)
+    history = History(shipped.runs, shipped.jobs, shipped.known)
     n_test = round(TEST_SIZE * len(history.runs))
     steps.print(
         f"1/4 Loaded {len(history.runs)} runs of bmad-sim/bmad-ecosystem on GitHub Actions."
     )
     steps.print(f"2/4 Fitting on all but the newest {n_test}, which are for the test.")
-    model = recipe.pipeline(history)
+    model = recipe.forecaster(history)
     trial = run_trial(model, history, HORIZON, TEST_SIZE)
 
     steps.print("3/4 Fitting on all runs, for the forecast.")

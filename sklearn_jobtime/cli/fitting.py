@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, ParameterGrid, TimeSeriesSplit
-from sklearn.pipeline import Pipeline
 
+from sklearn_jobtime.anchored import AnchoredRegressor
 from sklearn_jobtime.cli.history import History, read_as_fitted, split_off_coming
 from sklearn_jobtime.cli.output import (
     as_records,
@@ -25,7 +25,7 @@ from sklearn_jobtime.cli.output import (
     results,
     trial_record,
 )
-from sklearn_jobtime.cli.trial import Recipe, fit_shown, run_trial
+from sklearn_jobtime.cli.trial import Recipe, epochs_of, fit_shown, run_trial
 from sklearn_jobtime.exceptions import ModelFileError, NoHistoryError
 from sklearn_jobtime.metrics import get_scorer
 from sklearn_jobtime.persistence import load_model, save_model
@@ -56,13 +56,13 @@ def run_fit(
     as_json: bool,
 ) -> None:
     """Test the recipe on the newest runs, fit it on all, store it."""
-    model = recipe.pipeline(history)
+    model = recipe.forecaster(history)
     trial = run_trial(model, history, horizon, test_size) if test_size else None
     fitted = fit_shown(clone(model), history.runs, history.targets(history.runs, horizon))
     save_model(fitted, output)
     print_notes(history.notes)
     if as_json:
-        tested = trial_record(trial) if trial else {"epochs": as_records(fitted[-1].history_)}
+        tested = trial_record(trial) if trial else {"epochs": as_records(epochs_of(fitted))}
         print_json({"model": str(output), **history_record(history, horizon), **tested})
         return
     if trial:
@@ -75,9 +75,9 @@ def run_fit(
 
 
 def run_evaluate(
-    history: History, model: Pipeline, *, horizon: int, test_size: float, as_json: bool
+    history: History, model: AnchoredRegressor, *, horizon: int, test_size: float, as_json: bool
 ) -> None:
-    """Test a pipeline beside the rules."""
+    """Test a forecaster beside the rules."""
     trial = run_trial(model, history, horizon, test_size)
     print_notes(history.notes)
     if as_json:
@@ -86,16 +86,16 @@ def run_evaluate(
         print_trial(trial)
 
 
-def settings_of(path: Path, source: str) -> tuple[History, Pipeline]:
-    """Load a pipeline without what it has learned (it may have seen the test runs), and runs."""
+def settings_of(path: Path, source: str) -> tuple[History, AnchoredRegressor]:
+    """Load a forecaster without what it has learned (it may have seen the test runs), and runs."""
     model = load_model(path)
-    if not isinstance(model, Pipeline) or "lstm" not in model.named_steps:
+    if not isinstance(model, AnchoredRegressor):
         raise ModelFileError(
-            f"{path}: holds a {type(model).__name__} without a step 'lstm'; expected a pipeline "
-            "stored by `jobtime fit` or `jobtime tune`."
+            f"{path}: holds a {type(model).__name__}; expected an AnchoredRegressor stored by "
+            "`jobtime fit` or `jobtime tune`."
         )
     table, jobs = read_as_fitted(source, model)
-    return History(split_off_coming(table, jobs)[0], jobs, [], []), clone(model)
+    return History(split_off_coming(table, jobs)[0], jobs, []), clone(model)
 
 
 class CountedScorer:
@@ -159,7 +159,7 @@ def run_tune(
         counted = Path(folder, "scores")
         counted.touch()
         search = GridSearchCV(
-            recipe.pipeline(history),
+            recipe.forecaster(history),
             grid,
             cv=TimeSeriesSplit(splits, gap=gap),
             scoring=CountedScorer(counted),
@@ -178,7 +178,7 @@ def run_tune(
     names = list(grid)
     print_table(
         f"Mean absolute error over {splits} splits in time",
-        ["rank", *(name.split("__")[1] for name in names), "error", "spread", "time of a fit"],
+        ["rank", *(name.split("__")[-1] for name in names), "error", "spread", "time of a fit"],
         (
             [
                 str(row["rank"]),

@@ -113,8 +113,13 @@ def _times(at: Sequence[str], zone: ZoneInfo, runs: pd.DataFrame) -> list[pd.Tim
     return times
 
 
+def _windows_of(model: BaseEstimator) -> BaseEstimator | None:
+    regressor = getattr(model, "regressor", model)
+    return regressor.named_steps.get("windows") if isinstance(regressor, Pipeline) else None
+
+
 def _notes_on_known(model: BaseEstimator) -> list[str]:
-    windows = model.named_steps.get("windows") if isinstance(model, Pipeline) else None
+    windows = _windows_of(model)
     known = [str(name) for name in getattr(windows, "known", None) or []]
     if not known:
         return []

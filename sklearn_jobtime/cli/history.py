@@ -35,8 +35,8 @@ class History:
         Runs with an outcome, validated.
     jobs : list of str
         The columns of durations to forecast.
-    known, categorical : list of str
-        Columns known at the start, and columns of names.
+    known : list of str
+        Columns known at the start, numbers or names.
     notes : list of str
         What was left out, and why.
     """
@@ -44,7 +44,6 @@ class History:
     runs: pd.DataFrame
     jobs: list[str]
     known: list[str]
-    categorical: list[str]
     notes: list[str] = field(default_factory=list)
 
     def all_jobs(self) -> list[str]:
@@ -90,26 +89,23 @@ def reading() -> Iterator[None]:
         yield
 
 
-def read_history(
-    source: str, jobs: Sequence[str], known: Sequence[str], categorical: Sequence[str]
-) -> History:
-    """Read a run table for fitting; columns of text that are not declared are left out."""
+def read_history(source: str, jobs: Sequence[str], known: Sequence[str]) -> History:
+    """Read a run table for fitting; columns of text that are not known are left out."""
     with reading():
         runs = read_source(source, durations=jobs or None)
-    for name in [*known, *categorical]:
+    for name in known:
         if name not in runs:
             raise RunTableError(f"no column {name!r}; the table has {list(runs.columns)}.")
     jobs = job_columns(runs, jobs or None)
     statuses = [status_column(str(column)) for column in runs]
     texts = [c for c in runs if _is_text(runs[c]) and c not in statuses]
-    categorical = list(dict.fromkeys([*categorical, *(c for c in texts if c in known)]))
-    left_out = [c for c in texts if c not in categorical]
+    left_out = [c for c in texts if c not in known]
     runs, coming = split_off_coming(runs.drop(columns=left_out), jobs)
-    history = History(runs, jobs, list(known), categorical)
+    history = History(runs, jobs, list(known))
     if left_out:
         history.note(
-            f"columns of text left out: {', '.join(map(str, left_out))}. Name those that matter "
-            "with --categorical, and with --known too if they are known at the start."
+            f"columns of text left out: {', '.join(map(str, left_out))}. Name those that are known "
+            "when a run starts with --known."
         )
     if len(coming):
         history.note(f"{len(coming)} last rows without any outcome are not learned from.")

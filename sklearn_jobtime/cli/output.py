@@ -104,7 +104,7 @@ def print_table(title: str, columns: list[str], rows: Iterable[list[str]]) -> No
 
 def print_trial(trial: Trial) -> None:
     """Print how training went, the errors beside the rules, and what to use for each job."""
-    _print_epochs(trial.epochs)
+    _print_epochs(trial.epochs, trial.kept_epoch)
     mae = trial.scores.pivot_table(index="job", columns="model", values="mae", sort=False)
     rows = []
     for _, verdict in trial.verdicts.iterrows():
@@ -122,29 +122,39 @@ def print_trial(trial: Trial) -> None:
     )
     wins = int((trial.verdicts["best"] == MODEL_NAME).sum())
     console = results()
-    console.print(f"The {MODEL_NAME} beats every rule on {wins} of {len(mae)} targets. Advice:")
+    console.print(
+        f"The {MODEL_NAME} has the least error on {wins} of {len(mae)} targets, with the rules "
+        "chosen in hindsight. Advice:"
+    )
     for _, verdict in trial.verdicts.iterrows():
         console.print(f"  {verdict['job']}: {advice(verdict)}.", markup=False, soft_wrap=True)
 
 
-def _print_epochs(epochs: pd.DataFrame) -> None:
-    kept = int(epochs["valid_loss"].argmin()) if epochs["valid_loss"].notna().any() else None
+def _print_epochs(epochs: pd.DataFrame, kept: int) -> None:
+    """Print some of the epochs; `kept` is the number of the one whose weights are in use."""
     shown = {*np.linspace(0, len(epochs) - 1, SHOWN_EPOCHS).astype(int).tolist()}
     rows = []
-    for k in sorted(shown | ({kept} if kept is not None else set())):
+    for k in sorted(shown | {kept - 1}) if len(epochs) else []:
+        if k < 0:
+            continue
         epoch = epochs.iloc[k]
         rows.append(
             [
-                f"{epoch['epoch']:.0f}{' (kept)' if k == kept else ''}",
+                f"{epoch['epoch']:.0f}{' (kept)' if k == kept - 1 else ''}",
                 *(f"{epoch[name]:.3f}" for name in ("train_loss", "valid_loss")),
                 *(f"{epoch[name]:.1%}" for name in ("train_accuracy", "valid_accuracy")),
                 human_seconds(epoch["seconds"]),
             ]
         )
     print_table(
-        "Training (accuracy: share of forecasts within 10 % of the actual)",
+        "Training of the LSTM (accuracy: share of forecasts within 10 % of the actual)",
         ["epoch", "train loss", "valid loss", "train accuracy", "valid accuracy", "time"],
         rows,
+    )
+    results().print(
+        "The model is the mix of rules alone: no epoch did better on the newest training runs."
+        if kept == 0
+        else f"The model is a mix of rules, corrected by the LSTM of epoch {kept}."
     )
 
 
@@ -154,6 +164,7 @@ def trial_record(trial: Trial) -> dict[str, Any]:
     return {
         "test_runs": int(trial.is_test.sum()),
         "epochs": as_records(trial.epochs),
+        "kept_epoch": trial.kept_epoch,
         "scores": as_records(trial.scores),
         "verdicts": as_records(trial.verdicts.assign(advice=advised)),
     }

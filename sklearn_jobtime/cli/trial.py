@@ -6,23 +6,23 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 
+from sklearn_jobtime.anchored import AnchoredRegressor
 from sklearn_jobtime.backtest import backtest
 from sklearn_jobtime.cli.history import History
 from sklearn_jobtime.evaluation import best_of_each_job, default_rules, scores, verdicts
-from sklearn_jobtime.pipeline import make_forecast_pipeline
+from sklearn_jobtime.pipeline import make_anchored_forecaster
 from sklearn_jobtime.runs import WHOLE_RUN
 from sklearn_jobtime.timeline import split_by_time
 
-__all__ = ["MODEL_NAME", "Recipe", "Trial", "advice", "fit_shown", "run_trial"]
+__all__ = ["MODEL_NAME", "Recipe", "Trial", "advice", "epochs_of", "fit_shown", "run_trial"]
 
-MODEL_NAME = "LSTM"
+MODEL_NAME = "model"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of the pipeline that the options of the command line reach."""
+    """Settings of the forecaster that the options of the command line reach."""
 
     n_steps: int
     hidden_size: int
@@ -31,22 +31,21 @@ class Recipe:
     device: str
     seed: int
 
-    def pipeline(self, history: History) -> Pipeline:
-        """Make the pipeline for a history, not fitted yet."""
-        model = make_forecast_pipeline(
+    def forecaster(self, history: History) -> AnchoredRegressor:
+        """Make the forecaster for a history, not fitted yet."""
+        model = make_anchored_forecaster(
             jobs=history.all_jobs(),
             known=history.known,
-            categorical=history.categorical,
             n_steps=self.n_steps,
-            hidden_size=self.hidden_size,
             device=self.device,
             random_state=self.seed,
         )
         return model.set_params(
-            lstm__max_epochs=self.epochs,
-            lstm__lr=self.lr,
+            regressor__lstm__hidden_size=self.hidden_size,
+            regressor__lstm__max_epochs=self.epochs,
+            regressor__lstm__lr=self.lr,
             # One job that never succeeds must not keep the others from a forecast.
-            failures__on_no_success="pooled",
+            regressor__failures__on_no_success="pooled",
         )
 
 
@@ -56,7 +55,7 @@ class Trial:
 
     Parameters
     ----------
-    model : Pipeline
+    model : AnchoredRegressor
         Fitted on the older runs.
     is_test : ndarray of bool
         The newer runs.
@@ -67,24 +66,36 @@ class Trial:
         `best_rule` and their errors on the test runs.
     """
 
-    model: Pipeline
+    model: AnchoredRegressor
     is_test: np.ndarray
     scores: pd.DataFrame
     verdicts: pd.DataFrame
 
     @property
+    def kept_epoch(self) -> int:
+        """The epoch whose weights are in use; 0 when the mix of rules alone forecasts."""
+        return 0 if self.model.regressor_ is None else self.model.regressor_[-1].kept_epoch_
+
+    @property
     def epochs(self) -> pd.DataFrame:
         """Losses and accuracies by epoch."""
-        return self.model[-1].history_
+        return epochs_of(self.model)
 
 
-def fit_shown(model: Pipeline, runs: pd.DataFrame, y: pd.DataFrame) -> Pipeline:
+def epochs_of(model: AnchoredRegressor) -> pd.DataFrame:
+    """Losses and accuracies by epoch; no row where the rules alone forecast, for want of runs."""
+    return pd.DataFrame() if model.regressor_ is None else model.regressor_[-1].history_
+
+
+def fit_shown(model: AnchoredRegressor, runs: pd.DataFrame, y: pd.DataFrame) -> AnchoredRegressor:
     """Fit with a progress bar on standard error, and no trace of the bar in the model."""
-    model.set_params(lstm__verbose=1).fit(runs, y)
-    return model.set_params(lstm__verbose=0)
+    model.set_params(regressor__lstm__verbose=1).fit(runs, y)
+    if model.regressor_ is not None:
+        model.regressor_[-1].set_params(verbose=0)
+    return model.set_params(regressor__lstm__verbose=0)
 
 
-def run_trial(model: Pipeline, history: History, horizon: int, test_size: float) -> Trial:
+def run_trial(model: AnchoredRegressor, history: History, horizon: int, test_size: float) -> Trial:
     """Fit `model` on the runs before one moment, and score it and the rules on those after it."""
     train, is_test = split_by_time(history.runs, test_size)
     y = history.targets(train, horizon)

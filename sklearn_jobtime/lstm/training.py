@@ -34,6 +34,7 @@ __all__ = [
     "WindowDataset",
     "build_net",
     "cpu_copy",
+    "kept_epoch",
     "limited_threads",
     "make_loss",
     "moved_to",
@@ -209,8 +210,11 @@ class _EpochScores(skorch_callbacks.Callback):
     The averages are over observed targets; skorch's own are over rows.
     """
 
-    def __init__(self, target_mean: np.ndarray, target_scale: np.ndarray) -> None:
+    def __init__(
+        self, target_mean: np.ndarray, target_scale: np.ndarray, log_targets: bool
+    ) -> None:
         # |error| <= 0.1 |actual|, both divided by the scale; a constant target is always met.
+        self.scale = torch.as_tensor(target_scale, dtype=torch.float32) if log_targets else None
         constant = target_scale == 0
         offset = np.where(constant, np.inf, 0.1 * target_mean / np.where(constant, 1, target_scale))
         self.offset = torch.as_tensor(offset, dtype=torch.float32)
@@ -230,12 +234,16 @@ class _EpochScores(skorch_callbacks.Callback):
     ) -> None:
         forecast = y_pred.detach().cpu()
         actual = beside(batch[1], forecast)
-        error = (forecast - actual).abs_()
-        bound = torch.add(beside(self.offset[None], forecast), actual, alpha=0.1).abs_()
+        error = forecast - actual
+        if self.scale is None:
+            bound = torch.add(beside(self.offset[None], forecast), actual, alpha=0.1).abs_()
+            near = error.abs_() <= bound
+        else:  # of the durations behind the logs: exp(forecast) / exp(actual) - 1
+            near = torch.expm1(error * beside(self.scale[None], forecast)).abs_() <= 0.1
         observed = actual.numel() - int(actual.isnan().count_nonzero())
         sums = self.sums_["train" if training else "valid"]
         sums[0] += loss.item() * observed
-        sums[1] += int((error <= bound).count_nonzero())
+        sums[1] += int(near.count_nonzero())
         sums[2] += observed
 
     def on_epoch_end(self, net: Any, **_kwargs: Any) -> None:
@@ -285,6 +293,7 @@ class _EarlyStopping(skorch_callbacks.EarlyStopping):
         ]
         loss, n_rows = np.array(losses).T
         self.dynamic_threshold_ = np.average(loss, weights=n_rows)
+        self.best_epoch_ = 0
         self.best_model_weights_ = copy.deepcopy(net.module_.state_dict())
 
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **kwargs: Any) -> None:
@@ -352,10 +361,12 @@ def build_net(
     verbose: int,
     n_members: int = 1,
     zero_start: bool = False,
+    log_targets: bool = False,
 ) -> NeuralNetRegressor:
     """Return an initialised skorch net around an :class:`LSTMNetwork` with the options `network`.
 
-    With `n_members`, around an ensemble of them; with `zero_start`, untrained it forecasts 0.
+    With `n_members`, around an ensemble of them; with `zero_start`, untrained it forecasts 0;
+    with `log_targets`, the accuracy is that of the durations behind.
     `patience` None means no early stopping. `momentum` and `weight_decay` go to an optimizer that
     has them. Call it within :func:`seeded`: the weights are drawn here.
     """
@@ -367,7 +378,9 @@ def build_net(
         )
     takes = inspect.signature(optimizer).parameters
     options = {"momentum": momentum, "weight_decay": weight_decay}
-    steps: list[tuple[str, Any]] = [("scores", _EpochScores(target_mean, target_scale))]
+    steps: list[tuple[str, Any]] = [
+        ("scores", _EpochScores(target_mean, target_scale, log_targets))
+    ]
     if gradient_clip is not None:
         steps.append(("clip", _GradientClipping(gradient_clip)))
     if patience is not None:
@@ -439,6 +452,12 @@ def train(
             f"training diverged: after {len(net.history)} epochs the weights are not finite. "
             f"Lower lr (now {net.lr}) or set gradient_clip."
         )
+
+
+def kept_epoch(net: NeuralNetRegressor) -> int:
+    """Return the epoch whose weights `net` has; 0 when the untrained ones did best."""
+    stopping = dict(net.callbacks_).get("early_stopping")
+    return int(getattr(stopping, "best_epoch_", len(net.history)))
 
 
 def predict_windows(
