@@ -417,12 +417,12 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Clone the regressor, made fit for missing targets and several outputs where needed."""
         regressor = clone(self.regressor)
         last = _last_step(regressor)
-        one_output = ratios.shape[1] > 1 and not get_tags(last).target_tags.multi_output
+        one_by_one = not self._is_1d and not get_tags(last).target_tags.multi_output
         if self.missing_targets == "pass" or (
             self.missing_targets == "auto" and getattr(last, "masks_missing_targets", False)
         ):
             return regressor
-        if not np.isnan(ratios).any() and not one_output and self.missing_targets == "auto":
+        if not np.isnan(ratios).any() and not one_by_one and self.missing_targets == "auto":
             return regressor
         if isinstance(regressor, Pipeline):
             regressor.steps[-1] = (regressor.steps[-1][0], ObservedRegressor(last))

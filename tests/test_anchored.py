@@ -150,6 +150,8 @@ def test_arrays_of_one_or_several_outputs(runs, regressor):
     X, y = numbers(runs), make_targets(runs).to_numpy()
     assert AnchoredRegressor(regressor).fit(X, y[:, :2]).predict(X).shape == (len(X), 2)
     assert AnchoredRegressor(regressor).fit(X, y[:, 0]).predict(X).shape == (len(X),)
+    complete = np.nan_to_num(y[:, :1], nan=60.0)  # a column is a table of one output
+    assert AnchoredRegressor(regressor).fit(X, complete).predict(X).shape == (len(X), 1)
 
 
 class Oracle(RegressorMixin, BaseEstimator):
