@@ -159,7 +159,10 @@ class PinballLoss(nn.Module):
 
 def beside(actual: Tensor, forecast: Tensor) -> Tensor:
     """Repeat the targets for each member of an ensemble in training."""
-    return actual.repeat(1, forecast.shape[-1] // max(1, actual.shape[-1]))
+    n_outputs, n_forecasts = actual.shape[-1], forecast.shape[-1]
+    if n_outputs == n_forecasts:
+        return actual
+    return actual.repeat(*[1] * (actual.ndim - 1), n_forecasts // n_outputs)
 
 
 class MaskedLoss(nn.Module):
@@ -236,10 +239,10 @@ class _EpochScores(skorch_callbacks.Callback):
         actual = beside(batch[1], forecast)
         error = forecast - actual
         if self.scale is None:
-            bound = torch.add(beside(self.offset[None], forecast), actual, alpha=0.1).abs_()
+            bound = torch.add(beside(self.offset, forecast), actual, alpha=0.1).abs_()
             near = error.abs_() <= bound
         else:  # of the durations behind the logs: exp(forecast) / exp(actual) - 1
-            near = torch.expm1(error * beside(self.scale[None], forecast)).abs_() <= 0.1
+            near = torch.expm1(error * beside(self.scale, forecast)).abs_() <= 0.1
         observed = actual.numel() - int(actual.isnan().count_nonzero())
         sums = self.sums_["train" if training else "valid"]
         sums[0] += loss.item() * observed
