@@ -18,10 +18,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders.bigquery import read_bigquery
 from sklearn_jobtime.loaders.long import LONG_COLUMNS
-from sklearn_jobtime.runs import pivot_runs
+from sklearn_jobtime.runs import WHOLE_RUN, make_targets, pivot_runs
+from sklearn_jobtime.timeline import next_runs
 
 bigquery = pytest.importorskip("google.cloud.bigquery", reason="the BigQuery client is missing")
 client_options = pytest.importorskip("google.api_core.client_options")
@@ -277,3 +279,13 @@ def test_wrong_arguments_are_told():
         read_bigquery("ops.task_runs", jobs="load")
     with pytest.raises(ValueError, match="since='soon' is not a time"):
         read_bigquery("ops.task_runs", since="soon")
+
+
+def test_from_bigquery_to_a_forecast(client):
+    write(client, history(40))
+    runs = pivot_runs(read_bigquery("ops.task_runs", client=client)).droplevel(0)
+    rule = RollingRule("median", n_runs=5).fit(runs, make_targets(runs, horizon=2))
+    both = pd.concat([runs, next_runs(runs, "2026-04-01T02:00Z")])
+    table = pd.DataFrame(rule.predict(both)[-1:], columns=rule.target_names_)
+    assert table.columns.get_level_values("job").unique().tolist() == ["extract", "load", WHOLE_RUN]
+    assert table.to_numpy().min() > 59
