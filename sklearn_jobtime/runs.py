@@ -40,6 +40,13 @@ def status_column(job: str) -> str:
     return f"{job}{STATUS_SUFFIX}"
 
 
+def derives(column: object, name: object) -> bool:
+    """Tell whether `column` is the column `name`, or derived from it: ``<name>__...``."""
+    return column == name or (
+        isinstance(column, str) and isinstance(name, str) and column.startswith(f"{name}__")
+    )
+
+
 def row_label(index: pd.Index, row: int) -> str:
     """Label of a row for a message: ``7``, not ``np.int64(7)``."""
     label = index[row]

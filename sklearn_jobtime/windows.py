@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.history import Clock, ended_order, read_clock, recall, remember
+from sklearn_jobtime.runs import derives
 
 __all__ = ["SequenceWindower"]
 
@@ -343,7 +344,7 @@ class SequenceWindower(  # type: ignore[call-arg]
         n = len(columns)
         known = set()
         for name in [] if self.known is None else list(self.known):
-            found = [at for at, column in enumerate(columns) if _derives(column, name)]
+            found = [at for at, column in enumerate(columns) if derives(column, name)]
             if not found and isinstance(name, Integral) and -n <= name < n:
                 found = [int(name) % n]
             if not found:
@@ -352,7 +353,7 @@ class SequenceWindower(  # type: ignore[call-arg]
                     "columns, or their positions if it is an array."
                 )
             known.update(found)
-        known.update(at for at in range(n) if _derives(columns[at], self.started_at))
+        known.update(at for at in range(n) if derives(columns[at], self.started_at))
         self._times = [
             columns.index(name) if name in columns else None
             for name in (self.started_at, self.ended_at)
@@ -370,12 +371,6 @@ class SequenceWindower(  # type: ignore[call-arg]
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
-
-
-def _derives(column: Any, name: Any) -> bool:
-    return column == name or (
-        isinstance(column, str) and isinstance(name, str) and column.startswith(f"{name}__")
-    )
 
 
 def _numbers(table: pd.DataFrame) -> Floats:

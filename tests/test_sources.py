@@ -78,6 +78,17 @@ def test_a_run_table_is_not_taken_for_a_log(runs, tmp_path):
     assert "columns" not in read.attrs
 
 
+def test_jobs_filter_a_run_table_whatever_their_names(runs, tmp_path):
+    first, second, *_ = job_columns(runs)
+    names = {first: "stg_stripe__payments", second: "mart__orders"}
+    table = runs.rename(
+        columns={**names, **{f"{j}__status": f"{n}__status" for j, n in names.items()}}
+    )
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    read = read_source(str(tmp_path / "runs.csv"), jobs=["mart__orders"])
+    assert list(read.columns) == ["started_at", "ended_at", "mart__orders", "mart__orders__status"]
+
+
 def test_a_database_is_read_and_filtered(log, runs, tmp_path):
     pytest.importorskip("sqlalchemy", reason="needs the extra sklearn-jobtime[sql]")
     with closing(sqlite3.connect(tmp_path / "runs.db")) as database, database:

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_runs, is_log, read_table
 from sklearn_jobtime.loaders.opening import MAX_BYTES
-from sklearn_jobtime.runs import STARTED_AT, job_columns, pivot_runs
+from sklearn_jobtime.runs import STARTED_AT, derives, job_columns, pivot_runs
 
 __all__ = ["SOURCES", "read_source"]
 
@@ -185,7 +185,14 @@ def _with_jobs(runs: pd.DataFrame, jobs: Sequence[str] | None) -> pd.DataFrame:
         return runs
     kept = job_columns(runs, jobs)
     others = set(job_columns(runs)) - set(kept)
-    return runs[[c for c in runs if str(c).partition("__")[0] not in others]]
+    return runs[
+        [
+            column
+            for column in runs
+            if any(derives(column, job) for job in kept)
+            or not any(derives(column, job) for job in others)
+        ]
+    ]
 
 
 def _since(runs: pd.DataFrame, since: str | None) -> pd.DataFrame:
