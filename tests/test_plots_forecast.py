@@ -7,16 +7,15 @@ import matplotlib.image as mpimg
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sklearn_jobtime import plots
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.pipeline import forecast
-from sklearn_jobtime.plots import ForecastDisplay, axis_limits, spread_ticks, unit_of
+from sklearn_jobtime.plots import ForecastDisplay
+from sklearn_jobtime.plots.axes import ACTUAL, COMING, FAILED, TESTED
+from sklearn_jobtime.plots.forecast import MOST_PANELS
 from sklearn_jobtime.runs import job_columns, make_targets, observed_durations
 from sklearn_jobtime.timeline import next_runs, split_by_time
 
@@ -49,16 +48,16 @@ def test_each_panel_shows_history_failures_tests_and_the_next_runs(runs, rule):
         points = drawn(panel(display, job))
         observed = observed_durations(runs)[job].iloc[-60:]
         np.testing.assert_array_equal(
-            points[plots.ACTUAL][:, 0], np.flatnonzero(observed.notna().to_numpy())
+            points[ACTUAL][:, 0], np.flatnonzero(observed.notna().to_numpy())
         )
         failed = shown[f"{job}__status"].isin(["failed", "timeout", "cancelled"])
         failed &= shown[job].notna()
-        np.testing.assert_array_equal(points[plots.FAILED][:, 0], np.flatnonzero(failed.to_numpy()))
+        np.testing.assert_array_equal(points[FAILED][:, 0], np.flatnonzero(failed.to_numpy()))
         tested = np.flatnonzero(is_test[-60:])
-        np.testing.assert_array_equal(points[plots.TESTED][:, 0], tested)
-        np.testing.assert_array_equal(points[plots.COMING][:, 0], 60 + np.arange(5))
+        np.testing.assert_array_equal(points[TESTED][:, 0], tested)
+        np.testing.assert_array_equal(points[COMING][:, 0], 60 + np.arange(5))
         expected = rule.predict(runs)[-60:][tested, list(job_columns(runs)).index(job)]
-        np.testing.assert_allclose(points[plots.TESTED][:, 1] * 60, expected)
+        np.testing.assert_allclose(points[TESTED][:, 1] * 60, expected)
 
 
 def test_the_legend_names_what_is_drawn(runs, rule):
@@ -102,11 +101,11 @@ def test_most_time_first_and_at_most_eight_panels():
     runs = make_job_runs(n_runs=40, n_jobs=9, n_series=2, random_state=0)
     rule = RollingRule().fit(runs, make_targets(runs))
     display = ForecastDisplay.from_estimator(rule, runs)
-    assert len(display.ax_) == plots.MOST_PANELS
+    assert len(display.ax_) == MOST_PANELS
     total = observed_durations(runs).groupby(level=0).sum()
     times = [total.iloc[series][job] for series, job in display.panels()]
     assert times == sorted(times, reverse=True)
-    assert min(times) >= np.sort(total.to_numpy().ravel())[-plots.MOST_PANELS]
+    assert min(times) >= np.sort(total.to_numpy().ravel())[-MOST_PANELS]
     assert display.ax_[0].get_title(loc="left").endswith(": whole run")
 
 
@@ -141,7 +140,7 @@ def test_the_shortest_tables_are_drawn(n_runs):
     rule = RollingRule().fit(runs, make_targets(runs))
     display = ForecastDisplay(runs, forecast(rule, runs, next_runs(runs))).plot()
     display.figure_.canvas.draw()
-    assert len(drawn(panel(display, "job_0"))[plots.ACTUAL]) == n_runs
+    assert len(drawn(panel(display, "job_0"))[ACTUAL]) == n_runs
 
 
 def test_one_hung_run_does_not_flatten_the_others(runs, rule):
@@ -149,38 +148,7 @@ def test_one_hung_run_does_not_flatten_the_others(runs, rule):
     hung.iloc[-5, hung.columns.get_loc("job_0")] = 1e6
     hung.iloc[-5, hung.columns.get_loc("job_0__status")] = "success"
     ax = panel(ForecastDisplay(hung, forecast(rule, runs)).plot(), "job_0")
-    heights = drawn(ax)[plots.ACTUAL][:, 1]
+    heights = drawn(ax)[ACTUAL][:, 1]
     low, high = ax.get_ylim()
     assert heights.max() == pytest.approx(high)  # at the edge, not beyond
     assert np.ptp(np.sort(heights)[:-1]) > 0.2 * (high - low)
-
-
-@given(st.lists(st.floats(0, 1e7), max_size=50))
-@settings(max_examples=100, deadline=None)
-def test_limits_hold_most_values_and_are_never_empty(values):
-    seconds = np.array(values)
-    low, high = axis_limits(seconds)
-    assert 0 <= low < high
-    if len(seconds):
-        assert ((seconds >= low) & (seconds <= high)).mean() >= 0.9
-
-
-@given(
-    st.lists(st.integers(0, 500), min_size=1, max_size=60, unique=True).map(sorted),
-    st.integers(1, 12),
-)
-@settings(max_examples=100, deadline=None)
-def test_ticks_are_allowed_places_from_the_first_on(places, n_ticks):
-    ticks = spread_ticks(np.array(places), n_ticks)
-    assert set(ticks) <= set(places)
-    assert len(ticks) <= n_ticks
-    assert ticks[0] == places[0]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "unit"),
-    [([], "seconds"), ([0.1], "seconds"), ([119.0], "seconds"), ([121.0], "minutes"),
-     ([7000.0], "minutes"), ([7200.0], "hours")],
-)  # fmt: skip
-def test_the_unit_is_one_that_a_run_fills_twice(seconds, unit):
-    assert unit_of(np.array(seconds))[0] == unit

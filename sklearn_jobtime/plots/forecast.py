@@ -7,7 +7,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from sklearn_jobtime.pipeline import forecast, target_names
+from sklearn_jobtime.plots.axes import (
+    ACTUAL,
+    COMING,
+    FAILED,
+    TESTED,
+    axis_limits,
+    spread_ticks,
+    unit_of,
+)
 from sklearn_jobtime.runs import (
     STARTED_AT,
     STATUSES,
@@ -22,35 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ForecastDisplay"]
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-ACTUAL, TESTED, COMING, FAILED = "#4d4d4d", "#0072B2", "#D55E00", "#CC79A7"
-# A panel is read in the largest unit that a typical run fills.
-UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 MOST_PANELS = 8
-
-
-def unit_of(seconds: NDArray[np.floating]) -> tuple[str, float]:
-    """Name and seconds of the unit for an axis: the largest that the median fills twice."""
-    typical = float(np.median(seconds)) if len(seconds) else 0.0
-    return next((unit for unit in UNITS if typical >= 2 * unit[1]), UNITS[-1])
-
-
-def axis_limits(seconds: NDArray[np.floating]) -> tuple[float, float]:
-    """Limits that show nearly all values: one run that hung for hours must not flatten the rest.
-
-    The middle 95 % of the values, and half their spread on either side; never below zero.
-    """
-    if not len(seconds):
-        return 0.0, 1.0
-    low, high = np.quantile(seconds, [0.025, 0.975])
-    room = max((high - low) / 2, 0.05 * high, 1e-3)
-    return max(0.0, low - room), high + room
-
-
-def spread_ticks(places: NDArray[np.integer], n_ticks: int = 7) -> NDArray[np.integer]:
-    """Of the places that may have a tick label, those nearest to `n_ticks` even ones."""
-    even = np.linspace(places[0], places[-1], n_ticks)
-    return np.unique(places[np.abs(places[:, None] - even).argmin(axis=0)])
 
 
 def failed_durations(runs: pd.DataFrame, job: str) -> pd.Series:
@@ -149,6 +129,8 @@ class ForecastDisplay:
         -------
         ForecastDisplay
         """
+        from sklearn_jobtime.pipeline import forecast, target_names
+
         tested = None
         if is_test is not None:
             names = target_names(model)
@@ -186,7 +168,7 @@ class ForecastDisplay:
         -------
         ForecastDisplay
         """
-        from matplotlib.figure import Figure  # noqa: PLC0415
+        from matplotlib.figure import Figure
 
         panels = self.panels()
         own = ax is None
@@ -283,7 +265,7 @@ class ForecastDisplay:
         ax.set_xlabel(f"start of the run (UTC{year}), run by run")
 
     def _add_legend(self) -> None:
-        from matplotlib.lines import Line2D  # noqa: PLC0415
+        from matplotlib.lines import Line2D
 
         entries = [Line2D([], [], color=ACTUAL, marker="o", markersize=4, lw=0, label="actual")]
         if self.tested is not None:

@@ -1,0 +1,9 @@
+"""Pictures of runs, forecasts and networks, as scikit-learn displays.
+
+Every display has `plot`, with `ax` for a figure of your own, and leaves what it drew in `ax_`
+and `figure_`. matplotlib loads when something is drawn, not before.
+"""
+
+from sklearn_jobtime.plots.forecast import ForecastDisplay
+
+__all__ = ["ForecastDisplay"]
