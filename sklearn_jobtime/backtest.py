@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, clone
 
 from sklearn_jobtime.baselines import RollingRule, Rule
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.runs import ENDED_AT, WHOLE_RUN, make_targets, series_of, status_column
+from sklearn_jobtime.runs import ENDED_AT, WHOLE_RUN, ahead, make_targets, status_column
 from sklearn_jobtime.timeline import split_by_time
 
 __all__ = ["Backtest", "backtest", "why_not_observed"]
@@ -65,9 +65,7 @@ def why_not_observed(
             status = runs[status_column(job)]
             reason = reason.mask(status.notna() & (status != "success"), status)
         why[job] = reason.mask(now[job].notna(), "")
-    by_series = why.groupby(series_of(runs.index))
-    steps = {step: by_series.shift(1 - step) for step in range(1, horizon + 1)}
-    return pd.concat(steps, axis=1, names=["step", "job"]).fillna("beyond the table")
+    return ahead(why, horizon).fillna("beyond the table")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ One row is one run of a pipeline of jobs, in start order; one float column a job
 duration in seconds. See :func:`validate_runs` for every column and rule.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,9 @@ from sklearn_jobtime.exceptions import RunTableError
 __all__ = [
     "STATUSES",
     "job_columns",
+    "make_lower_bounds",
     "make_targets",
     "observed_durations",
-    "pivot_runs",
     "series_of",
     "to_utc",
     "validate_runs",
@@ -27,9 +27,6 @@ ENDED_AT = "ended_at"
 WHOLE_RUN = "whole_run"
 STATUS_SUFFIX = "__status"
 RESERVED = (STARTED_AT, ENDED_AT, WHOLE_RUN)
-JOB_PREFIX = "job:"
-CLOCKS = (f"__{STARTED_AT}", f"__{ENDED_AT}")
-MOST_JOBS = 1000
 STATUSES = ("success", "failed", "timeout", "cancelled", "skipped")
 # A skipped job does not spoil the run around it; any other end than success does.
 SPOILS_RUN = ("failed", "timeout", "cancelled")
@@ -236,15 +233,15 @@ def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> p
         if column in runs:
             runs[column] = to_utc(runs[column])
     for job in job_columns(runs, jobs):
-        runs[job] = _durations(runs[job])
+        runs[job] = checked_durations(runs[job])
         if status_column(job) in runs:
-            runs[status_column(job)] = _statuses(runs[status_column(job)])
+            runs[status_column(job)] = checked_statuses(runs[status_column(job)])
     _check_index(runs.index)
     _check_times(runs)
     return runs
 
 
-def _durations(column: pd.Series) -> pd.Series:
+def checked_durations(column: pd.Series) -> pd.Series:
     seconds = pd.to_numeric(column, errors="coerce").astype("float64")
     for wrong, what in ((seconds.isna() & column.notna(), "no number"), (seconds < 0, "negative")):
         if wrong.any():
@@ -258,7 +255,7 @@ def _durations(column: pd.Series) -> pd.Series:
     return seconds
 
 
-def _statuses(column: pd.Series) -> pd.Series:
+def checked_statuses(column: pd.Series) -> pd.Series:
     unknown = column.notna() & ~column.isin(STATUSES)
     if unknown.any():
         row = int(unknown.to_numpy().argmax())
@@ -400,162 +397,94 @@ def make_targets(
         )
     if whole_run is False or (whole_run is None and _never_ended(observed)):
         observed = observed.drop(columns=WHOLE_RUN, errors="ignore")
-    by_series = observed.groupby(series_of(runs.index))
+    return ahead(observed, horizon)
+
+
+def ahead(table: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """Put the next runs of its series beside each run: columns become a MultiIndex (step, job)."""
+    by_series = table.groupby(series_of(table.index))
     steps = {step: by_series.shift(1 - step) for step in range(1, horizon + 1)}
     return pd.concat(steps, axis=1, names=["step", "job"])
 
 
-def job_column(job: str, others: Container[str] = ()) -> str:
-    """Column name of a job: its own, or ``job:<name>`` where that means something else already.
-
-    That is a reserved name, a name that reads as the status of a job, or one that reads as
-    derived from another job or clock column, because it goes on with ``__`` behind its name.
-    """
-    owners = [job[:at] for at in range(1, len(job)) if job.startswith("__", at)]
-    taken = job in RESERVED or job.endswith(STATUS_SUFFIX) or job.startswith(JOB_PREFIX)
-    if taken or any(owner in others or owner in RESERVED for owner in owners):
-        return JOB_PREFIX + job
-    return job
-
-
-def pivot_runs(
-    long: pd.DataFrame,
+def make_lower_bounds(
+    runs: pd.DataFrame,
+    horizon: int = 1,
     *,
-    covariates: Sequence[str] = (),
-    job_times: bool = False,
-    top_jobs: int | None = None,
-    on_duplicate: str = "error",
+    jobs: Sequence[str] | None = None,
+    whole_run: bool | None = None,
+    now: pd.Timestamp | str | None = None,
+    cut_by: Sequence[str] = ("timeout",),
 ) -> pd.DataFrame:
-    """Pivot a long table, one row a job of a run, to the run table.
+    """Build `at_least` beside :func:`make_targets`: how long a run took that was cut off.
+
+    A time-out says "at least this long", which is more than nothing: a model that never hears of
+    it learns from the short runs alone. What is known, in seconds:
+
+    - A job that timed out took at least its recorded duration, and its whole run at least the time
+      from its start to its end. Where another job of the run failed, nothing is said of the
+      whole run.
+    - With `now`, a run that has started and not ended takes at least the time since its start. So
+      does a job of it, where the table has ``<job>__started_at`` and ``<job>__ended_at``.
+
+    A failed job says nothing: it may have failed in its first second. Nor does a cancelled one by
+    default: a person cancels the runs that look bad, and methods for censored data assume that the
+    moment of the cut has nothing to do with how long the run would have taken.
 
     Parameters
     ----------
-    long : DataFrame
-        Columns `run` and `job`; `duration` in seconds, or `started_at` and `ended_at` to take it
-        from; optionally `series` and `status`. A run starts with its first job and ends with its
-        last; it has no end while one of its jobs has neither end nor status.
-    covariates : sequence of str, default=()
-        Columns that hold one value a run, such as its event, to keep; the first row's is taken.
-    job_times : bool, default=False
-        Also keep the clock of every job, as ``<job>__started_at`` and ``<job>__ended_at``. Off,
-        since a forecast of durations does not need it.
-    top_jobs : int, default=None
-        Keep only the jobs with the most seconds in total. None keeps all, up to 1,000: a wider
-        table is seldom meant, so it has to be asked for.
-    on_duplicate : {"error", "last"}, default="error"
-        What to do when a job stands twice in a run: raise, or keep its last row in start order.
+    runs, horizon, jobs, whole_run
+        As for :func:`make_targets`.
+    now : Timestamp or str, default=None
+        When the table was read, for the runs that were running then; the moment of
+        :func:`~sklearn_jobtime.timeline.as_of`. None: nothing is said of running runs, because a
+        run whose end was never recorded looks as if it ran for ever. Drop such runs first.
+    cut_by : sequence of {"timeout", "cancelled"}, default=("timeout",)
+        The statuses that say "at least this long". Add ``"cancelled"`` where a limit cancels, not
+        a person.
 
     Returns
     -------
-    DataFrame
-        A validated run table in start order, indexed by `run`, or by (`series`, `run`). A job
-        whose name means something else in a run table is called ``job:<name>``. Of a job that
-        came or went over time the other runs hold NaN. ``.attrs["dropped"]`` says how many rows
-        were left out, and why.
-
-    Raises
-    ------
-    RunTableError
-        When a column is missing, a job stands twice in a run, or there are too many jobs.
+    DataFrame of float64 seconds
+        Rows and columns of the targets; NaN where the target was observed or nothing is known.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from sklearn_jobtime.runs import pivot_runs
-    >>> pivot_runs(pd.DataFrame({"run": [1, 1, 2], "job": ["build", "test", "build"],
-    ...                          "duration": [40.0, 300.0, 41.0]}))
-         build   test
-    run
-    1     40.0  300.0
-    2     41.0    NaN
+    >>> from sklearn_jobtime.runs import make_lower_bounds
+    >>> runs = pd.DataFrame({"build": [40.0, 600.0], "build__status": ["success", "timeout"]})
+    >>> make_lower_bounds(runs, horizon=2).to_numpy().tolist()
+    [[nan, 600.0], [600.0, nan]]
     """
-    long, dropped = _checked_long(long, covariates, on_duplicate)
-    long, fewer = _top_jobs(long, top_jobs)
-    keys = [c for c in ("series", "run") if c in long]
-    row = long.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
-    job, names = pd.factorize(long["job"].astype(str))
-    columns = [job_column(name, frozenset(names)) for name in names]
-    first = long.drop_duplicates(keys)
-    index = first.set_index(keys).index
-
-    def spread(column: str, suffix: str = "") -> pd.DataFrame:
-        values, nothing = _plain(long[column])
-        wide = np.full((len(index), len(names)), nothing, dtype=values.dtype)
-        wide[row, job] = values
-        table = pd.DataFrame(wide, index=index, columns=[c + suffix for c in columns])
-        return table.apply(lambda c: c.dt.tz_localize("UTC")) if suffix in CLOCKS else table
-
-    parts = [first.set_index(index)[list(covariates)], spread("duration")]
-    if "status" in long:
-        parts.append(spread("status", STATUS_SUFFIX))
-    if job_times:
-        parts += [spread(clock.removeprefix("__"), clock) for clock in CLOCKS]
-    runs = pd.concat(parts, axis=1)
-    if ENDED_AT in long:
-        running = (
-            long[ENDED_AT].isna() & long["status"].isna()
-            if "status" in long
-            else (long[ENDED_AT].isna())
+    if unknown := set(cut_by) - {"timeout", "cancelled"}:
+        raise ValueError(
+            f"cut_by holds {min(unknown)!r}; expected 'timeout' or 'cancelled': no other status "
+            "says how long a run would have taken."
         )
-        ends = long[ENDED_AT].groupby(row).max()
-        runs.insert(0, ENDED_AT, ends.where(~running.groupby(row).any()).array)
-    if STARTED_AT in long:
-        runs.insert(0, STARTED_AT, long[STARTED_AT].groupby(row).min().array)
-        never = runs[STARTED_AT].isna()
-        dropped["run of which no job has started"] = int(never.sum())
-        runs = runs[~never].sort_values(STARTED_AT, kind="stable")
-    runs = validate_runs(runs, jobs=columns)
-    runs.attrs["dropped"] = {why: n for why, n in {**dropped, **fewer}.items() if n}
-    return runs
+    targets = make_targets(runs, horizon, jobs=jobs, whole_run=whole_run)[1]
+    bounds = pd.DataFrame(np.nan, index=runs.index, columns=targets.columns)
+    all_jobs = job_columns(runs, jobs)
+    cut = pd.Series(False, index=runs.index)
+    spoilt = pd.Series(False, index=runs.index)
+    for job in all_jobs:
+        seconds = runs[job].astype("float64")
+        status = runs.get(status_column(job), pd.Series(None, runs.index, dtype=object))
+        own = status.isin(cut_by) & ~np.isinf(seconds)
+        cut |= own
+        spoilt |= np.isinf(seconds) | (status.isin(SPOILS_RUN) & ~own)
+        bounds[job] = seconds.where(own)
+        if now is not None and {f"{job}__{STARTED_AT}", f"{job}__{ENDED_AT}"} <= set(runs):
+            runs_still = seconds.isna() & status.isna() & runs[f"{job}__{ENDED_AT}"].isna()
+            bounds[job] = bounds[job].fillna(_seconds_until(now, runs, job).where(runs_still))
+    if WHOLE_RUN in bounds:
+        elapsed = (runs[ENDED_AT] - runs[STARTED_AT]).dt.total_seconds().where(cut)
+        if now is not None:
+            elapsed = elapsed.fillna(_seconds_until(now, runs).where(runs[ENDED_AT].isna()))
+        bounds[WHOLE_RUN] = elapsed.where(~spoilt)
+    return ahead(bounds.where((bounds > 0) & targets.isna()), horizon)
 
 
-def _plain(column: pd.Series) -> tuple[np.ndarray, object]:
-    """Values of a column as a numpy array, and what stands for a missing one there."""
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        return column.dt.tz_localize(None).to_numpy("datetime64[us]"), np.datetime64("NaT")
-    return (column.to_numpy(), np.nan) if column.dtype == "float64" else (column.to_numpy(), None)
-
-
-def _checked_long(
-    long: pd.DataFrame, covariates: Sequence[str], on_duplicate: str
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    timed = {STARTED_AT, ENDED_AT} <= set(long.columns)
-    needed = ["run", "job", *covariates] + ([] if timed else ["duration"])
-    if missing := [c for c in needed if c not in long]:
-        raise RunTableError(
-            f"the long table has no column {missing[0]!r}: expected {needed}, it has "
-            f"{list(long.columns)}; rename yours."
-        )
-    if on_duplicate not in ("error", "last"):
-        raise ValueError(f"on_duplicate must be 'error' or 'last', got {on_duplicate!r}.")
-    long = long.assign(**{c: to_utc(long[c]) for c in (STARTED_AT, ENDED_AT) if c in long})
-    if STARTED_AT in long:
-        long = long.sort_values(STARTED_AT, kind="stable")
-    if "duration" not in long:
-        long["duration"] = (long[ENDED_AT] - long[STARTED_AT]).dt.total_seconds()
-    long["duration"] = _durations(long["duration"])
-    if "status" in long:
-        long["status"] = _statuses(long["status"])
-    twice = long.duplicated([c for c in ("series", "run", "job") if c in long], keep="last")
-    if twice.any() and on_duplicate == "error":
-        row = int(twice.to_numpy().argmax())
-        raise RunTableError(
-            f"row {row_label(long.index, row)}: job {str(long['job'].iloc[row])!r} stands twice in "
-            "run "
-            f"{str(long['run'].iloc[row])!r}; pass on_duplicate='last' to keep the last of them."
-        )
-    return long[~twice], {"earlier row of the same job and run": int(twice.sum())}
-
-
-def _top_jobs(long: pd.DataFrame, top_jobs: int | None) -> tuple[pd.DataFrame, dict[str, int]]:
-    total = long["duration"].where(np.isfinite(long["duration"])).groupby(long["job"]).sum()
-    if top_jobs is None and len(total) > MOST_JOBS:
-        raise RunTableError(
-            f"the long table has {len(total):,} jobs, over {MOST_JOBS:,}; pass top_jobs=100, say, "
-            "to keep those with the most seconds in total, or filter the jobs you mean."
-        )
-    if top_jobs is None or len(total) <= top_jobs:
-        return long, {}
-    top = total.nlargest(top_jobs).index
-    kept = long["job"].isin(top)
-    return long[kept], {f"row of a job not among the top {top_jobs}": int((~kept).sum())}
+def _seconds_until(now: pd.Timestamp | str, runs: pd.DataFrame, job: str = "") -> pd.Series:
+    """Seconds from the start of each run, or of one job of it, until `now`."""
+    started = to_utc(runs[f"{job}__{STARTED_AT}" if job else STARTED_AT])
+    return (to_utc(pd.Series([now], name="now")).iloc[0] - started).dt.total_seconds()

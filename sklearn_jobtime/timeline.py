@@ -22,7 +22,8 @@ def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:
     """Give the table as it could be read at `when`: no later run, no outcome not yet known.
 
     Runs that had started but not ended keep what was known at their start as far as the table
-    can tell it: their `ended_at`, durations and statuses are missing.
+    can tell it: their `ended_at`, durations and statuses are missing, and the clock times of jobs
+    that come later than `when`.
 
     Parameters
     ----------
@@ -59,6 +60,9 @@ def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:
         known.loc[running, job] = np.nan
         if status_column(job) in known:
             known.loc[running, status_column(job)] = None
+        for clock in (f"{job}__{STARTED_AT}", f"{job}__{ENDED_AT}"):
+            if clock in known:
+                known[clock] = known[clock].where(to_utc(known[clock]) <= when)
     return known
 
 

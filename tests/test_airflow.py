@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders.airflow import read_airflow
-from sklearn_jobtime.loaders.long import LONG_COLUMNS
+from sklearn_jobtime.loaders.long import LONG_COLUMNS, pivot_runs
 from sklearn_jobtime.loaders.states import STATES
-from sklearn_jobtime.runs import make_targets, pivot_runs
+from sklearn_jobtime.runs import make_targets
 
 WRITTEN = Path(__file__).parent / "airflow"
 DAGS = {"etl": 6, "reports": 4, "retired": 2}

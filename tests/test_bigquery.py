@@ -21,8 +21,8 @@ import pytest
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders.bigquery import read_bigquery
-from sklearn_jobtime.loaders.long import LONG_COLUMNS
-from sklearn_jobtime.runs import WHOLE_RUN, make_targets, pivot_runs
+from sklearn_jobtime.loaders.long import LONG_COLUMNS, pivot_runs
+from sklearn_jobtime.runs import WHOLE_RUN, make_targets
 from sklearn_jobtime.timeline import next_runs
 
 bigquery = pytest.importorskip("google.cloud.bigquery", reason="the BigQuery client is missing")

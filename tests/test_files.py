@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from sklearn_jobtime.datasets import load_github_runs, make_job_runs
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders.files import read_runs
+from sklearn_jobtime.loaders.long import pivot_runs
 from sklearn_jobtime.loaders.states import to_status
 from sklearn_jobtime.persistence import write_table
-from sklearn_jobtime.runs import job_columns, pivot_runs, validate_runs
+from sklearn_jobtime.runs import job_columns, validate_runs
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 ENDINGS = [".csv", ".csv.gz", ".parquet"]

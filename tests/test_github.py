@@ -13,7 +13,8 @@ from pandas.testing import assert_frame_equal
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders.github import read_github
-from sklearn_jobtime.runs import observed_durations, pivot_runs
+from sklearn_jobtime.loaders.long import pivot_runs
+from sklearn_jobtime.runs import observed_durations
 
 SAMPLES = Path(__file__).parent / "samples" / "github"
 STEPS = Path(__file__).parents[2] / "shared" / "data" / "gha_steps.csv.gz"

@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders.jenkins import read_jenkins
-from sklearn_jobtime.runs import pivot_runs
+from sklearn_jobtime.loaders.long import pivot_runs
 
 SAMPLES = Path(__file__).parent / "samples" / "jenkins"
 START = 1_772_251_200_000

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.loaders.long import LONG_COLUMNS, long_table, melt_runs
+from sklearn_jobtime.loaders.long import LONG_COLUMNS, long_table, melt_runs, pivot_runs
 from sklearn_jobtime.loaders.states import STATES, to_status
-from sklearn_jobtime.runs import STATUSES, pivot_runs
+from sklearn_jobtime.runs import STATUSES
 
 # Names that mean something else in a run table stand among them.
 JOBS = ["build", "test", "started_at", "ended_at", "whole_run", "build__status", "stg__orders"]

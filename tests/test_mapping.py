@@ -16,9 +16,8 @@ from sklearn_jobtime.loaders.converting import (
     typed_columns,
     typed_rows,
 )
-from sklearn_jobtime.loaders.long import LONG_COLUMNS
+from sklearn_jobtime.loaders.long import LONG_COLUMNS, pivot_runs
 from sklearn_jobtime.loaders.mapping import USUAL, guess_columns, map_columns, unit_of
-from sklearn_jobtime.runs import pivot_runs
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

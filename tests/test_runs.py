@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.loaders.long import pivot_runs
 from sklearn_jobtime.runs import (
     STATUSES,
     WHOLE_RUN,
     job_columns,
     make_targets,
     observed_durations,
-    pivot_runs,
     series_of,
     to_utc,
     validate_runs,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
+from sklearn_jobtime.loaders.long import pivot_runs
 from sklearn_jobtime.loaders.slurm import elapsed_seconds, read_slurm
-from sklearn_jobtime.runs import pivot_runs
 
 SAMPLES = Path(__file__).parent / "samples" / "slurm"
 EAGLE = Path(__file__).parents[2] / "shared" / "data" / "eagle_slurm_sample.csv.gz"

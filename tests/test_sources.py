@@ -10,11 +10,11 @@ import pytest
 
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import RunTableError, SourceError
-from sklearn_jobtime.loaders.long import melt_runs
+from sklearn_jobtime.loaders.long import melt_runs, pivot_runs
 from sklearn_jobtime.loaders.slurm import read_slurm
 from sklearn_jobtime.loaders.sources import SOURCES, read_source
 from sklearn_jobtime.pipeline import forecast, make_forecast_pipeline
-from sklearn_jobtime.runs import job_columns, make_targets, pivot_runs
+from sklearn_jobtime.runs import job_columns, make_targets
 
 SAMPLES = Path(__file__).parent / "samples"
 SHARED = Path(__file__).parents[2] / "shared" / "data"

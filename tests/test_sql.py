@@ -20,9 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders.long import LONG_COLUMNS
+from sklearn_jobtime.loaders.long import LONG_COLUMNS, pivot_runs
 from sklearn_jobtime.loaders.sql import is_query, read_only_connection, read_sql
-from sklearn_jobtime.runs import pivot_runs
 
 PASSWORD = "s3cr/t p@ss%word"  # as of conftest.py
 START = datetime(2026, 3, 1, tzinfo=UTC)

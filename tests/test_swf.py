@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
+from sklearn_jobtime.loaders.long import pivot_runs
 from sklearn_jobtime.loaders.swf import read_swf
-from sklearn_jobtime.runs import observed_durations, pivot_runs
+from sklearn_jobtime.runs import observed_durations
 
 NASA = Path(__file__).parents[2] / "shared" / "data" / "NASA-iPSC-1993-3.1-cln.swf.gz"
 needs_nasa = pytest.mark.skipif(

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders.converting import mapped_long, typed_columns
+from sklearn_jobtime.loaders.long import pivot_runs
 from sklearn_jobtime.loaders.mapping import guess_columns, map_columns
 from sklearn_jobtime.loaders.opening import MAX_BYTES, open_bytes, open_text
-from sklearn_jobtime.runs import STATUS_SUFFIX, pivot_runs, validate_runs
+from sklearn_jobtime.runs import STATUS_SUFFIX, validate_runs
 
 __all__ = ["FILE_ENDINGS", "TABLE_ENDINGS", "read_log", "read_runs", "read_table"]
 
@@ -32,7 +33,8 @@ def read_runs(
     r"""Read a run table from a file and validate it.
 
     A table with the columns `run`, `job` and `duration` (or `started_at` and `ended_at`) is a long
-    table, one row a job of a run, and is pivoted; see :func:`~sklearn_jobtime.runs.pivot_runs`.
+    table, one row a job of a run, and is pivoted; see
+    :func:`~sklearn_jobtime.loaders.long.pivot_runs`.
 
     Parameters
     ----------

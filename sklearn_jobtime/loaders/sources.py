@@ -7,8 +7,9 @@ import pandas as pd
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_runs, is_log, read_table
+from sklearn_jobtime.loaders.long import pivot_runs
 from sklearn_jobtime.loaders.opening import MAX_BYTES
-from sklearn_jobtime.runs import STARTED_AT, derives, job_columns, pivot_runs
+from sklearn_jobtime.runs import STARTED_AT, derives, job_columns
 
 __all__ = ["SOURCES", "read_source"]
 
@@ -68,7 +69,7 @@ def read_source(
     on_unknown : {"error", "warn"}, default="error"
         What to do with a state that nothing maps.
     top_jobs : int, default=None
-        Keep the jobs with the most seconds; see :func:`~sklearn_jobtime.runs.pivot_runs`.
+        Keep the jobs with the most seconds; see :func:`~sklearn_jobtime.loaders.long.pivot_runs`.
     max_bytes : int, default=2 GiB
         The most uncompressed bytes to read of a file.
 
