@@ -10,7 +10,12 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, _safe_indexing, check_array, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    has_fit_parameter,
+    validate_data,
+)
 
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.history import read_clock
@@ -306,7 +311,11 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: pd.DataFrame | ArrayLike, y: pd.DataFrame | ArrayLike, **fit_params: Any
+        self,
+        X: pd.DataFrame | ArrayLike,
+        y: pd.DataFrame | ArrayLike,
+        at_least: pd.DataFrame | ArrayLike | None = None,
+        **fit_params: Any,
     ) -> Self:
         """Fit the anchor, and the regressor on what the anchor leaves.
 
@@ -316,6 +325,11 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             A run table in start order.
         y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
             Targets from :func:`~sklearn_jobtime.runs.make_targets`, in seconds.
+        at_least : DataFrame or array of the shape of `y`, default=None
+            Seconds that a run took at least that was cut off, NaN elsewhere, from
+            :func:`~sklearn_jobtime.runs.make_lower_bounds`. It goes, as log ratios to the anchor,
+            to a regressor whose `fit` takes `at_least`, as LSTMForecaster's does; any other
+            regressor, and the anchor, do not hear of it.
         **fit_params : dict
             Go to the regressor as they are, such as ``lstm__sample_weight`` for a step `lstm`.
 
@@ -334,6 +348,9 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         anchor = np.reshape(self.anchor_.predict(X), targets.shape)
         self.floor_ = least_positive(targets)
         ratios = to_log_ratio(targets, anchor, self.floor_, self.clip)
+        if at_least is not None:
+            bounds = to_log_ratio(_read_bounds(at_least, y), anchor, self.floor_, self.clip)
+            fit_params |= self._for_bounds(ratios, self._as_given(bounds))
         n_observed = (~np.isnan(targets)).sum(axis=0)
         self.shrinkage_ = n_observed / (n_observed + self.prior_runs)
         if self.validate:
@@ -429,6 +446,14 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             return regressor
         return ObservedRegressor(last)
 
+    def _for_bounds(self, ratios: Floats, bounds: Floats) -> dict[str, Floats]:
+        """Fit parameter by which the regressor learns of `bounds`; none if it takes none."""
+        regressor = self._new_regressor(ratios)
+        if not has_fit_parameter(_last_step(regressor), "at_least"):
+            return {}
+        is_pipeline = isinstance(regressor, Pipeline)
+        return {f"{regressor.steps[-1][0]}__at_least" if is_pipeline else "at_least": bounds}
+
     def _checked(self, X: Any, *, reset: bool) -> Any:
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -468,3 +493,16 @@ def _read_targets(estimator: BaseEstimator, X: Any, y: Any) -> Floats:
     if len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows and y has {len(y)}; expected one y a row.")
     return y
+
+
+def _read_bounds(at_least: Any, y: Floats) -> Floats:
+    """Bounds of the outputs as a table; only where a target is missing do they say anything."""
+    at_least = check_array(
+        at_least, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64"
+    )
+    if at_least.shape != y.shape:
+        raise ValueError(
+            f"at_least has shape {at_least.shape} and y {y.shape}; expected one bound a target: "
+            "give make_targets and sklearn_jobtime.runs.make_lower_bounds the same arguments."
+        )
+    return np.where(np.isnan(y), at_least, np.nan).reshape(len(y), -1)

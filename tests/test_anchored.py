@@ -32,7 +32,7 @@ from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.metrics import get_scorer, observed_mae
 from sklearn_jobtime.pipeline import forecast, make_anchored_forecaster
-from sklearn_jobtime.runs import STARTED_AT, job_columns, make_targets
+from sklearn_jobtime.runs import STARTED_AT, job_columns, make_lower_bounds, make_targets
 from sklearn_jobtime.timeline import next_runs
 
 
@@ -350,3 +350,57 @@ def test_five_thousand_runs_fit_in_a_minute_and_forecast_in_a_moment():
     for _ in range(5):
         model.predict(coming)
     assert (perf_counter() - start) / 5 < 0.1  # about 0.02 on an idle core
+
+
+class LargestMean(RegressorMixin, BaseEstimator):
+    """The mean of what was observed and of the bounds, where the task is to show that they came."""
+
+    masks_missing_targets = True
+
+    def fit(self, X, y, at_least=None):
+        self.seen_ = y if at_least is None else np.where(np.isnan(y), at_least, y)
+        self.bounds_ = at_least
+        return self
+
+    def predict(self, X):
+        return np.tile(np.nanmean(self.seen_, axis=0), (len(X), *[1] * (self.seen_.ndim - 1)))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_bounds_reach_the_last_step_as_log_ratios_to_the_anchor(runs, in_pipeline):
+    cut = runs.copy()
+    long = np.flatnonzero(cut["job_0__status"] == "success")[::4]
+    cut.iloc[long, cut.columns.get_loc("job_0__status")] = "timeout"
+    y, at_least = make_targets(cut, 2), make_lower_bounds(cut, 2)
+    last = LargestMean()
+    regressor = make_pipeline(FunctionTransformer(numbers), last) if in_pipeline else last
+    X = cut if in_pipeline else cut[[STARTED_AT, "ended_at", *job_columns(cut)]]
+    model = AnchoredRegressor(regressor, RollingRule("median", 5), prior_runs=0)
+    fitted = clone(model).fit(X, y, at_least=at_least)
+    got = (fitted.regressor_[-1] if in_pipeline else fitted.regressor_).bounds_
+    anchor = fitted.anchor_.predict(X)
+    expected = to_log_ratio(at_least.to_numpy(), anchor, fitted.floor_, 3.0)
+    np.testing.assert_array_equal(got, expected)
+    assert np.isfinite(got).sum() == at_least.notna().to_numpy().sum() > 0
+    assert not np.array_equal(clone(model).fit(X, y).predict(X), fitted.predict(X))
+    judged = model.set_params(validate=True).fit(
+        X, y, at_least=at_least
+    )  # rows go with their bounds
+    assert np.isfinite(judged.predict(X)).all()
+
+
+def test_a_regressor_without_bounds_does_not_hear_of_them(runs):
+    y, at_least = make_targets(runs), make_lower_bounds(runs)
+    assert at_least.notna().any(axis=None)
+    model = AnchoredRegressor(windowed(Ridge()))
+    np.testing.assert_array_equal(
+        clone(model).fit(runs, y, at_least=at_least).predict(runs), model.fit(runs, y).predict(runs)
+    )
+    with pytest.raises(ValueError, match="at_least has shape"):
+        model.fit(runs, y, at_least=at_least.iloc[:, :1])
