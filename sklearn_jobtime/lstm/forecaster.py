@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils import Tags, check_array, check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_jobtime.exceptions import DeviceError, NoHistoryError
+from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm import training
+from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork
 from sklearn_jobtime.metrics import observed_r2
 
 __all__ = ["LSTMForecaster"]
@@ -81,7 +82,7 @@ def output_label(name: Any) -> str:
     return f"({', '.join(map(str, name))})" if isinstance(name, tuple) else str(name)
 
 
-class LSTMForecaster(RegressorMixin, BaseEstimator):
+class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
     """Forecast job run times from windows of past runs with an LSTM.
 
     A run's duration depends on the runs before it: caches warm up, tables grow, a slow runner
@@ -529,29 +530,31 @@ class LSTMForecaster(RegressorMixin, BaseEstimator):
         self.feature_mean_, self.feature_scale_ = windows_mean_and_scale(windows)
         self.target_mean_, self.target_scale_ = targets_mean_and_scale(targets)
         self.device_ = training.resolve_device(self.device)
-        # check_random_state(None) would read and move NumPy's global state.
-        rng = np.random.default_rng() if self.random_state is None else None
-        drawn = rng.integers(2**31) if rng else check_random_state(self.random_state).randint(2**31)
-        self.seed_ = int(drawn)
+        self.seed_ = training.draw_seed(self.random_state)
+        network: dict[str, Any] = {
+            "n_features": windows.shape[2],
+            "n_outputs": self.n_outputs_,
+            "hidden_size": self.hidden_size,
+            "n_layers": self.n_layers,
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "bidirectional": self.bidirectional,
+            "activation": self.activation,
+            "dense_units": () if self.dense_units is None else self.dense_units,
+            "skip_connection": self.skip_connection,
+        }
+        module: type[torch.nn.Module] = LSTMNetwork
+        if self.n_members > 1:
+            module, network = LSTMEnsemble, {"n_members": self.n_members, **network}
+        mean, scale = self.target_mean_, self.target_scale_
+        zero = np.divide(-mean, scale, where=scale > 0, out=0.0 * mean)
         with training.seeded(self.seed_, self.device_):
             self.net_ = training.build_net(
-                network={
-                    "n_features": windows.shape[2],
-                    "n_outputs": self.n_outputs_,
-                    "hidden_size": self.hidden_size,
-                    "n_layers": self.n_layers,
-                    "dropout": self.dropout,
-                    "recurrent_dropout": self.recurrent_dropout,
-                    "bidirectional": self.bidirectional,
-                    "activation": self.activation,
-                    "dense_units": () if self.dense_units is None else self.dense_units,
-                    "skip_connection": self.skip_connection,
-                },
-                n_members=self.n_members,
-                zero_start=self.zero_start,
-                log_targets=self.log_targets,
-                criterion=self.criterion,
-                quantile=self.quantile,
+                module=module,
+                network=network,
+                start=zero if self.zero_start else None,
+                loss=training.make_loss(self.criterion, self.quantile),
+                count=training.WithinTenPercent(mean, scale, self.log_targets),
                 optimizer=self.optimizer,
                 lr=self.lr,
                 momentum=self.momentum,
@@ -559,8 +562,6 @@ class LSTMForecaster(RegressorMixin, BaseEstimator):
                 batch_size=self.batch_size,
                 gradient_clip=self.gradient_clip,
                 patience=self.patience if self.early_stopping else None,
-                target_mean=self.target_mean_,
-                target_scale=self.target_scale_,
                 device=self.device_,
                 callbacks=self.callbacks or (),
                 verbose=self.verbose,
@@ -581,19 +582,3 @@ class LSTMForecaster(RegressorMixin, BaseEstimator):
         # An epoch that the user interrupted has no scores yet.
         self.kept_epoch_ = training.kept_epoch(self.net_)
         self.history_ = pd.DataFrame(self.net_.history.to_list()).reindex(columns=_HISTORY)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if "net_" in state and self.device_.type != "cpu":
-            # A machine without a GPU could not read weights stored on one.
-            state["net_"] = training.cpu_copy(self.net_)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "net_" in state:
-            try:
-                self.device_ = training.resolve_device(self.device)
-            except DeviceError:
-                self.device_ = torch.device("cpu")
-            training.moved_to(self.net_, self.device_)

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import rnn
 
-__all__ = ["LSTMEnsemble", "LSTMNetwork", "RecurrentLayers"]
+__all__ = ["LSTMEnsemble", "LSTMNetwork", "RecurrentLayers", "SpatialDropout", "dense_layers"]
 
 State = tuple[Tensor, Tensor]
 
@@ -89,8 +90,13 @@ class RecurrentLayers(nn.Module):
         self.activation = activation
         self.out_features = hidden_size * (2 if bidirectional else 1)
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """Read the sequences ``(n, steps, features)``, from `state` or from zeros.
+
+        With `lengths`, ``(n,)`` and at least 1, what stands behind a sequence's own length is
+        padding: neither direction reads it, and the output there is 0.
 
         Returns
         -------
@@ -99,11 +105,18 @@ class RecurrentLayers(nn.Module):
         state : (hidden, cell), each of shape (n_layers * n_directions, n, hidden_size)
             The state after the last step (for the backward direction: after the first).
         """
-        if self.activation == "tanh" and not (self.training and self.recurrent_dropout):
+        if self.activation != "tanh" or (self.training and self.recurrent_dropout):
+            return self._unrolled(x, state, lengths)
+        if lengths is None:
             return self.lstm(x, state)
-        return self._unrolled(x, state)
+        packed = rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        sequence, state = self.lstm(packed, state)
+        steps = x.shape[1]
+        return rnn.pad_packed_sequence(sequence, batch_first=True, total_length=steps)[0], state
 
-    def _unrolled(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def _unrolled(
+        self, x: Tensor, state: State | None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         directions = ("", "_reverse") if self.lstm.bidirectional else ("",)
         if state is None:
             shape = (self.lstm.num_layers * len(directions), len(x), self.lstm.hidden_size)
@@ -115,14 +128,16 @@ class RecurrentLayers(nn.Module):
             sequences = []
             for suffix in directions:
                 start = (state[0][len(ends)], state[1][len(ends)])
-                sequence, end = self._one_direction(x, start, f"l{layer}{suffix}")
+                sequence, end = self._one_direction(x, start, lengths, f"l{layer}{suffix}")
                 sequences.append(sequence)
                 ends.append(end)
             x = torch.cat(sequences, dim=-1)
         hidden, cell = zip(*ends, strict=True)
         return x, (torch.stack(hidden), torch.stack(cell))
 
-    def _one_direction(self, x: Tensor, state: State, name: str) -> tuple[Tensor, State]:
+    def _one_direction(
+        self, x: Tensor, state: State, lengths: Tensor | None, name: str
+    ) -> tuple[Tensor, State]:
         weight_ih, weight_hh, bias_ih, bias_hh = (
             getattr(self.lstm, f"{part}_{name}")
             for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -132,11 +147,20 @@ class RecurrentLayers(nn.Module):
         # The inputs' share of all steps' gates at once; only the recurrent share needs the loop.
         steps = functional.linear(x, weight_ih, bias_ih + bias_hh).unbind(dim=1)
         backward = name.endswith("_reverse")
+        order = range(len(steps))[::-1] if backward else range(len(steps))
         outputs = []
-        for from_input in reversed(steps) if backward else steps:
-            gates = from_input + functional.linear(hidden * mask, weight_hh)
-            hidden, cell = lstm_cell(gates, cell, self.activation)
-            outputs.append(hidden)
+        for step in order:
+            gates = steps[step] + functional.linear(hidden * mask, weight_hh)
+            after = lstm_cell(gates, cell, self.activation)
+            if lengths is None:
+                hidden, cell = after
+                outputs.append(hidden)
+            else:  # padding leaves the state alone, also where the backward direction begins
+                real = (lengths > step)[:, None]
+                hidden, cell = (
+                    torch.where(real, *pair) for pair in zip(after, (hidden, cell), strict=True)
+                )
+                outputs.append(hidden * real)
         return torch.stack(outputs[::-1] if backward else outputs, dim=1), (hidden, cell)
 
 
@@ -149,6 +173,56 @@ def lstm_cell(gates: Tensor, cell: Tensor, activation: str) -> State:
     take_in, keep, candidate, put_out = gates.chunk(4, dim=-1)
     cell = torch.sigmoid(keep) * cell + torch.sigmoid(take_in) * act(candidate)
     return torch.sigmoid(put_out) * act(cell), cell
+
+
+class SpatialDropout(nn.Module):
+    """Dropout of whole channels: a feature is hidden at every step of a sequence, or at none [1]_.
+
+    Ordinary dropout hides single values, which a neighbouring step often gives away.
+
+    Parameters
+    ----------
+    share : float
+        Share of the features set to zero in training; the others are scaled up.
+
+    References
+    ----------
+    .. [1] J. Tompson et al., "Efficient object localization using convolutional networks",
+       CVPR 2015.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_jobtime.lstm.network import SpatialDropout
+    >>> hidden = SpatialDropout(0.5)(torch.ones(4, 10, 3)) == 0
+    >>> bool((hidden.all(dim=1) == hidden.any(dim=1)).all())
+    True
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Hide features of the sequences ``(n, steps, features)``."""
+        if not (self.training and self.share):
+            return x
+        return x * functional.dropout(torch.ones_like(x[:, :1]), self.share)
+
+
+def dense_layers(
+    n_features: int, n_outputs: int, dense_units: int | Sequence[int], dropout: float
+) -> nn.Sequential:
+    """Return the head of a network: ReLU layers of `dense_units`, if any, then the outputs."""
+    widths = [units for units in torch.as_tensor(dense_units).flatten().tolist() if units]
+    if any(units < 0 or units != int(units) for units in widths):
+        raise ValueError(f"dense_units came as {dense_units!r}; expected widths, or 0 for none.")
+    layers: list[nn.Module] = []
+    width = n_features
+    for units in map(int, widths):
+        layers += [nn.Dropout(dropout), nn.Linear(width, units), nn.ReLU()]
+        width = units
+    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(width, n_outputs))
 
 
 class LSTMNetwork(nn.Module):
@@ -212,17 +286,8 @@ class LSTMNetwork(nn.Module):
             bidirectional=bidirectional,
             activation=activation,
         )
-        widths = [units for units in torch.as_tensor(dense_units).flatten().tolist() if units]
-        if any(units < 0 or units != int(units) for units in widths):
-            raise ValueError(
-                f"dense_units came as {dense_units!r}; expected widths, or 0 for none."
-            )
-        layers: list[nn.Module] = []
         width = self.recurrent.out_features + (n_features if skip_connection else 0)
-        for units in map(int, widths):
-            layers += [nn.Dropout(dropout), nn.Linear(width, units), nn.ReLU()]
-            width = units
-        self.head = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(width, n_outputs))
+        self.head = dense_layers(width, n_outputs, dense_units, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Forecast from the windows `x`, ``(n, steps, features)``."""

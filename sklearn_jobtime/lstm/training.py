@@ -8,21 +8,23 @@ import copy
 import inspect
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from skorch import NeuralNetRegressor
 from skorch import callbacks as skorch_callbacks
+from skorch.utils import to_device
 from torch import Tensor, nn
 
 from sklearn_jobtime.exceptions import DeviceError
-from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork
 
 __all__ = [
     "LOSSES",
@@ -31,13 +33,19 @@ __all__ = [
     "MaskedLoss",
     "NewestRows",
     "PinballLoss",
+    "RowsDataset",
+    "StoredOnCPU",
     "WindowDataset",
+    "WithinTenPercent",
     "build_net",
     "cpu_copy",
+    "draw_seed",
+    "evaluate_batches",
     "kept_epoch",
     "limited_threads",
     "make_loss",
     "moved_to",
+    "predict_dtype",
     "predict_windows",
     "resolve_device",
     "seeded",
@@ -66,7 +74,29 @@ INPUT_BOUND = 1e3
 PREDICT_BATCH_SIZE = 1024
 
 
-class WindowDataset(torch.utils.data.Dataset):
+class RowsDataset(torch.utils.data.Dataset):
+    """Some rows of inputs and targets; an index that is an array gives a batch.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        The rows that belong to the dataset.
+    """
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def subset(self, part: slice) -> Self:
+        """Return the dataset of a slice of the rows; inputs and targets are shared."""
+        subset = copy.copy(self)
+        subset.rows = self.rows[part]
+        return subset
+
+
+class WindowDataset(RowsDataset):
     """Some rows of the windows, standardised batch by batch: the windows are never copied whole.
 
     Parameters
@@ -92,11 +122,9 @@ class WindowDataset(torch.utils.data.Dataset):
         scale: np.ndarray,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.X, self.y, self.rows, self.dtype = X, y, rows, dtype
+        super().__init__(rows)
+        self.X, self.y, self.dtype = X, y, dtype
         self.mean, self.scale = torch.as_tensor(mean), torch.as_tensor(scale)
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
         rows = self.rows[index]
@@ -106,17 +134,11 @@ class WindowDataset(torch.utils.data.Dataset):
         batch.nan_to_num_(0.0).clamp_(-INPUT_BOUND, INPUT_BOUND)
         return batch.to(self.dtype), self.y[torch.from_numpy(rows)]
 
-    def subset(self, part: slice) -> "WindowDataset":
-        """Return the dataset of a slice of the rows; windows and targets are shared."""
-        subset = copy.copy(self)
-        subset.rows = self.rows[part]
-        return subset
-
 
 class Batches:
     """Batches as slices of the rows: a torch ``DataLoader`` would fetch and stack row by row."""
 
-    def __init__(self, dataset: WindowDataset, batch_size: int, shuffle: bool = False) -> None:
+    def __init__(self, dataset: RowsDataset, batch_size: int, shuffle: bool = False) -> None:
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -136,7 +158,7 @@ class NewestRows:
     def __init__(self, fraction: float) -> None:
         self.fraction = fraction
 
-    def __call__(self, dataset: WindowDataset) -> tuple[WindowDataset, WindowDataset | None]:
+    def __call__(self, dataset: RowsDataset) -> tuple[RowsDataset, RowsDataset | None]:
         """Return the rows to train on and those to validate on."""
         n_valid = int(self.fraction * len(dataset))
         if n_valid < 2:
@@ -207,11 +229,8 @@ def make_loss(criterion: str | nn.Module | type[nn.Module], quantile: float) -> 
     return MaskedLoss(copy.deepcopy(loss))
 
 
-class _EpochScores(skorch_callbacks.Callback):
-    """Records an epoch's losses, the shares of forecasts within 10 % of the actual, its seconds.
-
-    The averages are over observed targets; skorch's own are over rows.
-    """
+class WithinTenPercent:
+    """Tells which forecasts are within 10 % of the actual, from their standardised values."""
 
     def __init__(
         self, target_mean: np.ndarray, target_scale: np.ndarray, log_targets: bool
@@ -221,6 +240,28 @@ class _EpochScores(skorch_callbacks.Callback):
         constant = target_scale == 0
         offset = np.where(constant, np.inf, 0.1 * target_mean / np.where(constant, 1, target_scale))
         self.offset = torch.as_tensor(offset, dtype=torch.float32)
+
+    def __call__(self, forecast: Tensor, actual: Tensor) -> tuple[int, int]:
+        """Count the forecasts that are near, and those whose target was observed."""
+        actual = beside(actual, forecast)
+        error = forecast - actual
+        if self.scale is None:
+            bound = torch.add(beside(self.offset, forecast), actual, alpha=0.1).abs_()
+            near = error.abs_() <= bound
+        else:  # of the durations behind the logs: exp(forecast) / exp(actual) - 1
+            near = torch.expm1(error * beside(self.scale, forecast)).abs_() <= 0.1
+        return int(near.count_nonzero()), actual.numel() - int(actual.isnan().count_nonzero())
+
+
+class _EpochScores(skorch_callbacks.Callback):
+    """Records an epoch's losses, its accuracies, its seconds.
+
+    `count` gives how many outputs of a batch are right, and how many could be: those observed.
+    The averages are over observed targets; skorch's own are over rows.
+    """
+
+    def __init__(self, count: Callable[[Tensor, Tensor], tuple[int, int]]) -> None:
+        self.count = count
 
     def on_epoch_begin(self, _net: Any, **_kwargs: Any) -> None:
         self.began_ = time.perf_counter()
@@ -235,24 +276,16 @@ class _EpochScores(skorch_callbacks.Callback):
         y_pred: Any = None,
         **_kwargs: Any,
     ) -> None:
-        forecast = y_pred.detach().cpu()
-        actual = beside(batch[1], forecast)
-        error = forecast - actual
-        if self.scale is None:
-            bound = torch.add(beside(self.offset, forecast), actual, alpha=0.1).abs_()
-            near = error.abs_() <= bound
-        else:  # of the durations behind the logs: exp(forecast) / exp(actual) - 1
-            near = torch.expm1(error * beside(self.scale, forecast)).abs_() <= 0.1
-        observed = actual.numel() - int(actual.isnan().count_nonzero())
+        right, observed = self.count(y_pred.detach().cpu(), batch[1])
         sums = self.sums_["train" if training else "valid"]
         sums[0] += loss.item() * observed
-        sums[1] += int(near.count_nonzero())
+        sums[1] += right
         sums[2] += observed
 
     def on_epoch_end(self, net: Any, **_kwargs: Any) -> None:
-        for part, (loss, near, observed) in self.sums_.items():
+        for part, (loss, right, observed) in self.sums_.items():
             net.history.record(f"{part}_loss", loss / observed if observed else np.nan)
-            net.history.record(f"{part}_accuracy", near / observed if observed else np.nan)
+            net.history.record(f"{part}_accuracy", right / observed if observed else np.nan)
         net.history.record("seconds", time.perf_counter() - self.began_)
 
 
@@ -347,9 +380,10 @@ class _Net(NeuralNetRegressor):
 
 def build_net(
     *,
+    module: type[nn.Module],
     network: dict[str, Any],
-    criterion: str | nn.Module | type[nn.Module],
-    quantile: float,
+    loss: nn.Module,
+    count: Callable[[Tensor, Tensor], tuple[int, int]],
     optimizer: str | type[torch.optim.Optimizer],
     lr: float,
     momentum: float,
@@ -357,21 +391,17 @@ def build_net(
     batch_size: int,
     gradient_clip: float | None,
     patience: int | None,
-    target_mean: np.ndarray,
-    target_scale: np.ndarray,
     device: torch.device,
     callbacks: Sequence[Any],
     verbose: int,
-    n_members: int = 1,
-    zero_start: bool = False,
-    log_targets: bool = False,
+    start: np.ndarray | None = None,
 ) -> NeuralNetRegressor:
-    """Return an initialised skorch net around an :class:`LSTMNetwork` with the options `network`.
+    """Return an initialised skorch net around a `module` with the options `network`.
 
-    With `n_members`, around an ensemble of them; with `zero_start`, untrained it forecasts 0;
-    with `log_targets`, the accuracy is that of the durations behind.
-    `patience` None means no early stopping. `momentum` and `weight_decay` go to an optimizer that
-    has them. Call it within :func:`seeded`: the weights are drawn here.
+    `count` counts the right outputs of a batch, and those that could be, for the accuracies.
+    With `start`, the network's :meth:`start_at` is told it, and untrained it is a candidate of
+    early stopping. `patience` None means no early stopping. `momentum` and `weight_decay` go to
+    an optimizer that has them. Call it within :func:`seeded`: the weights are drawn here.
     """
     optimizer = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
     if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
@@ -381,22 +411,18 @@ def build_net(
         )
     takes = inspect.signature(optimizer).parameters
     options = {"momentum": momentum, "weight_decay": weight_decay}
-    steps: list[tuple[str, Any]] = [
-        ("scores", _EpochScores(target_mean, target_scale, log_targets))
-    ]
+    steps: list[tuple[str, Any]] = [("scores", _EpochScores(count))]
     if gradient_clip is not None:
         steps.append(("clip", _GradientClipping(gradient_clip)))
     if patience is not None:
-        stopping = _EarlyStopping(zero_start, patience=patience, threshold=0.0, load_best=True)
+        untrained = start is not None
+        stopping = _EarlyStopping(untrained, patience=patience, threshold=0.0, load_best=True)
         steps.append(("early_stopping", stopping))
     if verbose:
         steps.append(("progress", _ProgressBar()))
-    module: type[nn.Module] = LSTMNetwork
-    if n_members > 1:
-        module, network = LSTMEnsemble, {"n_members": n_members, **network}
     net = _Net(
         module,
-        criterion=make_loss(criterion, quantile),
+        criterion=loss,
         optimizer=optimizer,
         lr=lr,
         batch_size=batch_size,
@@ -417,15 +443,14 @@ def build_net(
         **{f"optimizer__{name}": value for name, value in options.items() if name in takes},
     )
     net.initialize()
-    if zero_start:
-        zero = np.divide(-target_mean, target_scale, where=target_scale > 0, out=0.0 * target_mean)
-        net.module_.start_at(torch.as_tensor(zero, dtype=torch.float32))
+    if start is not None:
+        net.module_.start_at(torch.as_tensor(start, dtype=torch.float32))
     return net
 
 
 def train(
     net: NeuralNetRegressor,
-    dataset: WindowDataset,
+    dataset: RowsDataset,
     *,
     epochs: int,
     validation_fraction: float = 0.0,
@@ -466,19 +491,36 @@ def kept_epoch(net: NeuralNetRegressor) -> int:
 def predict_windows(
     net: NeuralNetRegressor, X: np.ndarray, mean: np.ndarray, scale: np.ndarray
 ) -> np.ndarray:
-    """Return the standardised forecasts ``(n, outputs)`` of `net` for the windows `X`.
+    """Return the standardised forecasts ``(n, outputs)`` of `net` for the windows `X`."""
+    rows = np.arange(len(X))
+    dataset = WindowDataset(X, torch.empty((len(X), 0)), rows, mean, scale, predict_dtype(net))
+    return torch.cat(list(evaluate_batches(net, dataset))).numpy()
 
-    A copy of the network computes them in double precision: in single, the last digits of a
-    forecast would depend on which other rows are forecast with it.
+
+def predict_dtype(net: NeuralNetRegressor) -> torch.dtype:
+    """Return double precision, or single where the device knows no other.
+
+    In single precision, the last digits of a forecast would depend on which other rows are
+    forecast with it.
     """
-    dtype = torch.float32 if net.device.startswith("mps") else torch.float64
-    network = copy.deepcopy(net.module_).to(dtype).eval()
-    dataset = WindowDataset(X, torch.empty((len(X), 0)), np.arange(len(X)), mean, scale, dtype)
+    return torch.float32 if net.device.startswith("mps") else torch.float64
+
+
+def evaluate_batches(net: NeuralNetRegressor, dataset: RowsDataset) -> Iterator[Tensor]:
+    """Yield what `net` puts out for each batch of `dataset`, computed by a copy of its network."""
+    network = copy.deepcopy(net.module_).to(predict_dtype(net)).eval()
     with torch.inference_mode():
-        forecasts = [
-            network(batch.to(net.device)).cpu() for batch, _ in Batches(dataset, PREDICT_BATCH_SIZE)
-        ]
-    return torch.cat(forecasts).numpy()
+        for batch, _ in Batches(dataset, PREDICT_BATCH_SIZE):
+            inputs = to_device(batch, net.device)
+            output = network(**inputs) if isinstance(inputs, dict) else network(inputs)
+            yield output.cpu()
+
+
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Return a seed drawn from `random_state`; None leaves NumPy's global state alone."""
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    return int(check_random_state(random_state).randint(2**31))
 
 
 @contextmanager
@@ -534,7 +576,7 @@ def resolve_device(name: str) -> torch.device:
         )
     present = {"cpu": True, "cuda": torch.cuda.is_available()}
     if not present.get(device.type, torch.backends.mps.is_available()):
-        _warn_once(f"no {device.type} device on this machine; LSTMForecaster uses the CPU.")
+        _warn_once(f"no {device.type} device on this machine; the CPU is used.")
         return torch.device("cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
@@ -561,3 +603,28 @@ def cpu_copy(net: NeuralNetRegressor) -> NeuralNetRegressor:
     own = {name: vars(net)[name] for name in ("module_", "criterion_", "optimizer_")}
     vars(twin).update(vars(net), **copy.deepcopy(own))
     return moved_to(twin, torch.device("cpu"))
+
+
+class StoredOnCPU(BaseEstimator):
+    """An estimator with a `net_` on a `device_`, whose pickle any machine can load.
+
+    A machine without a GPU could not read weights stored on one: they are stored on the CPU, and
+    go to the device that the estimator asks for when loaded, where there is one.
+    """
+
+    device: str
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "net_" in state and state["device_"].type != "cpu":
+            state["net_"] = cpu_copy(state["net_"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "net_" in state:
+            try:
+                self.device_ = resolve_device(self.device)
+            except DeviceError:
+                self.device_ = torch.device("cpu")
+            moved_to(state["net_"], self.device_)
