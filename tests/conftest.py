@@ -1,4 +1,4 @@
-"""A live PostgreSQL server that the tests of several files read from."""
+"""What the tests of several files share: a live PostgreSQL server, and an eye for pictures."""
 
 import contextlib
 import os
@@ -7,10 +7,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 PASSWORD = "s3cr/t p@ss%word"  # every character that a URL has to escape
 
@@ -66,3 +71,38 @@ def wait_for(engine) -> None:
             return
         time.sleep(0.1)
     raise TimeoutError("PostgreSQL did not start within 20 s")
+
+
+@pytest.fixture(scope="session")
+def assert_readable() -> Callable[[Figure], None]:
+    """Check that a figure cuts no text, and that no tick label of an axis covers another."""
+    return _assert_readable
+
+
+def _assert_readable(figure: Figure) -> None:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    width, height = canvas.get_width_height()
+    axes = [axis for ax in figure.axes if ax.axison for axis in (ax.xaxis, ax.yaxis)]
+    all_labels = {label for axis in axes for label in axis.get_ticklabels(which="both")}
+    on_axes = [_labels_in_view(axis) for axis in axes]
+    texts = [
+        text for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text not in all_labels
+    ]  # fmt: skip
+    assert texts
+    for text in [*texts, *(label for labels in on_axes for label in labels)]:
+        box = text.get_window_extent(renderer)
+        inside = min(box.x0, box.y0) >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        assert inside, f"{text.get_text()!r} is cut: {box} in {width} x {height}"
+    for labels in on_axes:
+        for one, other in pairwise(labels):
+            boxes = [label.get_window_extent(renderer) for label in (one, other)]
+            assert not boxes[0].overlaps(boxes[1]), (one, other)
+
+
+def _labels_in_view(axis: Axis) -> list[Text]:
+    low, high = sorted(axis.get_view_interval())
+    shown = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [t.label1 for t in shown if t.label1.get_visible() and t.label1.get_text()]

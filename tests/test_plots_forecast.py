@@ -1,13 +1,10 @@
 """The picture shows every run once, in the right place, and reads well."""
 
-from itertools import pairwise
-
 import matplotlib as mpl
 import matplotlib.image as mpimg
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sklearn_jobtime.baselines import RollingRule
@@ -80,21 +77,47 @@ def test_axes_are_labelled_with_unit_and_zone(runs, rule):
     assert len(set(labels)) == len(labels) > 3
 
 
-def test_no_text_is_cut_or_overlaps_in_the_stored_picture(runs, rule, tmp_path):
-    display = ForecastDisplay.from_estimator(rule, runs)
-    figure = display.figure_
-    figure.savefig(tmp_path / "forecast.png")
-    height, width, _ = mpimg.imread(tmp_path / "forecast.png").shape
+@pytest.mark.parametrize("n_jobs", [1, 2, 10])
+@pytest.mark.parametrize("prefix", ["job_", "warehouse$load$_of_all_regions_and_of_every_shop_"])
+def test_it_reads_well_with_few_and_many_jobs_of_any_name(n_jobs, prefix, assert_readable):
+    runs = make_job_runs(n_runs=30, n_jobs=n_jobs, failure_rate=0.1, random_state=0)
+    runs = runs.rename(columns=lambda column: column.replace("job_", prefix))
+    _, is_test = split_by_time(runs)
+    rule = RollingRule().fit(runs, make_targets(runs, horizon=3))
+    display = ForecastDisplay.from_estimator(rule, runs, is_test=is_test)
+    assert_readable(display.figure_)
+
+
+def test_the_stored_picture_is_as_wide_as_a_page(runs, rule, tmp_path):
+    ForecastDisplay.from_estimator(rule, runs).figure_.savefig(tmp_path / "forecast.png")
+    _, width, _ = mpimg.imread(tmp_path / "forecast.png").shape
     assert 900 <= width <= 1200
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    for ax in display.ax_:
-        boxes = [t.get_window_extent(renderer) for t in ax.get_xticklabels() if t.get_visible()]
-        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
-        for text in (ax.title, ax._left_title, ax.xaxis.label, ax.yaxis.label):
-            box = text.get_window_extent(renderer)
-            assert (box.x0 >= 0) & (box.y0 >= 0) & (box.x1 <= width) & (box.y1 <= height)
+
+
+def test_intervals_are_bars_behind_the_forecasts(runs, rule, assert_readable):
+    _, is_test = split_by_time(runs)
+    tested = ForecastDisplay.from_estimator(rule, runs, is_test=is_test).tested
+    coming = forecast(rule, runs).assign(lower=lambda t: 0.9 * t["seconds"], upper=np.inf)
+    coming.iloc[: len(coming) // 2, coming.columns.get_loc("upper")] = 1500.0
+    display = ForecastDisplay.from_predictions(
+        runs,
+        coming,
+        tested=tested,
+        tested_lower=0.9 * tested,
+        tested_upper=1.1 * tested,
+        interval="90 % interval",
+    )
+    ax = panel(display, "job_0")
+    past, ahead = ax.containers
+    bars = np.array([(bar.get_y(), bar.get_y() + bar.get_height()) for bar in past]) * 60
+    np.testing.assert_allclose(bars, tested["job_0"].to_numpy()[:, None] * [0.9, 1.1])
+    assert [bar.get_x() + bar.get_width() / 2 for bar in ahead] == [60, 61, 62, 63, 64]
+    tops = np.array([bar.get_y() + bar.get_height() for bar in ahead])
+    assert tops[-1] == pytest.approx(ax.get_ylim()[1])  # no end is drawn to the edge
+    assert ahead[0].get_y() * 60 == pytest.approx(0.9 * coming["seconds"].iloc[0])
+    legend = [text.get_text() for text in display.figure_.legends[0].get_texts()]
+    assert legend[-2:] == ["90 % interval", "90 % interval, next runs"]
+    assert_readable(display.figure_)
 
 
 def test_most_time_first_and_at_most_eight_panels():
@@ -135,11 +158,11 @@ def test_a_table_without_times_is_labelled_with_its_runs():
 
 
 @pytest.mark.parametrize("n_runs", [1, 2, 3])
-def test_the_shortest_tables_are_drawn(n_runs):
+def test_the_shortest_tables_are_drawn(n_runs, assert_readable):
     runs = make_job_runs(n_runs=n_runs, n_jobs=1, failure_rate=0, random_state=0)
     rule = RollingRule().fit(runs, make_targets(runs))
     display = ForecastDisplay(runs, forecast(rule, runs, next_runs(runs))).plot()
-    display.figure_.canvas.draw()
+    assert_readable(display.figure_)
     assert len(drawn(panel(display, "job_0"))[ACTUAL]) == n_runs
 
 

@@ -13,12 +13,18 @@ from sklearn_jobtime.plots.axes import (
     FAILED,
     TESTED,
     axis_limits,
+    date_format,
+    panels_on,
+    quiet_frame,
+    set_panel_title,
+    shortened,
     spread_ticks,
+    tick_count,
     unit_of,
 )
 from sklearn_jobtime.runs import (
+    SPOILS_RUN,
     STARTED_AT,
-    STATUSES,
     WHOLE_RUN,
     observed_durations,
     series_of,
@@ -33,17 +39,20 @@ __all__ = ["ForecastDisplay"]
 MOST_PANELS = 8
 
 
+def has_failed(runs: pd.DataFrame, job: str) -> pd.Series:
+    """Tell in which runs `job` failed, timed out or was cancelled; never for the whole run."""
+    if job not in runs:
+        return pd.Series(False, index=runs.index)
+    failed = np.isinf(runs[job].astype("float64"))
+    if status_column(job) in runs:
+        failed |= runs[status_column(job)].isin(SPOILS_RUN)
+    return failed
+
+
 def failed_durations(runs: pd.DataFrame, job: str) -> pd.Series:
     """Seconds of the runs in which `job` failed, timed out or was cancelled; NaN elsewhere."""
-    if job not in runs:
-        return pd.Series(np.nan, index=runs.index)
-    seconds = runs[job].astype("float64")
-    bad = np.isinf(seconds)
-    if status_column(job) in runs:
-        bad |= runs[status_column(job)].isin(
-            [s for s in STATUSES if s not in ("success", "skipped")]
-        )
-    return seconds.where(bad)
+    seconds = runs[job] if job in runs else pd.Series(np.nan, index=runs.index)
+    return seconds.astype("float64").where(has_failed(runs, job))
 
 
 class ForecastDisplay:
@@ -58,10 +67,16 @@ class ForecastDisplay:
     runs : DataFrame
         A validated run table.
     forecasts : DataFrame
-        Runs to come, as :func:`~sklearn_jobtime.pipeline.forecast` returns them.
+        Runs to come, as :func:`~sklearn_jobtime.pipeline.forecast` returns them. With columns
+        `lower` and `upper`, in seconds, a bar behind each forecast spans them; infinite bounds
+        end at the edge of the panel.
     tested : DataFrame, default=None
         Forecasts of past runs in seconds, made before these runs were known: one row a run,
         labelled as in `runs`, one column a job.
+    tested_lower, tested_upper : DataFrame, default=None
+        Bounds of `tested`, of its form.
+    interval : str, default="interval"
+        What the bounds mean, for the legend: "90 % interval", say.
 
     Attributes
     ----------
@@ -88,11 +103,21 @@ class ForecastDisplay:
     figure_: Any
 
     def __init__(
-        self, runs: pd.DataFrame, forecasts: pd.DataFrame, *, tested: pd.DataFrame | None = None
+        self,
+        runs: pd.DataFrame,
+        forecasts: pd.DataFrame,
+        *,
+        tested: pd.DataFrame | None = None,
+        tested_lower: pd.DataFrame | None = None,
+        tested_upper: pd.DataFrame | None = None,
+        interval: str = "interval",
     ) -> None:
         self.runs = runs
         self.forecasts = forecasts
         self.tested = tested
+        self.tested_lower = tested_lower
+        self.tested_upper = tested_upper
+        self.interval = interval
 
     @classmethod
     def from_estimator(
@@ -144,6 +169,42 @@ class ForecastDisplay:
         display = cls(runs, forecast(model, runs, coming), tested=tested)
         return display.plot(n_runs=n_runs, ax=ax)
 
+    @classmethod
+    def from_predictions(
+        cls,
+        runs: pd.DataFrame,
+        forecasts: pd.DataFrame,
+        *,
+        tested: pd.DataFrame | None = None,
+        tested_lower: pd.DataFrame | None = None,
+        tested_upper: pd.DataFrame | None = None,
+        interval: str = "interval",
+        n_runs: int = 60,
+        ax: Any = None,
+    ) -> "ForecastDisplay":
+        """Draw forecasts that you have.
+
+        Parameters
+        ----------
+        runs, forecasts, tested, tested_lower, tested_upper, interval
+            See the class.
+        n_runs, ax
+            See :meth:`plot`.
+
+        Returns
+        -------
+        ForecastDisplay
+        """
+        display = cls(
+            runs,
+            forecasts,
+            tested=tested,
+            tested_lower=tested_lower,
+            tested_upper=tested_upper,
+            interval=interval,
+        )
+        return display.plot(n_runs=n_runs, ax=ax)
+
     def panels(self) -> list[tuple[int, str]]:
         """Series (by number, in order of appearance) and job of each panel, most time first.
 
@@ -168,24 +229,10 @@ class ForecastDisplay:
         -------
         ForecastDisplay
         """
-        from matplotlib.figure import Figure
-
         panels = self.panels()
         own = ax is None
         columns = 1 if len(panels) <= 4 else 2
-        if ax is None:
-            rows = -(-len(panels) // columns)
-            figure = Figure(figsize=(9.0, 0.8 + 1.9 * rows), dpi=120, layout="constrained")
-            axes = figure.subplots(rows, columns, squeeze=False).ravel()
-            for spare in axes[len(panels) :]:
-                spare.remove()
-            ax = axes[: len(panels)]
-        self.ax_ = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
-        if len(self.ax_) != len(panels):
-            raise ValueError(
-                f"ax holds {len(self.ax_)} axes, expected one for each of the {len(panels)} "
-                "panels; see panels(), or pass ax=None for a figure of its own."
-            )
+        self.ax_ = panels_on(ax, len(panels), height=1.9, columns=columns)
         self.figure_ = self.ax_[0].figure
         observed, codes = self._observed(), series_of(self.runs.index)
         for axis, (series, job) in zip(self.ax_, panels, strict=True):
@@ -209,21 +256,28 @@ class ForecastDisplay:
         actual = actual.iloc[-n_runs:]
         runs = self.runs.loc[actual.index]
         failed = failed_durations(runs, job)
-        coming = self._coming(runs, job)
-        tested = pd.Series(np.nan, index=runs.index)
-        if self.tested is not None and job in self.tested:
-            tested = self.tested[job].reindex(runs.index)
+        past, coming = self._past(runs, job), self._coming(runs, job)
+        forecasts = pd.concat([past, coming], ignore_index=True)
 
-        shown = np.concatenate([part.dropna().to_numpy() for part in (actual, tested, coming)])
+        shown = np.concatenate([actual, *forecasts.to_numpy().T])
+        shown = shown[np.isfinite(shown)]
         name, unit = unit_of(shown)
         low, high = (limit / unit for limit in axis_limits(shown))
         x = np.arange(len(runs))
         ahead = len(runs) + np.arange(len(coming))
+        for where, bounds, color in ((x, past, TESTED), (ahead, coming, COMING)):
+            seen = bounds[["lower", "upper"]].notna().all(axis=1).to_numpy()
+            bottom, top = np.clip(bounds[["lower", "upper"]][seen].to_numpy() / unit, low, high).T
+            ax.bar(where[seen], top - bottom, 0.8, bottom, color=color, alpha=0.25, lw=0)
         layers: list[tuple[NDArray[Any], pd.Series, dict[str, Any]]] = [
             (x, actual, {"color": ACTUAL, "marker": "o", "markersize": 3.5, "linewidth": 0}),
-            (x, tested, {"color": TESTED, "linewidth": 1.6}),
+            (x, past["seconds"], {"color": TESTED, "linewidth": 1.6}),
             (x, failed, {"color": FAILED, "marker": "x", "markersize": 5, "linewidth": 0}),
-            (ahead, coming, {"color": COMING, "marker": "D", "markersize": 4, "linewidth": 1.2}),
+            (
+                ahead,
+                coming["seconds"],
+                {"color": COMING, "marker": "D", "markersize": 4, "linewidth": 1.2},
+            ),
         ]
         for where, y, style in layers:
             seen = y.notna().to_numpy()
@@ -234,40 +288,54 @@ class ForecastDisplay:
         title = "whole run" if job == WHOLE_RUN else str(job)
         if runs.index.nlevels > 1:
             title = f"{'/'.join(map(str, runs.index[0][:-1]))}: {title}"
-        ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        set_panel_title(ax, title)
         ax.set_ylabel(name)
         ax.set_ylim(low, high)
         ax.set_xlim(-1, len(runs) + len(coming))
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(axis="y", color="#dddddd", linewidth=0.6)
+        quiet_frame(ax)
         self._label_runs(ax, runs)
 
-    def _coming(self, runs: pd.DataFrame, job: str) -> pd.Series:
+    def _past(self, runs: pd.DataFrame, job: Any) -> pd.DataFrame:
+        tables = {"seconds": self.tested, "lower": self.tested_lower, "upper": self.tested_upper}
+        return pd.DataFrame(
+            {
+                name: np.nan if table is None or job not in table else table[job]
+                for name, table in tables.items()
+            },
+            index=runs.index,
+            dtype="float64",
+        )
+
+    def _coming(self, runs: pd.DataFrame, job: Any) -> pd.DataFrame:
         own = self.forecasts["job"] == job
         if runs.index.nlevels > 1:
             key = runs.index[0][:-1]
             own &= np.array([label[:-1] == key for label in self.forecasts.index])
-        return self.forecasts.loc[own, "seconds"]
+        columns = ["seconds", "lower", "upper"]
+        return self.forecasts[own].reindex(columns=columns).astype("float64")
 
     def _label_runs(self, ax: "Axes", runs: pd.DataFrame) -> None:
         if STARTED_AT not in runs:
             ticks = spread_ticks(np.arange(len(runs)))
-            ax.set_xticks(ticks, [str(np.ravel(runs.index[k])[-1]) for k in ticks])
+            ax.set_xticks(ticks, [shortened(np.ravel(runs.index[k])[-1], 14) for k in ticks])
             ax.set_xlabel("run")
             return
         starts = runs[STARTED_AT]
-        span = (starts.iloc[-1] - starts.iloc[0]).days
-        form = "%d %b %Y" if span > 300 else "%d %b" if span > 6 else "%d %b %H:%M"
+        form = date_format(starts)
         labels = starts.dt.strftime(form)
-        ticks = spread_ticks(np.flatnonzero(labels.ne(labels.shift()).to_numpy()))
+        changes = np.flatnonzero(labels.ne(labels.shift()).to_numpy())
+        ticks = spread_ticks(changes, tick_count(ax, labels.iloc[0]))
         ax.set_xticks(ticks, labels.iloc[ticks])
-        year = "" if span > 300 else f", {starts.iloc[-1].year}"
+        year = "" if "%Y" in form else f", {starts.iloc[-1].year}"
         ax.set_xlabel(f"start of the run (UTC{year}), run by run")
 
     def _add_legend(self) -> None:
         from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
 
-        entries = [Line2D([], [], color=ACTUAL, marker="o", markersize=4, lw=0, label="actual")]
+        entries: list[Any] = [
+            Line2D([], [], color=ACTUAL, marker="o", markersize=4, lw=0, label="actual")
+        ]
         if self.tested is not None:
             entries.append(
                 Line2D([], [], color=TESTED, lw=1.6, label="forecast at its start, tested")
@@ -276,6 +344,11 @@ class ForecastDisplay:
             Line2D([], [], color=FAILED, marker="x", lw=0, label="failed or cancelled"),
             Line2D([], [], color=COMING, marker="D", markersize=4, lw=1.2, label="next runs"),
         ]
+        if self.tested_upper is not None:
+            entries.append(Patch(color=TESTED, alpha=0.25, lw=0, label=self.interval))
+        if "upper" in self.forecasts:
+            label = self.interval if self.tested_upper is None else f"{self.interval}, next runs"
+            entries.append(Patch(color=COMING, alpha=0.25, lw=0, label=label))
         self.figure_.legend(
-            handles=entries, loc="outside upper center", ncols=len(entries), frameon=False
+            handles=entries, loc="outside upper center", ncols=min(len(entries), 4), frameon=False
         )
