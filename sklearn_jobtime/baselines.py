@@ -4,18 +4,20 @@ They are what a model has to beat. A rule looks at the runs of a job that had en
 started, so it can be scored beside a model on the same rows.
 """
 
-from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklearn_jobtime.history import Clock, Rows, newest_rows
 from sklearn_jobtime.past import (
     HistoryRegressor,
     Past,
     newest,
     newest_decayed_sums,
+    row_mean,
+    row_median,
     runs_that_weigh,
 )
 
@@ -25,25 +27,6 @@ Floats = NDArray[np.float64]
 
 WINDOWS = (3, 5, 10, 20, 50)  # what n_runs="auto" chooses from
 TAIL = 0.25  # share of the newest training rows on which it chooses
-
-
-def row_mean(values: Floats) -> Floats:
-    """Mean of the numbers of each row; NaN for a row without any."""
-    seen = ~np.isnan(values)
-    count = seen.sum(axis=1)
-    total = np.where(seen, values, 0.0).sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def row_median(values: Floats) -> Floats:
-    """Median of the numbers of each row; NaN for a row without any.
-
-    Sorting puts NaN last; ``numpy.nanmedian`` does the same by a masked array, ten times slower.
-    """
-    ordered = np.sort(values, axis=1)
-    last = np.maximum((~np.isnan(values)).sum(axis=1) - 1, 0)
-    rows = np.arange(len(values))
-    return (ordered[rows, last // 2] + ordered[rows, (last + 1) // 2]) / 2
 
 
 class Rule(HistoryRegressor):
@@ -154,7 +137,7 @@ class RollingRule(Rule):
             values, found = past.recorded, past.order_of(~np.isnan(past.recorded))
         else:
             values, found = past.seconds, past.successes
-        seen = newest(values, found, 1 if self.rule == "last" else n_runs, past.first)
+        seen = newest(values, found, 1 if self.rule == "last" else n_runs)
         return row_median(seen) if self.rule == "median" else row_mean(seen)
 
 
@@ -193,9 +176,9 @@ class JenkinsRule(Rule):
 
     def _forecast_job(self, past: Past) -> Floats:
         ended = past.order_of(~np.isnan(past.recorded))
-        seconds = newest(past.seconds, ended, 6, past.first)
+        seconds = newest(past.seconds, ended, 6)
         chosen = np.where(np.cumsum(~np.isnan(seconds), axis=1) <= 3, seconds, np.nan)
-        last_success = newest(past.seconds, past.successes, 1, past.first)[:, 0]
+        last_success = newest(past.seconds, past.successes, 1)[:, 0]
         forecast = row_mean(chosen)
         return np.where(np.isnan(forecast), last_success, forecast)
 
@@ -261,11 +244,6 @@ class SeasonalRule(Rule):
     jobs_, target_names_, fallback_, n_features_in_, feature_names_in_
         As in :class:`RollingRule`.
 
-    Notes
-    -----
-    The whole history seen in `fit` is remembered, as the last run on a Sunday at three may be long
-    ago.
-
     Examples
     --------
     >>> import pandas as pd
@@ -287,19 +265,27 @@ class SeasonalRule(Rule):
         self.season = season
         self.n_runs = n_runs
 
-    def _reach(self) -> None:
-        return None
+    def _reach(self) -> int:
+        return self.n_runs
+
+    def _further_rows(self, past: Past) -> list[Rows]:
+        if past.clock.started is None:
+            return []
+        eligible = ~np.isnan(past.seconds)
+        return [newest_rows(past.clock, self.n_runs, eligible, self._alike(past.clock))]
 
     def _forecast_job(self, past: Past) -> Floats:
-        any_time = row_median(newest(past.seconds, past.successes, self.n_runs, past.first))
+        any_time = row_median(newest(past.seconds, past.successes, self.n_runs))
         if past.clock.started is None:
             return any_time
-        pairs = past.clock.series * 168 + self._season_of(past.clock.started)
-        alike = replace(
-            past, clock=replace(past.clock, series=np.unique(pairs, return_inverse=True)[1])
-        )
-        forecast = row_median(newest(alike.seconds, alike.successes, self.n_runs, alike.first))
+        alike = past.successes.within(self._alike(past.clock))
+        forecast = row_median(newest(past.seconds, alike, self.n_runs))
         return np.where(np.isnan(forecast), any_time, forecast)
+
+    def _alike(self, clock: Clock) -> Rows:
+        """Give a number to each pair of a series and a time of the week."""
+        assert clock.started is not None
+        return clock.series * 168 + self._season_of(clock.started)
 
     def _season_of(self, started: Floats) -> NDArray[np.intp]:
         hours = np.floor(started / 3600).astype(np.intp)

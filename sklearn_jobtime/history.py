@@ -12,6 +12,7 @@ sort answers the question for all rows and no loop over rows is needed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -27,6 +28,7 @@ __all__ = [
     "Memory",
     "ended_order",
     "epoch_seconds",
+    "newest_rows",
     "read_clock",
     "recall",
     "remember",
@@ -83,14 +85,42 @@ class Clock:
 
 @dataclass(frozen=True)
 class EndedOrder:
-    """The runs in the order of their ends, and for each row the slice that it may use.
+    """The runs in the order of their ends, and for each asked row the slice that it may use.
 
-    ``order[first[t]:stop[t]]`` are the numbers of the runs known to row t, oldest end first.
+    ``order[first[t]:stop[t]]`` are the numbers of the runs known to the t-th asked row, oldest end
+    first. One sort serves every question about a table: which successes, which runs alike.
     """
 
     order: Rows
     first: Rows
     stop: Rows
+
+    def only(self, eligible: Mask) -> EndedOrder:
+        """Leave out the runs that are not `eligible`, a mask of all runs of the table."""
+        kept = eligible[self.order]
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return EndedOrder(self.order[kept], before[self.first], before[self.stop])
+
+    def within(self, groups: Rows) -> EndedOrder:
+        """Leave to each row the runs of its own group.
+
+        Parameters
+        ----------
+        groups : ndarray of int, shape (n,)
+            The group of every run of the table, counted from 0; the last of them are the asked
+            rows. It splits the series: runs of two series are never of one group.
+        """
+        asked = groups[len(groups) - len(self.stop) :]
+        place = np.flatnonzero(np.isin(groups[self.order], asked))
+        group = groups[self.order[place]]
+        by_group = np.argsort(group, kind="stable")
+        size = len(self.order) + 1
+        keys = group[by_group] * size + place[by_group]
+        return EndedOrder(
+            self.order[place[by_group]],
+            np.searchsorted(keys, asked * size + self.first),
+            np.searchsorted(keys, asked * size + self.stop),
+        )
 
 
 @dataclass(frozen=True)
@@ -238,6 +268,7 @@ def ended_order(
     started: Floats | None,
     ended: Floats | None,
     eligible: Mask | None = None,
+    first: int = 0,
 ) -> EndedOrder:
     """Sort runs by their end, and find for each row those which had ended when it started.
 
@@ -251,6 +282,8 @@ def ended_order(
     eligible : ndarray of bool, shape (n,), default=None
         The runs worth knowing, such as the successful ones; None for all. The others are left
         out of `order`, but still have a `first` and a `stop`.
+    first : int, default=0
+        The first row to answer for; those before it are known, but have no `first` and `stop`.
 
     Returns
     -------
@@ -271,25 +304,28 @@ def ended_order(
     started, ended = _filled_times(n, started, ended)
     known = ~np.isnan(ended) if eligible is None else ~np.isnan(ended) & eligible
     rows = np.flatnonzero(known)
+    asked = np.arange(first, n)
     if row_order and not series.any():
-        return EndedOrder(rows, np.zeros(n, dtype=np.intp), np.cumsum(known) - known)
+        stop = (np.cumsum(known) - known)[first:]
+        return EndedOrder(rows, np.zeros(n - first, dtype=np.intp), stop)
 
     # Sort the ends together with the questions "who had ended when row t started?". A question
     # stands before the end of its own row, so that a run of no length does not know itself.
-    is_end = np.repeat([True, False], [len(rows), n])
-    row = np.concatenate([rows, np.arange(n)])
+    is_end = np.repeat([True, False], [len(rows), len(asked)])
+    row = np.concatenate([rows, asked])
     sorting = np.lexsort(
         (
             2 * row + is_end,
-            np.concatenate([started[rows], started]),
-            np.concatenate([ended[rows], started]),
-            np.concatenate([series[rows], series]),
+            np.concatenate([started[rows], started[asked]]),
+            np.concatenate([ended[rows], started[asked]]),
+            np.concatenate([series[rows], series[asked]]),
         )
     )
     is_end, row = is_end[sorting], row[sorting]
-    stop = np.empty(n, dtype=np.intp)
-    stop[row[~is_end]] = np.cumsum(is_end)[~is_end]
-    return EndedOrder(row[is_end], _starts(series[rows], series.max(initial=0) + 1)[series], stop)
+    stop = np.empty(len(asked), dtype=np.intp)
+    stop[row[~is_end] - first] = np.cumsum(is_end)[~is_end]
+    starts = _starts(series[rows], series.max(initial=0) + 1)
+    return EndedOrder(row[is_end], starts[series[asked]], stop)
 
 
 def _starts(series: Rows, n_series: int) -> Rows:
@@ -298,17 +334,38 @@ def _starts(series: Rows, n_series: int) -> Rows:
     return np.cumsum(counts) - counts
 
 
-def _newest(clock: Clock, n: int, eligible: Mask | None) -> Rows:
-    """Rows that any later row could have among the last `n` which had ended."""
-    order = ended_order(clock.series, clock.started, clock.ended, eligible).order
-    started, ended = _filled_times(len(clock.series), clock.started, clock.ended)
-    newest_start = np.full(len(clock.keys), -np.inf)
-    np.maximum.at(newest_start, clock.series, started)
-    series = clock.series[order]
-    ended_by_then = ended[order] <= newest_start[series]
-    n_ended = np.bincount(series[ended_by_then], minlength=len(clock.keys))
-    place = np.arange(len(order)) - _starts(series, len(clock.keys))[series]
-    return order[place >= n_ended[series] - n]
+def newest_rows(
+    clock: Clock, n: int, eligible: Mask | None = None, groups: Rows | None = None
+) -> Rows:
+    """Rows that any later row could have among the last `n` which had ended.
+
+    Parameters
+    ----------
+    clock : Clock
+        The times of the rows.
+    n : int
+        How many runs back a later row may look.
+    eligible : ndarray of bool, shape (n_rows,), default=None
+        The runs worth knowing; None for all.
+    groups : ndarray of int, shape (n_rows,), default=None
+        What a later row counts `n` runs of, if not of its series: a number from 0 for each row.
+
+    Returns
+    -------
+    ndarray of int
+        Later means: started at or after the newest start of its series in this table.
+    """
+    groups = clock.series if groups is None else groups
+    order = ended_order(groups, clock.started, clock.ended, eligible).order
+    started, ended = _filled_times(len(groups), clock.started, clock.ended)
+    n_groups = int(groups.max(initial=-1)) + 1
+    newest_start = np.full(n_groups, -np.inf)
+    np.maximum.at(newest_start, groups, started)
+    group = groups[order]
+    ended_by_then = ended[order] <= newest_start[group]
+    n_ended = np.bincount(group[ended_by_then], minlength=n_groups)
+    place = np.arange(len(order)) - _starts(group, n_groups)[group]
+    return order[place >= n_ended[group] - n]
 
 
 def _labels_increase(clock: Clock) -> bool:
@@ -326,7 +383,11 @@ def _labels_increase(clock: Clock) -> bool:
 
 
 def remember(
-    values: NDArray[Any], clock: Clock, n: int, eligible: NDArray[np.bool_] | None = None
+    values: NDArray[Any],
+    clock: Clock,
+    n: int,
+    eligible: NDArray[np.bool_] | None = None,
+    also: Sequence[Rows] = (),
 ) -> Memory:
     """Keep the rows that give any later row its full history of `n` runs.
 
@@ -344,6 +405,8 @@ def remember(
         How many runs back a later row may look.
     eligible : ndarray of bool, shape (n_rows,) or (n_rows, k), default=None
         The runs worth knowing; with several columns, `n` rows are kept for each of them.
+    also : sequence of ndarray of int
+        Further rows to keep, such as those of :func:`newest_rows` for other groups than the series.
 
     Returns
     -------
@@ -354,7 +417,8 @@ def remember(
         rows = np.arange(max(0, n_rows - n), n_rows)
     else:
         asked = [None] if eligible is None else np.reshape(eligible, (n_rows, -1)).T
-        rows = np.unique(np.concatenate([_newest(clock, n, column) for column in asked]))
+        rows = np.unique(np.concatenate([newest_rows(clock, n, column) for column in asked]))
+    rows = np.unique(np.concatenate([rows, *also]))
     if clock.labels is None and clock.started is None:
         tail = np.arange(max(0, n_rows - n - _SAME_ROWS), n_rows)
         rows = np.union1d(rows, tail)
@@ -427,6 +491,8 @@ def _same_start(past: Clock, past_series: Rows, clock: Clock) -> Mask:
     assert past.started is not None
     assert clock.started is not None
     near = np.flatnonzero(np.isin(clock.started, past.started))
+    if not len(near):
+        return np.zeros(len(past.started), dtype=bool)
     remembered: list[Any] = [past_series, past.started]
     given: list[Any] = [clock.series[near], clock.started[near]]
     labels = clock.labels

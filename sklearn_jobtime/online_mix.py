@@ -9,7 +9,8 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import Interval
 
 from sklearn_jobtime.baselines import RollingRule, Rule, SeasonalRule
-from sklearn_jobtime.past import HistoryRegressor, Past, newest_decayed_sums
+from sklearn_jobtime.history import Rows
+from sklearn_jobtime.past import HistoryRegressor, Past, newest_decayed_sums, runs_that_weigh
 
 __all__ = ["OnlineMix"]
 
@@ -122,8 +123,9 @@ class OnlineMix(HistoryRegressor):
     more rules, did not help.
 
     An error counts once its run has ended, and is that of the forecast made when the run started.
-    The whole history seen in `fit` is remembered (durations and errors of the rules), so later
-    rows get bit for bit the forecast that one table of all rows would give them.
+    Remembered is what later rows may need of the history seen in `fit` (the newest runs, those of
+    each season, and the errors of the rules until they weigh nothing), so later rows get bit for
+    bit the forecast that one table of all rows would give them.
 
     References
     ----------
@@ -164,8 +166,12 @@ class OnlineMix(HistoryRegressor):
         self.sharpness = sharpness
         self.half_life = half_life
 
-    def _reach(self) -> None:
-        return None
+    def _reach(self) -> int:
+        """As far as an error weighs, and from there as far as its rule looked."""
+        return runs_that_weigh(self.half_life) + max(rule._reach() for rule in self.rules_)
+
+    def _further_rows(self, past: Past) -> list[Rows]:
+        return [rows for rule in self.rules_ for rows in rule._further_rows(past)]
 
     def _learn(self, pasts: list[Past], targets: list[Floats]) -> None:
         rules = mixed_rules() if self.rules is None else self.rules
@@ -178,7 +184,8 @@ class OnlineMix(HistoryRegressor):
         for rule in self.rules_:
             rule._validate_params()
             rule._learn(pasts, targets)
-        rows = len(targets[0]) - self._memory.age
+
+    def _keep(self, pasts: list[Past], rows: Rows) -> None:
         self._errors = {
             past.job: absolute_errors(self._rule_forecasts(past), past)[rows] for past in pasts
         }

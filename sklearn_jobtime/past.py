@@ -18,7 +18,15 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.history import Clock, EndedOrder, ended_order, read_clock, recall, remember
+from sklearn_jobtime.history import (
+    Clock,
+    EndedOrder,
+    Rows,
+    ended_order,
+    read_clock,
+    recall,
+    remember,
+)
 from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.runs import (
     ENDED_AT,
@@ -35,6 +43,9 @@ __all__ = [
     "decayed_sums",
     "newest",
     "newest_decayed_sums",
+    "row_mean",
+    "row_median",
+    "row_quantile",
     "runs_that_weigh",
 ]
 
@@ -57,6 +68,8 @@ class Past:
         Durations of all runs that have one, the failed and cancelled ones too.
     clock : Clock
         Series and times of the same rows.
+    ended : EndedOrder
+        The runs that had ended when each asked row started.
     remembered : ndarray of int
         The first rows of this table are these rows of the memory; a forecast is asked of those
         behind them.
@@ -66,6 +79,7 @@ class Past:
     seconds: Floats
     recorded: Floats
     clock: Clock
+    ended: EndedOrder
     remembered: NDArray[np.intp]
 
     @property
@@ -80,10 +94,10 @@ class Past:
 
     def order_of(self, eligible: NDArray[np.bool_]) -> EndedOrder:
         """Put some of the runs into the order of their ends."""
-        return ended_order(self.clock.series, self.clock.started, self.clock.ended, eligible)
+        return self.ended.only(eligible)
 
 
-def newest(values: NDArray[Any], found: EndedOrder, n_runs: int, first: int = 0) -> Floats:
+def newest(values: NDArray[Any], found: EndedOrder, n_runs: int) -> Floats:
     """For each row, the values of the newest `n_runs` runs known when it started, newest first.
 
     Parameters
@@ -91,15 +105,13 @@ def newest(values: NDArray[Any], found: EndedOrder, n_runs: int, first: int = 0)
     values : ndarray of shape (n,)
         One outcome a run.
     found : EndedOrder
-        The runs worth knowing.
+        The runs worth knowing, and the asked rows.
     n_runs : int
         How many to find.
-    first : int, default=0
-        The first row to answer for.
 
     Returns
     -------
-    ndarray of shape (n - first, n_runs)
+    ndarray of shape (n_asked, n_runs)
         NaN where the history is shorter.
 
     Examples
@@ -111,10 +123,42 @@ def newest(values: NDArray[Any], found: EndedOrder, n_runs: int, first: int = 0)
            [ 1., nan],
            [ 2.,  1.]])
     """
-    place = found.stop[first:, None] - np.arange(1, n_runs + 1)
-    known = place >= found.first[first:, None]
+    place = found.stop[:, None] - np.arange(1, n_runs + 1)
+    known = place >= found.first[:, None]
     padded = np.append(found.order, 0)
     return np.where(known, values[padded[np.where(known, place, -1)]], np.nan)
+
+
+def row_mean(values: Floats) -> Floats:
+    """Mean of the numbers of each row; NaN for a row without any."""
+    seen = ~np.isnan(values)
+    count = seen.sum(axis=1)
+    total = np.where(seen, values, 0.0).sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def row_median(values: Floats) -> Floats:
+    """Median of the numbers of each row; NaN for a row without any.
+
+    Sorting puts NaN last; ``numpy.nanmedian`` does the same by a masked array, ten times slower.
+    """
+    ordered = np.sort(values, axis=1)
+    last = np.maximum((~np.isnan(values)).sum(axis=1) - 1, 0)
+    rows = np.arange(len(values))
+    return (ordered[rows, last // 2] + ordered[rows, (last + 1) // 2]) / 2
+
+
+def row_quantile(values: Floats, q: float) -> Floats:
+    """Quantile of the numbers of each row, linear between two of them; NaN without any.
+
+    As ``numpy.nanquantile``, which loops over the rows.
+    """
+    ordered = np.sort(values, axis=1)
+    place = q * np.maximum((~np.isnan(values)).sum(axis=1) - 1, 0)
+    low, high = np.floor(place).astype(np.intp), np.ceil(place).astype(np.intp)
+    rows = np.arange(len(values))
+    below, above = ordered[rows, low], ordered[rows, high]
+    return below + (above - below) * (place - low)
 
 
 def decay_of(half_life: float) -> float:
@@ -169,28 +213,30 @@ def newest_decayed_sums(values: Floats, past: Past, half_life: float) -> Floats:
     """For each asked row, the decayed sum over the successful runs known when it started."""
     found = past.successes
     if not len(found.order):
-        return np.zeros((len(found.stop) - past.first, *values.shape[1:]))
-    place = np.arange(len(found.order)) - found.first[found.order]
+        return np.zeros((len(found.stop), *values.shape[1:]))
+    series = past.clock.series[found.order]
+    place = np.arange(len(series)) - np.searchsorted(series, series)
     sums = decayed_sums(values[found.order], place, half_life)
-    first, stop = found.first[past.first :], found.stop[past.first :]
-    known = (stop > first).reshape(-1, *[1] * (sums.ndim - 1))
-    return np.where(known, sums[np.maximum(stop - 1, 0)], 0.0)
+    known = (found.stop > found.first).reshape(-1, *[1] * (sums.ndim - 1))
+    return np.where(known, sums[np.maximum(found.stop - 1, 0)], 0.0)
 
 
 def _with_times(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(**{c: to_utc(runs[c]) for c in (STARTED_AT, ENDED_AT) if c in runs})
 
 
-def _recorded_durations(runs: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
+def _recorded_durations(runs: pd.DataFrame, observed: pd.DataFrame) -> Floats:
     """Durations of all runs that have one, whatever became of them; columns as in `observed`."""
-    recorded = observed.copy()
-    for job in observed:
+    recorded = observed.to_numpy(copy=True)
+    for k, job in enumerate(observed):
         if job in runs:
-            seconds = runs[job].astype("float64")
-            skipped = runs.get(status_column(job), pd.Series(index=runs.index)) == "skipped"
-            recorded[job] = seconds.where(np.isfinite(seconds) & ~skipped)
+            seconds = runs[job].to_numpy("float64", na_value=np.nan)
+            known = np.isfinite(seconds)
+            if status_column(job) in runs:
+                known &= (runs[status_column(job)] != "skipped").to_numpy("bool", na_value=True)
+            recorded[:, k] = np.where(known, seconds, np.nan)
         elif job == WHOLE_RUN and ENDED_AT in runs:
-            recorded[job] = (runs[ENDED_AT] - runs[STARTED_AT]).dt.total_seconds()
+            recorded[:, k] = (runs[ENDED_AT] - runs[STARTED_AT]).dt.total_seconds()
     return recorded
 
 
@@ -207,8 +253,12 @@ class HistoryRegressor(RegressorMixin, BaseEstimator):
         """Forecast the asked rows of one job; NaN where it has no history."""
 
     @abstractmethod
-    def _reach(self) -> int | None:
-        """How many runs back a forecast looks, None for all of them."""
+    def _reach(self) -> int:
+        """How many runs of its series back a forecast looks."""
+
+    def _further_rows(self, past: Past) -> list[Rows]:  # noqa: ARG002
+        """Rows of the table of fit that a later row may look at beyond its reach."""
+        return []
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: pd.DataFrame | ArrayLike, y: pd.DataFrame | ArrayLike) -> Self:
@@ -239,16 +289,19 @@ class HistoryRegressor(RegressorMixin, BaseEstimator):
         self.fallback_ = np.nanmedian(targets, axis=0)
         self._is_1d = y.ndim == 1
         values, clock = self._history(X)
-        reach = self._reach()
-        n_kept = len(values) if reach is None else reach
-        self._memory = remember(values, clock, n_kept, eligible=~np.isnan(values))
         pasts = self._pasts(values, clock, np.arange(0))
         mine = [targets[:, [job == past.job for job in self.jobs_]] for past in pasts]
         self._learn(pasts, mine)
+        further = [rows for past in pasts for rows in self._further_rows(past)]
+        self._memory = remember(values, clock, self._reach(), ~np.isnan(values), further)
+        self._keep(pasts, len(values) - self._memory.age)
         return self
 
     def _learn(self, pasts: list[Past], targets: list[Floats]) -> None:
-        """Choose or store what is needed beyond the memory; both lists have one item a job."""
+        """Choose what is to choose; both lists have one item a job."""
+
+    def _keep(self, pasts: list[Past], rows: Rows) -> None:
+        """Store what later forecasts need to know of the remembered rows beside their outcomes."""
 
     def predict(self, X: pd.DataFrame | ArrayLike) -> Floats:
         """Forecast each row from the runs that had ended when it started.
@@ -315,13 +368,14 @@ class HistoryRegressor(RegressorMixin, BaseEstimator):
         own = [job for job in self._history_jobs if job in X]
         runs = _with_times(X)
         observed = observed_durations(runs, own or None).reindex(columns=self._history_jobs)
-        both = pd.concat([observed, _recorded_durations(runs, observed)], axis=1)
-        return both.to_numpy("float64"), read_clock(runs)
+        both = np.column_stack([observed, _recorded_durations(runs, observed)])
+        return both, read_clock(runs)
 
     def _pasts(self, values: Floats, clock: Clock, remembered: NDArray[np.intp]) -> list[Past]:
         jobs = self._history_jobs
+        ended = ended_order(clock.series, clock.started, clock.ended, first=len(remembered))
         return [
-            Past(job, values[:, k], values[:, len(jobs) + k], clock, remembered)
+            Past(job, values[:, k], values[:, len(jobs) + k], clock, ended, remembered)
             for k, job in enumerate(jobs)
         ]
 

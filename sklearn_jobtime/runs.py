@@ -77,6 +77,8 @@ def to_utc(column: pd.Series) -> pd.Series:
     >>> to_utc(pd.Series(["2026-03-01T04:00+01:00", None], name="started_at")).tolist()
     [Timestamp('2026-03-01 03:00:00+0000', tz='UTC'), NaT]
     """
+    if column.dtype == "datetime64[us, UTC]":
+        return column
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     how = {"unit": "s"} if numeric else {"format": "ISO8601"}
     times = pd.to_datetime(column, utc=True, errors="coerce", **how)
@@ -329,13 +331,11 @@ def observed_durations(runs: pd.DataFrame, jobs: Sequence[str] | None = None) ->
     """
     jobs = job_columns(runs, jobs)
     seconds = runs[jobs].astype("float64")
-    good = np.isfinite(seconds)
-    spoilt = np.isinf(seconds).any(axis=1)
-    for job in jobs:
-        if status_column(job) in runs:
-            status = runs[status_column(job)]
-            good[job] &= status.isna() | (status == "success")
-            spoilt |= status.isin(SPOILS_RUN)
+    good = np.isfinite(seconds.to_numpy())
+    marked = [k for k, job in enumerate(jobs) if status_column(job) in runs]
+    status = runs[[status_column(jobs[k]) for k in marked]]
+    good[:, marked] &= (status.isna() | (status == "success")).to_numpy("bool")
+    spoilt = np.isinf(seconds).any(axis=1) | status.isin(SPOILS_RUN).any(axis=1)
     observed = seconds.where(good)
     if STARTED_AT in runs and ENDED_AT in runs:
         whole = (runs[ENDED_AT] - runs[STARTED_AT]).dt.total_seconds()

@@ -15,12 +15,10 @@ from sklearn_jobtime.baselines import (
     JenkinsRule,
     RollingRule,
     SeasonalRule,
-    row_mean,
-    row_median,
 )
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.online_mix import OnlineMix, mix_weights
-from sklearn_jobtime.past import decayed_sums
+from sklearn_jobtime.past import decayed_sums, row_mean, row_median, row_quantile
 from sklearn_jobtime.runs import WHOLE_RUN, make_targets, validate_runs
 from sklearn_jobtime.timeline import as_of
 
@@ -38,7 +36,9 @@ RULES = [
     SeasonalRule("weekday", n_runs=2),
 ]
 MIX = OnlineMix(rules=RULES, half_life=3)
-EVERY = [*RULES, MIX, OnlineMix()]
+SHORT_RULES = [RollingRule("last"), RollingRule("median", 3), SeasonalRule("hour", n_runs=2)]
+FORGETFUL = OnlineMix(rules=SHORT_RULES, half_life=0.1)
+EVERY = [*RULES, MIX, FORGETFUL, OnlineMix()]
 SEASONS = {
     "hour of week": lambda time: (time.weekday(), time.hour),
     "hour": lambda time: time.hour,
@@ -192,6 +192,8 @@ def test_rows_after_fit_have_the_history_of_the_whole_table(regressor, seed, n_h
     whole = clone(regressor).fit(runs, targets_of(runs))
     model = clone(regressor).fit(head, y)
     model.fallback_ = whole.fallback_
+    if regressor is FORGETFUL:  # an error weighs for 8 runs, and its rule looked back another 3
+        assert len(model._memory.age) <= 2 * (8 + 3) + 6 * 2 + 6  # and what ended last, and seasons
     late = (runs["started_at"] >= cut).to_numpy()
     np.testing.assert_array_equal(
         model.predict(runs[still_running])[late[still_running]], whole.predict(runs)[late]
@@ -221,6 +223,10 @@ def test_row_statistics_equal_those_of_numpy(seed):
     np.testing.assert_allclose(row_median(values)[some], np.nanmedian(values[some], axis=1))
     assert np.isnan(row_mean(values)[~some]).all()
     assert np.isnan(row_median(values)[~some]).all()
+    for q in (0.0, 0.1, 0.5, 0.9, 1.0):
+        expected = np.nanquantile(values[some], q, axis=1)
+        np.testing.assert_allclose(row_quantile(values, q)[some], expected)
+        assert np.isnan(row_quantile(values, q)[~some]).all()
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -11,6 +11,7 @@ from sklearn_jobtime.history import (
     Clock,
     ended_order,
     epoch_seconds,
+    newest_rows,
     read_clock,
     recall,
     remember,
@@ -65,6 +66,26 @@ def test_slices_are_the_runs_that_had_ended(clock, data):
         )
 
 
+@settings(max_examples=100, deadline=None)
+@given(clocks(), st.data())
+def test_one_sort_answers_for_some_rows_some_runs_and_runs_alike(clock, data):
+    n = len(clock.series)
+    first = data.draw(st.integers(0, n))
+    eligible = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    kind = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
+    ended = ended_order(clock.series, clock.started, clock.ended, first=first)
+    alike = ended.within(2 * clock.series + kind)
+    for t in range(first, n):
+        for found, asked in [
+            (ended, np.ones(n, bool)),
+            (ended.only(eligible), eligible),
+            (alike, kind == kind[t]),
+            (alike.only(eligible), eligible & (kind == kind[t])),
+        ]:
+            seen = found.order[found.first[t - first] : found.stop[t - first]]
+            assert seen.tolist() == known_runs(clock, t, asked)
+
+
 def test_a_run_that_ended_before_it_started_counts_from_its_start():
     found = ended_order(np.zeros(3, int), np.array([1.0, 5.0, 6.0]), np.array([2.0, 0.0, 7.0]))
     assert found.order.tolist() == [0, 1, 2]
@@ -103,6 +124,21 @@ def test_memory_gives_every_later_row_its_history(clock, n, data):
         for t in range(len(kept), len(rows)):
             seen = rows[found.order[found.first[t] : found.stop[t]]][-n:]
             assert seen.tolist() == known_runs(clock, rows[t], eligible[:, k])[-n:]
+
+
+@settings(max_examples=100, deadline=None)
+@given(clocks(), st.integers(1, 3), st.data())
+def test_no_later_row_could_see_another_row_among_the_newest_alike(clock, n, data):
+    n_rows = len(clock.series)
+    split = data.draw(st.integers(1, n_rows))
+    flags = data.draw(st.lists(st.booleans(), min_size=n_rows, max_size=n_rows))
+    kind = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n_rows, max_size=n_rows)))
+    head = clock.take(np.arange(split))
+    groups = 2 * clock.series + kind
+    rows = set(newest_rows(head, n, np.array(flags)[:split], groups[:split]).tolist())
+    for t in range(split, n_rows):
+        known = known_runs(clock, t, np.array(flags) & (kind == kind[t]))
+        assert {run for run in known[-n:] if run < split} <= rows
 
 
 def test_memory_is_no_longer_than_asked():

@@ -104,6 +104,24 @@ def test_rows_after_fit_have_the_history_of_the_whole_table(seed, cut):
     pd.testing.assert_frame_equal(head.transform(runs[given])[is_late[given]], expected[is_late])
 
 
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 10_000))
+def test_what_is_forgotten_is_not_missed(seed):
+    runs = overlapping_runs(seed, n_rows=200)
+    runs["started_at"] += np.repeat(np.arange(20), 10) * 3600.0
+    runs["ended_at"] += np.repeat(np.arange(20), 10) * 3600.0
+    runs.loc[runs["build"].isna(), "ended_at"] = np.nan  # more than count as under way
+    is_late = (runs["started_at"] >= runs["started_at"].iloc[150]).to_numpy()
+    whole = RecentRuns(["event"], windows=WINDOWS).fit(runs)
+    head = RecentRuns(["event"], windows=WINDOWS).fit(runs[~is_late])
+    head.floor_ = whole.floor_
+    assert len(head._memory.age) < (~is_late).sum()
+    given = is_late | runs["ended_at"].isna()
+    expected = whole.transform(runs)[is_late]
+    pd.testing.assert_frame_equal(head.transform(runs[given])[is_late[given]], expected)
+    pd.testing.assert_frame_equal(head.transform(runs[is_late]), expected)
+
+
 def test_numbers_of_many_values_are_cut_into_classes():
     rng = np.random.default_rng(0)
     lines = rng.lognormal(3, 1, 300)

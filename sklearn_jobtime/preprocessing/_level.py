@@ -12,8 +12,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.history import Clock, ended_order, read_clock, recall, remember
-from sklearn_jobtime.past import newest
+from sklearn_jobtime.history import Clock, EndedOrder, ended_order, read_clock, recall, remember
+from sklearn_jobtime.past import newest, row_mean, row_median
 from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
 from sklearn_jobtime.runs import ENDED_AT, RESERVED, SPOILS_RUN, STARTED_AT, STATUSES
 
@@ -25,32 +25,26 @@ ELAPSED = f"{ENDED_AT}__elapsed"  # what TimestampToNumeric calls the time of th
 FAILURES = STATUSES[1:]
 
 
-def causal_level(successes: Floats, clock: Clock, n_runs: int, statistic: str) -> Floats:
+def causal_level(successes: Floats, ended: EndedOrder, n_runs: int, statistic: str) -> Floats:
     """Level of one job at each row's start: a statistic of its newest ended successes.
 
     Parameters
     ----------
     successes : ndarray of shape (n,)
         Seconds; NaN where the run is no success.
-    clock : Clock
-        Series and times of the same rows.
+    ended : EndedOrder
+        The runs that had ended when each asked row started.
     n_runs : int
         How many successes the level sees.
     statistic : {"median", "mean"}
 
     Returns
     -------
-    ndarray of shape (n,)
+    ndarray of shape (n_asked,)
         NaN where no success had ended.
     """
-    found = ended_order(clock.series, clock.started, clock.ended, np.isfinite(successes))
-    seen = newest(successes, found, n_runs)
-    level = np.full(len(seen), np.nan)
-    some = ~np.isnan(seen[:, 0])
-    if some.any():
-        middle = np.nanmedian if statistic == "median" else np.nanmean
-        level[some] = middle(seen[some], axis=1)
-    return level
+    seen = newest(successes, ended.only(np.isfinite(successes)), n_runs)
+    return row_median(seen) if statistic == "median" else row_mean(seen)
 
 
 def log_ratio(seconds: Floats, level: Floats, floor: float, clip: float) -> Floats:
@@ -244,10 +238,11 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         seconds, successes = read_successes(table, self.jobs_)
         kept, clock = recall(self._memory, successes, table_clock(X, table))
         history = np.concatenate([self._memory.table[kept], successes])
+        ended = ended_order(clock.series, clock.started, clock.ended, first=len(kept))
         scaled, levels = {}, {}
         for column, job in enumerate(self.jobs_):
-            level = causal_level(history[:, column], clock, self.n_runs, self.statistic)
-            level, floor = level[len(kept) :], self.floor_[job]
+            level = causal_level(history[:, column], ended, self.n_runs, self.statistic)
+            floor = self.floor_[job]
             scaled[job] = log_ratio(seconds[:, column], level, floor, self.clip)
             levels[_level_column(job)] = np.log(np.maximum(level, floor))
         added = pd.DataFrame(levels if self.keep_level else {}, index=table.index)

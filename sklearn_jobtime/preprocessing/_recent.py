@@ -13,8 +13,17 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.history import Clock, ended_order, recall, remember
-from sklearn_jobtime.past import newest
+from sklearn_jobtime.history import (
+    Clock,
+    EndedOrder,
+    Memory,
+    Rows,
+    ended_order,
+    newest_rows,
+    recall,
+    remember,
+)
+from sklearn_jobtime.past import newest, row_mean, row_median, row_quantile
 from sklearn_jobtime.preprocessing._covariates import drifts
 from sklearn_jobtime.preprocessing._level import (
     find_jobs,
@@ -39,71 +48,63 @@ BOUND = 3.0  # of the log ratios
 MOST_OVERLAP = 20  # a run whose end was never recorded must not count for ever more
 
 
-def row_statistic(function: Any, values: Floats, *args: Any) -> Floats:
-    """Apply a numpy nan-function along the rows; NaN, without a warning, where a row has none."""
-    some = ~np.isnan(values).all(axis=1)
-    result = np.full(len(values), np.nan)
-    if some.any():
-        result[some] = function(values[some], *args, axis=1)
-    return result
-
-
-def recent_levels(logs: Floats, clock: Clock, windows: Sequence[int], first: int) -> list[Floats]:
+def recent_levels(logs: Floats, ended: EndedOrder, windows: Sequence[int]) -> list[Floats]:
     """Statistics of the newest successes, relative to the median of the last ten.
 
     Parameters
     ----------
     logs : ndarray of shape (n,)
         Logarithms of the durations of successes, NaN for other runs.
-    clock : Clock
-        Series and times of the same rows.
+    ended : EndedOrder
+        The runs that had ended when each asked row started.
     windows : sequence of int
         Lengths of the medians.
-    first : int
-        The first row to answer for.
 
     Returns
     -------
-    list of ndarray of shape (n - first,)
+    list of ndarray of shape (n_asked,)
         The medians, the logarithm of the mean of ten, the 10 % and 90 % quantiles, the spread
         (median absolute deviation), and last the level itself.
     """
-    found = ended_order(clock.series, clock.started, clock.ended, np.isfinite(logs))
-    past = newest(logs, found, max(*windows, LEVEL, SPREAD), first)
-    level = row_statistic(np.nanmedian, past[:, :LEVEL])
+    past = newest(logs, ended.only(np.isfinite(logs)), max(*windows, LEVEL, SPREAD))
+    level = row_median(past[:, :LEVEL])
     some = past[:, :SPREAD]
-    middle = row_statistic(np.nanmedian, some)
-    statistics = [row_statistic(np.nanmedian, past[:, :n]) - level for n in windows]
-    statistics.append(np.log(row_statistic(np.nanmean, np.exp(past[:, :LEVEL]))) - level)
-    statistics += [row_statistic(np.nanquantile, some, q) - level for q in (0.1, 0.9)]
-    statistics.append(row_statistic(np.nanmedian, np.abs(some - middle[:, None])))
+    middle = row_median(some)
+    statistics = [row_median(past[:, :n]) - level for n in windows]
+    statistics.append(np.log(row_mean(np.exp(past[:, :LEVEL]))) - level)
+    statistics += [row_quantile(some, q) - level for q in (0.1, 0.9)]
+    statistics.append(row_median(np.abs(some - middle[:, None])))
     return [*statistics, level]
 
 
-def level_of_alike(logs: Floats, codes: Floats, clock: Clock, first: int) -> Floats:
-    """Median of the newest successes of the series that have the same code as the row."""
-    both = clock.series * (len(codes) + 1) + pd.factorize(codes)[0]
-    groups = pd.factorize(both)[0].astype(np.intp)
-    found = ended_order(groups, clock.started, clock.ended, np.isfinite(logs))
-    return row_statistic(np.nanmedian, newest(logs, found, ALIKE, first))
+def alike(codes: Floats, clock: Clock) -> Rows:
+    """Give a number to each pair of a series and a code."""
+    return clock.series * (len(codes) + 1) + pd.factorize(codes)[0]
 
 
-def share_failed(failed: Floats, clock: Clock, first: int) -> Floats:
-    """Share of failures among the newest ended runs."""
-    found = ended_order(clock.series, clock.started, clock.ended)
-    return row_statistic(np.nanmean, newest(failed, found, FAILED, first))
-
-
-def overlap(clock: Clock, first: int) -> Floats:
-    """Count the runs of the series under way when a row started, up to `MOST_OVERLAP`."""
+def overlap(clock: Clock, ended: EndedOrder) -> Floats:
+    """Count the runs of the series under way when an asked row started, up to `MOST_OVERLAP`."""
     n = len(clock.series)
     started = np.zeros(n) if clock.started is None else clock.started
     order = np.lexsort((np.arange(n), started, clock.series))
     by_series = clock.series[order]
     before = np.empty(n, dtype=np.intp)
     before[order] = np.arange(n) - np.searchsorted(by_series, by_series)
-    found = ended_order(clock.series, clock.started, clock.ended)
-    return np.minimum(before - (found.stop - found.first), MOST_OVERLAP)[first:].astype(np.float64)
+    under_way = before[n - len(ended.stop) :] - (ended.stop - ended.first)
+    return np.minimum(under_way, MOST_OVERLAP).astype(np.float64)
+
+
+def never_ended(clock: Clock) -> Rows:
+    """Find the newest `MOST_OVERLAP` runs of each series without an end: they stay under way."""
+    if clock.ended is None:
+        return np.arange(0)
+    rows = np.flatnonzero(np.isnan(clock.ended))
+    started = np.zeros(len(rows)) if clock.started is None else clock.started[rows]
+    rows = rows[np.lexsort((started, clock.series[rows]))]
+    series = clock.series[rows]
+    return rows[
+        np.searchsorted(series, series, side="right") - np.arange(len(rows)) <= MOST_OVERLAP
+    ]
 
 
 class RecentRuns(TransformerMixin, BaseEstimator):
@@ -221,8 +222,20 @@ class RecentRuns(TransformerMixin, BaseEstimator):
         self.get_feature_names_out()  # a clash of names shows now
         values = self._read(table)
         self.floor_ = np.array([least_duration(column) for column in self._successes(values).T])
-        self._memory = remember(values, table_clock(X, table), len(values))
+        self._memory = self._remember(values, table_clock(X, table))
         return self
+
+    def _remember(self, values: Floats, clock: Clock) -> Memory:
+        """Keep the runs that a later row may look at."""
+        n_jobs = len(self.jobs_)
+        good = np.isfinite(self._successes(values))
+        reach = max(*self.windows, LEVEL, SPREAD)
+        further = [newest_rows(clock, reach, column) for column in good.T]
+        for codes in values[:, 2 * n_jobs :].T:
+            groups = alike(codes, clock)
+            further += [newest_rows(clock, ALIKE, column, groups) for column in good.T]
+        further.append(never_ended(clock))
+        return remember(values, clock, FAILED, also=further)
 
     def _read(self, table: pd.DataFrame) -> Floats:
         """Columns of the seconds of successes, of failures (0, 1), and of the codes."""
@@ -261,19 +274,22 @@ class RecentRuns(TransformerMixin, BaseEstimator):
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         values = self._read(table)
         kept, clock = recall(self._memory, values, table_clock(X, table))
-        values, first = np.concatenate([self._memory.table[kept], values]), len(kept)
+        values = np.concatenate([self._memory.table[kept], values])
         n_jobs = len(self.jobs_)
         logs = np.log(np.maximum(self._successes(values), self.floor_))
+        ended = ended_order(clock.series, clock.started, clock.ended, first=len(kept))
+        ended_alike = [ended.within(alike(codes, clock)) for codes in values[:, 2 * n_jobs :].T]
         columns = []
         for k in range(n_jobs):
-            *statistics, level = recent_levels(logs[:, k], clock, self.windows, first)
+            *statistics, level = recent_levels(logs[:, k], ended, self.windows)
+            good = np.isfinite(logs[:, k])
             statistics += [
-                level_of_alike(logs[:, k], codes, clock, first) - level
-                for codes in values[:, 2 * n_jobs :].T
+                row_median(newest(logs[:, k], found.only(good), ALIKE)) - level
+                for found in ended_alike
             ]
             columns += [np.clip(column, -BOUND, BOUND) for column in statistics]
-            columns.append(share_failed(values[:, n_jobs + k], clock, first))
-        columns.append(np.log1p(overlap(clock, first)))
+            columns.append(row_mean(newest(values[:, n_jobs + k], ended, FAILED)))
+        columns.append(np.log1p(overlap(clock, ended)))
         names = self.get_feature_names_out()[table.shape[1] :]
         added = pd.DataFrame(np.column_stack(columns), index=table.index, columns=names)
         return like_input(pd.concat([table, added], axis=1), X)
