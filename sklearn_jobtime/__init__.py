@@ -11,6 +11,7 @@ from sklearn_jobtime._version import __version__
 
 if TYPE_CHECKING:
     from sklearn_jobtime.anchored import AnchoredRegressor
+    from sklearn_jobtime.conformal import ConformalForecaster
     from sklearn_jobtime.lstm.forecaster import LSTMForecaster
     from sklearn_jobtime.preprocessing import (
         CovariateEncoder,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AnchoredRegressor": "anchored",
+    "ConformalForecaster": "conformal",
     "CovariateEncoder": "preprocessing",
     "FailureImputer": "preprocessing",
     "LSTMForecaster": "lstm.forecaster",
@@ -36,6 +38,7 @@ _HOME = {
 
 __all__ = [
     "AnchoredRegressor",
+    "ConformalForecaster",
     "CovariateEncoder",
     "FailureImputer",
     "LSTMForecaster",

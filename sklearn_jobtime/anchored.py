@@ -76,6 +76,49 @@ def _last_step(regressor: Any) -> Any:
     return regressor[-1] if isinstance(regressor, Pipeline) else regressor
 
 
+def observing(regressor: Any, y: Floats, missing_targets: str = "auto") -> Any:
+    """Clone a regressor, made fit for targets that are missing or several where needed.
+
+    Parameters
+    ----------
+    regressor : estimator
+        A regressor, or a pipeline that ends in one.
+    y : ndarray of shape (n,) or (n, n_outputs)
+        The targets on which it will be fitted.
+    missing_targets : {"auto", "pass", "drop"}, default="auto"
+        As in :class:`AnchoredRegressor`.
+
+    Returns
+    -------
+    estimator
+        With the last step in an :class:`ObservedRegressor`, or as it is.
+    """
+    regressor = clone(regressor)
+    last = _last_step(regressor)
+    one_by_one = y.ndim == 2 and not get_tags(last).target_tags.multi_output
+    if missing_targets == "pass" or (
+        missing_targets == "auto" and getattr(last, "masks_missing_targets", False)
+    ):
+        return regressor
+    if not np.isnan(y).any() and not one_by_one and missing_targets == "auto":
+        return regressor
+    if isinstance(regressor, Pipeline):
+        regressor.steps[-1] = (regressor.steps[-1][0], ObservedRegressor(last))
+        return regressor
+    return ObservedRegressor(last)
+
+
+def at_least_parameter(regressor: Any, at_least: Any) -> dict[str, Any]:
+    """Fit parameter by which a regressor, or the last step of a pipeline, learns of lower bounds.
+
+    Empty where it takes none: these runs then are not observed.
+    """
+    if not has_fit_parameter(_last_step(regressor), "at_least"):
+        return {}
+    step = f"{regressor.steps[-1][0]}__" if isinstance(regressor, Pipeline) else ""
+    return {f"{step}at_least": at_least}
+
+
 class ObservedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Fit any regressor on the observed targets: rows with NaN are left out, output by output.
 
@@ -111,6 +154,8 @@ class ObservedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     >>> ObservedRegressor(LinearRegression()).fit(X, y).predict([[4.0]]).round(6)
     array([40.])
     """
+
+    masks_missing_targets = True
 
     _parameter_constraints: ClassVar[dict] = {"regressor": [HasMethods(["fit", "predict"])]}
 
@@ -277,6 +322,8 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     True
     """
 
+    masks_missing_targets = True
+
     _parameter_constraints: ClassVar[dict] = {
         "regressor": [HasMethods(["fit", "predict"])],
         "anchor": [HasMethods(["fit", "predict"]), None],
@@ -350,7 +397,7 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         ratios = to_log_ratio(targets, anchor, self.floor_, self.clip)
         if at_least is not None:
             bounds = to_log_ratio(_read_bounds(at_least, y), anchor, self.floor_, self.clip)
-            fit_params |= self._for_bounds(ratios, self._as_given(bounds))
+            fit_params |= at_least_parameter(self._new_regressor(ratios), self._as_given(bounds))
         n_observed = (~np.isnan(targets)).sum(axis=0)
         self.shrinkage_ = n_observed / (n_observed + self.prior_runs)
         if self.validate:
@@ -431,28 +478,7 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return outputs[:, 0] if self._is_1d else outputs
 
     def _new_regressor(self, ratios: Floats) -> Any:
-        """Clone the regressor, made fit for missing targets and several outputs where needed."""
-        regressor = clone(self.regressor)
-        last = _last_step(regressor)
-        one_by_one = not self._is_1d and not get_tags(last).target_tags.multi_output
-        if self.missing_targets == "pass" or (
-            self.missing_targets == "auto" and getattr(last, "masks_missing_targets", False)
-        ):
-            return regressor
-        if not np.isnan(ratios).any() and not one_by_one and self.missing_targets == "auto":
-            return regressor
-        if isinstance(regressor, Pipeline):
-            regressor.steps[-1] = (regressor.steps[-1][0], ObservedRegressor(last))
-            return regressor
-        return ObservedRegressor(last)
-
-    def _for_bounds(self, ratios: Floats, bounds: Floats) -> dict[str, Floats]:
-        """Fit parameter by which the regressor learns of `bounds`; none if it takes none."""
-        regressor = self._new_regressor(ratios)
-        if not has_fit_parameter(_last_step(regressor), "at_least"):
-            return {}
-        is_pipeline = isinstance(regressor, Pipeline)
-        return {f"{regressor.steps[-1][0]}__at_least" if is_pipeline else "at_least": bounds}
+        return observing(self.regressor, self._as_given(ratios), self.missing_targets)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         if isinstance(X, pd.DataFrame):

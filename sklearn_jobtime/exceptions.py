@@ -1,6 +1,13 @@
 """Errors and warnings of the package; each is also the built-in class a caller would catch."""
 
-__all__ = ["DeviceError", "ModelFileError", "NoHistoryError", "RunTableError", "SourceError"]
+__all__ = [
+    "DeviceError",
+    "ModelFileError",
+    "NoHistoryError",
+    "RunTableError",
+    "SourceError",
+    "TooFewRunsWarning",
+]
 
 
 class RunTableError(ValueError):
@@ -24,3 +31,7 @@ class SourceError(ValueError):
 
 class ModelFileError(ValueError):
     """A model file is missing, damaged or holds no model; the message names it and the remedy."""
+
+
+class TooFewRunsWarning(UserWarning):
+    """There are too few runs for what was asked; the message says how many it takes."""

@@ -248,6 +248,8 @@ class HistoryRegressor(RegressorMixin, BaseEstimator):
     row without history gets the median of the training targets.
     """
 
+    masks_missing_targets = True
+
     @abstractmethod
     def _forecast_job(self, past: Past) -> Floats:
         """Forecast the asked rows of one job; NaN where it has no history."""

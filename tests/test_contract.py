@@ -1,11 +1,13 @@
 """scikit-learn's contract: one table of every public estimator, one of the expected failures."""
 
 import pytest
+from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_jobtime import (
     AnchoredRegressor,
+    ConformalForecaster,
     CovariateEncoder,
     FailureImputer,
     LevelScaler,
@@ -58,6 +60,10 @@ ESTIMATORS = [
     (ObservedRegressor(Ridge()), {}),
     (AnchoredRegressor(Ridge()), LOOKS_BACK),
     (AnchoredRegressor(Ridge(), RollingRule(), validate=True), LOOKS_BACK),
+    (ConformalForecaster(Ridge()), {}),
+    (ConformalForecaster(Ridge(), conformity_score="absolute", coverage="all", refit=True), {}),
+    (ConformalForecaster(GradientBoostingRegressor(n_estimators=20, random_state=0)), {}),
+    (ConformalForecaster(RollingRule()), LOOKS_BACK),
 ]
 
 

@@ -1,0 +1,237 @@
+"""From errors on held-out runs to bounds: the numbers behind split conformal prediction.
+
+Every function takes plain arrays. An error is measured so that larger is worse; the bound at a
+level is an order statistic of the errors, never an interpolated quantile, because only the order
+statistic carries the finite-sample promise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+__all__ = [
+    "Ranked",
+    "effective_number",
+    "groups_of",
+    "largest_scaled",
+    "rank_errors",
+    "rows_needed",
+    "scaled_bounds",
+    "survival_masses",
+]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+TIE = 1e-9  # 0.9 * 10 is a little more than 9 in binary; levels this close are the same
+
+
+def rows_needed(level: float) -> int:
+    """How many calibration rows a finite bound at `level` needs.
+
+    Examples
+    --------
+    >>> [rows_needed(level) for level in (0.8, 0.9, 0.95, 0.99)]
+    [4, 9, 19, 99]
+    """
+    return max(1, int(np.ceil(level / (1 - level) - TIE)))
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Errors in increasing order, and the share of the future that each of them covers.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n,)
+        Increasing.
+    covered : ndarray of shape (n,)
+        The chance that the next error is at most this one; without censored runs, i / (n + 1).
+    """
+
+    errors: Floats
+    covered: Floats
+
+    def bound(self, levels: Floats) -> Floats:
+        """Give the least error that covers each level; infinity when none of them does."""
+        place = np.searchsorted(self.covered, np.asarray(levels) - TIE)
+        return np.append(self.errors, np.inf)[place]
+
+
+def survival_masses(errors: Floats, is_censored: Mask, *, one_more: bool = True) -> Floats:
+    """Weight of each observed error in the product-limit estimate of Kaplan and Meier.
+
+    A censored error is known to be at least so large; its weight moves to the larger ones.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n,)
+        Observed errors, and the least ones that the cut-off runs can have.
+    is_censored : ndarray of bool, shape (n,)
+        Which ones are the latter.
+    one_more : bool, default=True
+        Count one more error, larger than all, in the place of the run to be predicted.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        0 for the censored ones. Without any, 1 / (n + 1) for all.
+
+    References
+    ----------
+    E. L. Kaplan, P. Meier, "Nonparametric estimation from incomplete observations", Journal of
+    the American Statistical Association 53, 1958.
+
+    Examples
+    --------
+    >>> survival_masses(np.array([1.0, 2.0, 3.0]), np.array([False, True, False]))
+    array([0.25 , 0.   , 0.375])
+    """
+    order = np.lexsort((is_censored, errors))  # of equal ones, the observed come first
+    at_risk = np.arange(len(errors) + one_more, int(one_more), -1)
+    died = ~is_censored[order]
+    surviving = np.cumprod(1 - died / at_risk)
+    masses = np.empty(len(errors))
+    masses[order] = np.append(1.0, surviving[:-1])[: len(errors)] * died / at_risk
+    return masses
+
+
+def rank_errors(errors: Floats, masses: Floats | None = None, below: float = 0.0) -> Ranked:
+    """Put errors in order, for :meth:`Ranked.bound`.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n,)
+        Errors of calibration rows.
+    masses : ndarray of shape (n,), default=None
+        Weight of each error. None gives each 1 / (n + 1): the bound at a level is then the error
+        of rank ``ceil((n + 1) * level)``.
+    below : float, default=0.0
+        Weight of what is smaller than all errors.
+
+    Examples
+    --------
+    >>> rank_errors(np.arange(1.0, 10.0)).bound([0.5, 0.9, 0.91])
+    array([ 5.,  9., inf])
+    """
+    order = np.argsort(errors, kind="stable")
+    if masses is None:
+        return Ranked(errors[order], np.arange(1, len(errors) + 1) / (len(errors) + 1))
+    return Ranked(errors[order], below + np.cumsum(masses[order]))
+
+
+def largest_scaled(errors: Floats, units: Floats) -> Floats:
+    """Largest error of each row over its outputs, each in the unit of the output.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n, n_outputs)
+        NaN where not observed; each row has one that is.
+    units : ndarray of shape (n_outputs,)
+        0 for an output that was never wrong: no error is 0 there, any other is infinite.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = np.where(errors > 0, errors / units, np.where(np.isnan(errors), -np.inf, 0.0))
+    return scaled.max(axis=1)
+
+
+def scaled_bounds(quantile: Floats, total: Floats, count: NDArray[np.intp]) -> Floats:
+    """Bound of the error of each output, from the bound of a row's largest scaled error.
+
+    Parameters
+    ----------
+    quantile : ndarray of shape (n_levels,)
+        Bound of :func:`largest_scaled` with ``units = total / (count + 1)``.
+    total, count : ndarray of shape (n_outputs,)
+        Sum and number of the calibration errors of each output.
+
+    Returns
+    -------
+    ndarray of shape (n_outputs, n_levels)
+
+    Notes
+    -----
+    The unit of an output is its mean error, and a unit learned on the rows that calibrate would
+    void the promise, because the run to be predicted has no part in it. So give it one: let it be
+    the mean over all n + 1 runs, which treats them alike, and let the run's own error be ``e``,
+    not yet known. The run is inside when ``e / ((total + e) / (n + 1)) <= Q``, where ``Q`` is the
+    bound of the scaled errors; they are largest in the smallest unit, that of ``e = 0``, so with
+    that ``Q`` the run is inside whenever ``e <= Q * total / (n + 1 - Q)``. No row is set aside for
+    the units, and the price is the factor ``(n + 1) / (n + 1 - Q)``.
+
+    Examples
+    --------
+    >>> scaled_bounds(np.array([3.0, np.inf]), total=np.array([45.0]), count=np.array([9]))
+    array([[19.28571429,         inf]])
+    """
+    room = count[:, None] + 1 - quantile
+    finite = (room > 0) & (count[:, None] > 0)
+    bound = np.where(finite, quantile, 0.0) * total[:, None] / np.where(finite, room, 1.0)
+    return np.where(finite, bound, np.inf)
+
+
+def effective_number(errors: Floats, series: NDArray[np.intp]) -> float:
+    """How many independent rows tell as much as these, which resemble their neighbours.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n,)
+        Errors in time order.
+    series : ndarray of int, shape (n,)
+        Only rows of the same series are neighbours.
+
+    Returns
+    -------
+    float
+        ``n / (1 + 2 * sum of the autocorrelations of the ranks)``, between 1 and n. The sum ends
+        where two successive ones are no longer positive together (Geyer's rule): what follows is
+        noise.
+
+    References
+    ----------
+    C. J. Geyer, "Practical Markov chain Monte Carlo", Statistical Science 7, 1992.
+
+    Examples
+    --------
+    >>> each_twice = np.random.default_rng(0).normal(size=500).repeat(2)
+    >>> round(effective_number(each_twice, np.zeros(1000, int)), -1)
+    500.0
+    """
+    n = len(errors)
+    if n < 3:
+        return float(n)
+    by_series = np.argsort(series, kind="stable")
+    series, z = series[by_series], rankdata(errors[by_series])
+    z = z - z.mean()
+    variance = z @ z
+    if variance == 0:
+        return float(n)
+
+    def correlation(lag: int) -> float:
+        together = series[lag:] == series[:-lag]
+        return float((z[lag:] * z[:-lag])[together].sum() / variance)
+
+    per_row = 1 + 2 * correlation(1)
+    for lag in range(2, n - 1, 2):
+        pair = correlation(lag) + correlation(lag + 1)
+        if pair <= 0:
+            break
+        per_row += 2 * pair
+    return float(np.clip(n / max(per_row, 1.0), 1.0, n))
+
+
+def groups_of(steps: Sequence, jobs: Sequence, coverage: str) -> NDArray[np.intp]:
+    """Which outputs are covered together, as the number of a group for each output.
+
+    Examples
+    --------
+    >>> steps, jobs = [1, 1, 2, 2], ["a", "b", "a", "b"]
+    >>> [groups_of(steps, jobs, kind).tolist() for kind in ("output", "jobs", "steps", "all")]
+    [[0, 1, 2, 3], [0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0]]
+    """
+    keys = {"output": range(len(steps)), "jobs": steps, "steps": jobs, "all": [0] * len(steps)}
+    return pd.factorize(pd.Index(keys[coverage]))[0]
