@@ -303,7 +303,10 @@ def test_a_gpu_model_forecasts_as_on_the_cpu_and_its_pickle_needs_no_gpu(monkeyp
     [
         ({"hidden_size": 0}, "hidden_size"),
         ({"dropout": 1.0}, "dropout"),
-        ({"activation": "sigmoid"}, "activation"),
+        ({"activation": "Tanh"}, "activation"),
+        ({"dense_activation": "swish"}, "dense_activation"),
+        ({"spatial_dropout": 1.0}, "spatial_dropout"),
+        ({"weight_init": "xavier"}, "weight_init"),
         ({"optimizer": "lion"}, "optimizer"),
         ({"criterion": "rmse"}, "criterion"),
         ({"quantile": 1.0}, "quantile"),

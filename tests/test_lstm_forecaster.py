@@ -14,7 +14,7 @@ from skorch.callbacks import Callback, EpochScoring, LRScheduler
 
 from sklearn_jobtime import LSTMForecaster
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.lstm import LSTMNetwork, forecaster, training
+from sklearn_jobtime.lstm import LSTMNetwork, scaling, training
 from sklearn_jobtime.metrics import observed_r2
 
 LOSSES = ("mse", "mae", "huber", "pinball")
@@ -167,8 +167,8 @@ def test_epoch_seconds_lose_no_precision():
 def test_scaling_by_chunks_is_scaling_at_once(X, chunk):
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, about empty slices
-        patch.setattr(forecaster, "_CHUNK", chunk)
-        mean, scale = forecaster.windows_mean_and_scale(X)
+        patch.setattr(scaling, "_CHUNK", chunk)
+        mean, scale = scaling.windows_mean_and_scale(X)
         expected = np.nan_to_num(np.nanmean(X, axis=(0, 1)))
         deviation = np.nan_to_num(np.nanstd(X, axis=(0, 1)))
     np.testing.assert_allclose(mean, expected, atol=1e-6)
@@ -274,10 +274,14 @@ def test_history_has_the_losses_and_accuracies_of_the_epochs():
         {"n_layers": 2},
         {"dropout": 0.3},
         {"recurrent_dropout": 0.3},
+        {"spatial_dropout": 0.3},
         {"bidirectional": True},
         {"activation": "relu"},
         {"dense_units": 4},
         {"dense_units": (4, 3)},
+        {"weight_init": "he_normal"},
+        {"recurrent_init": "orthogonal"},
+        {"forget_bias": 1.0},
         {"optimizer": "sgd"},
         {"optimizer": "rmsprop"},
         {"optimizer": "adamw", "weight_decay": 0.1},

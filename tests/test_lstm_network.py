@@ -9,8 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
+from torch.nn.functional import dropout
 
 from sklearn_jobtime.lstm import LSTMNetwork, RecurrentLayers
+from sklearn_jobtime.lstm.network import ACTIVATIONS
 
 SIZES = {
     "n_features": st.integers(1, 4),
@@ -33,42 +36,110 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def lstm_by_equations(x, weights, act):
-    """Hidden states and last cell of one sequence ``(steps, features)``, gate by gate.
+def elu(a, alpha=1.0):
+    return np.where(a > 0, a, alpha * np.expm1(np.minimum(a, 0)))
 
-    The equations are those of torch's manual (Hochreiter and Schmidhuber 1997, with the forget
-    gate of Gers et al. 2000).
+
+# The published formulas, in NumPy.
+ACTIVATION_FORMULAS = {
+    "tanh": np.tanh,
+    "sigmoid": sigmoid,
+    "hard_sigmoid": lambda a: np.clip(a / 6 + 0.5, 0, 1),
+    "softsign": lambda a: a / (1 + np.abs(a)),
+    "relu": lambda a: np.maximum(a, 0),
+    "elu": elu,
+    "selu": lambda a: 1.0507009873554805 * elu(a, 1.6732632423543772),
+    "gelu": lambda a: a * norm.cdf(a),
+    "softplus": lambda a: np.log1p(np.exp(a)),
+    "linear": lambda a: a,
+}
+
+
+def lstm_by_equations(x, weights, act, h, c, mask=1.0):
+    """Hidden states of one sequence ``(steps, features)`` and its last cell, gate by gate.
+
+    Hochreiter and Schmidhuber (1997) with the forget gate of Gers, Schmidhuber and Cummins (2000),
+    in torch's order of the gates; `mask` is the recurrent dropout of Gal and Ghahramani (2016).
     """
     w_ih, w_hh, b_ih, b_hh = weights
     size = len(w_ih) // 4
     part = {gate: slice(k * size, (k + 1) * size) for k, gate in enumerate("ifgo")}
-    h = c = np.zeros(size)
     states = []
     for x_t in x:
-        a = {k: w_ih[p] @ x_t + b_ih[p] + w_hh[p] @ h + b_hh[p] for k, p in part.items()}
-        c = sigmoid(a["f"]) * c + sigmoid(a["i"]) * act(a["g"])
-        h = sigmoid(a["o"]) * act(c)
+        a = {k: w_ih[p] @ x_t + b_ih[p] + w_hh[p] @ (h * mask) + b_hh[p] for k, p in part.items()}
+        forget_gate, input_gate, output_gate = (sigmoid(a[gate]) for gate in "fio")
+        c = forget_gate * c + input_gate * act(a["g"])
+        h = output_gate * act(c)
         states.append(h)
     return np.array(states), c
 
 
-@given(**{k: SIZES[k] for k in ("n_features", "hidden_size", "n_steps", "n_rows")})
-@settings(deadline=None, max_examples=20)
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_a_layer_follows_the_published_equations(
-    activation, n_features, hidden_size, n_steps, n_rows
+def layers_by_equations(x, layers, hidden, cell, masks=None):
+    """Sequence, hidden and cell states of one row through all layers and directions."""
+    act = ACTIVATION_FORMULAS[layers.activation]
+    suffixes = ("", "_reverse") if layers.lstm.bidirectional else ("",)
+    ends = []
+    for layer in range(layers.lstm.num_layers):
+        sequences = []
+        for suffix in suffixes:
+            k, step = len(ends), -1 if suffix else 1
+            parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            weights = [
+                getattr(layers.lstm, f"{part}_l{layer}{suffix}").detach().numpy() for part in parts
+            ]
+            mask = 1.0 if masks is None else masks[k]
+            states, c = lstm_by_equations(x[::step], weights, act, hidden[k], cell[k], mask)
+            sequences.append(states[::step])
+            ends.append((states[-1], c))
+        x = np.concatenate(sequences, axis=1)
+    return x, np.array([h for h, _ in ends]), np.array([c for _, c in ends])
+
+
+@given(**SIZES, recurrent_dropout=st.sampled_from([0.0, 0.4]), seed=st.integers(0, 100))
+@settings(deadline=None, max_examples=10)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_layers_follow_the_published_equations(
+    activation,
+    n_features,
+    hidden_size,
+    n_steps,
+    n_rows,
+    n_layers,
+    bidirectional,
+    recurrent_dropout,
+    seed,
 ):
-    layers = RecurrentLayers(n_features, hidden_size, activation=activation).double()
+    torch.manual_seed(seed)
+    layers = RecurrentLayers(
+        n_features,
+        hidden_size,
+        n_layers=n_layers,
+        bidirectional=bidirectional,
+        activation=activation,
+        recurrent_dropout=recurrent_dropout,
+    ).double()
     x = torch.randn(n_rows, n_steps, n_features, dtype=torch.float64)
+    shape = (n_layers * (1 + bidirectional), n_rows, hidden_size)
+    start = torch.randn(2, *shape, dtype=torch.float64)
+    torch.manual_seed(seed)  # a layer and direction after the other draws a mask a row
+    masks = np.ones(shape)
+    if recurrent_dropout:
+        ones = torch.ones(shape[1:], dtype=torch.float64)
+        masks = np.array([dropout(ones, recurrent_dropout).numpy() for _ in range(shape[0])])
+    torch.manual_seed(seed)
     with torch.no_grad():
-        sequence, (hidden, cell) = layers(x)
-    weights = [weight.detach().numpy() for weight in layers.lstm.parameters()]
-    act = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0)}[activation]
+        sequence, (hidden, cell) = layers.train()(x, (start[0], start[1]))
+        from_zeros = layers.eval()(x)[0]
     for row in range(n_rows):
-        expected, last_cell = lstm_by_equations(x[row].numpy(), weights, act)
-        np.testing.assert_allclose(sequence[row].numpy(), expected, atol=1e-12)
-        np.testing.assert_allclose(hidden[0, row].numpy(), expected[-1], atol=1e-12)
-        np.testing.assert_allclose(cell[0, row].numpy(), last_cell, atol=1e-12)
+        expected, h, c = layers_by_equations(
+            x[row].numpy(), layers, *start[:, :, row].numpy(), masks[:, row]
+        )
+        np.testing.assert_allclose(sequence[row].numpy(), expected, atol=1e-6, rtol=1e-9)
+        np.testing.assert_allclose(hidden[:, row].numpy(), h, atol=1e-6, rtol=1e-9)
+        np.testing.assert_allclose(cell[:, row].numpy(), c, atol=1e-6, rtol=1e-9)
+        zeros = np.zeros((shape[0], hidden_size))
+        expected, _, _ = layers_by_equations(x[row].numpy(), layers, zeros, zeros)
+        np.testing.assert_allclose(from_zeros[row].numpy(), expected, atol=1e-6, rtol=1e-9)
 
 
 @given(**SIZES)
@@ -186,7 +257,7 @@ def test_the_head_reads_both_ends_of_a_bidirectional_network():
     torch.testing.assert_close(network(x), network.head(ends))
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "", "Tanh"])
+@pytest.mark.parametrize("activation", ["swish", "", "Tanh"])
 def test_an_unknown_activation_is_named(activation):
     with pytest.raises(ValueError, match=f"unknown activation '{activation}'.*relu.*tanh"):
         RecurrentLayers(1, activation=activation)

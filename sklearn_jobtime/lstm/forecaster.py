@@ -1,6 +1,6 @@
 """The LSTM as a scikit-learn regressor of windows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -15,66 +15,20 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm import training
-from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork
+from sklearn_jobtime.lstm.network import ACTIVATIONS, LSTMEnsemble, LSTMNetwork
+from sklearn_jobtime.lstm.scaling import (
+    check_no_infinity,
+    targets_mean_and_scale,
+    windows_mean_and_scale,
+)
+from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS
 from sklearn_jobtime.metrics import observed_r2
 
 __all__ = ["LSTMForecaster"]
 
 Floats = NDArray[np.floating[Any]]
 
-# Numbers looked at at once: half a megabyte, so that a view on windows is never copied whole.
-_CHUNK = 2**16
-
 _HISTORY = ["epoch", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "seconds"]
-
-
-def window_chunks(X: Floats) -> Iterator[Floats]:
-    """Yield `X` in slices of rows, each of a bounded size."""
-    rows = max(1, _CHUNK // max(1, X[:1].size))
-    for start in range(0, len(X), rows):
-        yield X[start : start + rows]
-
-
-def check_no_infinity(X: Floats) -> None:
-    """Raise a ValueError when a window holds an infinite value; NaN is allowed."""
-    for chunk in window_chunks(X):
-        if np.isinf(chunk).any():
-            raise ValueError(
-                "Input X contains infinity; expected finite durations, or NaN where one is not "
-                "known. If inf marks failed jobs, put FailureImputer() before the windows."
-            )
-
-
-def windows_mean_and_scale(X: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation per feature over rows and steps, NaN skipped.
-
-    Two passes in float64, so that a large offset (epoch seconds) costs no precision. A constant
-    feature has the scale 1, one never known also the mean 0.
-    """
-    count = np.zeros(X.shape[2])
-    total = np.zeros(X.shape[2])
-    for chunk in window_chunks(X):
-        count += (~np.isnan(chunk)).sum(axis=(0, 1))
-        total += np.nansum(chunk, axis=(0, 1), dtype=np.float64)
-    mean = total / np.maximum(count, 1)
-    squares = np.zeros(X.shape[2])
-    for chunk in window_chunks(X):
-        squares += np.nansum(np.square(chunk - mean), axis=(0, 1))
-    scale = np.sqrt(squares / np.maximum(count, 1))
-    return mean, np.where(is_constant(mean, scale), 1.0, scale)
-
-
-def targets_mean_and_scale(y: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation per output, NaN skipped; the scale of a constant output is 0."""
-    count = (~np.isnan(y)).sum(axis=0)
-    mean = np.nansum(y, axis=0) / count
-    scale = np.sqrt(np.nansum(np.square(y - mean), axis=0) / count)
-    return mean, np.where(is_constant(mean, scale), 0.0, scale)
-
-
-def is_constant(mean: Floats, scale: Floats) -> NDArray[np.bool_]:
-    """Tell which standard deviations are zero, up to the rounding of the mean."""
-    return scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
 
 
 def output_label(name: Any) -> str:
@@ -107,13 +61,31 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
     recurrent_dropout : float, default=0.0
         The same for the connections from step to step, with one mask a window [2]_. Training
         is then some five times slower, as the fused kernel can not do it.
+    spatial_dropout : float, default=0.0
+        The same for the features that come in, each hidden from the LSTM at all steps of a window:
+        no one of them gets relied on. For many features that say nearly the same.
     bidirectional : bool, default=False
         Read the window also from its newest run to its oldest.
-    activation : {"tanh", "relu"}, default="tanh"
+    activation : {"tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", \
+            "selu", "gelu", "linear"}, default="tanh"
         Of the cells. "relu" extrapolates a trend beyond what was seen, "tanh" levels off, which
-        is safer; "relu" is also the slower one.
+        is safer and some five times faster than each of the others.
     dense_units : int, sequence of int or None, default=None
-        Widths of ReLU layers between the LSTM and the output. None adds none.
+        Widths of dense layers between the LSTM and the output. None adds none.
+    dense_activation : str, default="relu"
+        Of these layers, by the same names.
+    weight_init : str, default="torch"
+        How the weights from the inputs and of the dense layers are drawn: "torch" (uniform within
+        the inverse root of the width), "glorot_uniform", "glorot_normal", "he_uniform",
+        "he_normal", "lecun_uniform", "lecun_normal", "orthogonal", "normal" or "uniform" (both
+        small: 0.05). All but "torch" start with biases of 0. "he" goes with "relu", "lecun" with
+        "selu".
+    recurrent_init : str, default="torch"
+        The same for the weights from step to step. "orthogonal" keeps long memories alive; with
+        ``weight_init="glorot_uniform"`` and ``forget_bias=1`` it is what Keras starts from.
+    forget_bias : float or None, default=None
+        Where the biases of the forget gates start; 1 lets cells remember from the first epoch on.
+        None leaves it to `weight_init`.
     skip_connection : bool, default=False
         Let the output layer also see the last step of the window as it came in, not only through
         the LSTM. That step holds what is known of the run itself: its event, its hour, the size of
@@ -128,8 +100,9 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
     n_members : int, default=1
         Networks, with weights of their own, that are trained together and whose forecasts are
         averaged. Three take 0.5 to 1 % off the error, at three times the time.
-    optimizer : {"adam", "adamw", "rmsprop", "sgd"} or torch optimizer class, default="adam"
-        "sgd" needs a higher `lr` and some `momentum`.
+    optimizer : {"adam", "adamw", "nadam", "adamax", "adagrad", "adadelta", "rmsprop", "sgd"} \
+            or torch optimizer class, default="adam"
+        "sgd" needs a higher `lr` and some `momentum`, "adadelta" an `lr` near 1.
     lr : float, default=0.01
         Learning rate. As high as training stays stable for networks this small: fewer epochs.
     momentum : float, default=0.0
@@ -261,9 +234,14 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "recurrent_dropout": [Interval(Real, 0, 1, closed="left")],
+        "spatial_dropout": [Interval(Real, 0, 1, closed="left")],
         "bidirectional": ["boolean"],
-        "activation": [StrOptions({"tanh", "relu"})],
+        "activation": [StrOptions(set(ACTIVATIONS))],
         "dense_units": [Interval(Integral, 0, None, closed="left"), "array-like", None],
+        "dense_activation": [StrOptions(set(ACTIVATIONS))],
+        "weight_init": [StrOptions({"torch", *INITIAL_WEIGHTS})],
+        "recurrent_init": [StrOptions({"torch", *INITIAL_WEIGHTS})],
+        "forget_bias": [Interval(Real, None, None, closed="neither"), None],
         "skip_connection": ["boolean"],
         "zero_start": ["boolean"],
         "log_targets": ["boolean"],
@@ -295,9 +273,14 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         n_layers: int = 1,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        spatial_dropout: float = 0.0,
         bidirectional: bool = False,
         activation: str = "tanh",
         dense_units: int | Sequence[int] | None = None,
+        dense_activation: str = "relu",
+        weight_init: str = "torch",
+        recurrent_init: str = "torch",
+        forget_bias: float | None = None,
         skip_connection: bool = False,
         zero_start: bool = False,
         log_targets: bool = False,
@@ -325,9 +308,14 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         self.n_layers = n_layers
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
+        self.spatial_dropout = spatial_dropout
         self.bidirectional = bidirectional
         self.activation = activation
         self.dense_units = dense_units
+        self.dense_activation = dense_activation
+        self.weight_init = weight_init
+        self.recurrent_init = recurrent_init
+        self.forget_bias = forget_bias
         self.skip_connection = skip_connection
         self.zero_start = zero_start
         self.log_targets = log_targets
@@ -538,10 +526,15 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             "n_layers": self.n_layers,
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
+            "spatial_dropout": self.spatial_dropout,
             "bidirectional": self.bidirectional,
             "activation": self.activation,
             "dense_units": () if self.dense_units is None else self.dense_units,
+            "dense_activation": self.dense_activation,
             "skip_connection": self.skip_connection,
+            "weight_init": self.weight_init,
+            "recurrent_init": self.recurrent_init,
+            "forget_bias": self.forget_bias,
         }
         module: type[torch.nn.Module] = LSTMNetwork
         if self.n_members > 1:

@@ -3,7 +3,7 @@
 It knows torch only, no scikit-learn and no skorch, so it serves in a training loop of one's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,19 +11,47 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import rnn
 
-__all__ = ["LSTMEnsemble", "LSTMNetwork", "RecurrentLayers", "SpatialDropout", "dense_layers"]
+from sklearn_jobtime.lstm.weights import draw_weights
+
+__all__ = [
+    "ACTIVATIONS",
+    "LSTMEnsemble",
+    "LSTMNetwork",
+    "RecurrentLayers",
+    "SpatialDropout",
+    "dense_layers",
+    "lstm_cell",
+]
 
 State = tuple[Tensor, Tensor]
 
-_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "softsign": nn.Softsign,
+    "relu": nn.ReLU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "softplus": nn.Softplus,
+    "linear": nn.Identity,
+}
+
+
+def make_activation(name: str) -> nn.Module:
+    """Return the activation of a name in `ACTIVATIONS`."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {name!r}; expected one of {sorted(ACTIVATIONS)}.")
+    return ACTIVATIONS[name]()
 
 
 class RecurrentLayers(nn.Module):
     """Stacked LSTM layers that return the whole sequence and the last state.
 
     The parameters are those of ``torch.nn.LSTM`` (`lstm`), whose fused kernel does the work where
-    it can. It knows neither the ReLU activation nor recurrent dropout: for these a loop over the
-    time steps does the same sums with the same parameters, some five times slower.
+    it can. It knows only tanh and no recurrent dropout: for the others a loop over the time steps
+    does the same sums with the same parameters, some five times slower.
 
     Parameters
     ----------
@@ -40,7 +68,7 @@ class RecurrentLayers(nn.Module):
         drawn once a sequence and is the same at each of its steps [1]_.
     bidirectional : bool, default=False
         Also read the sequence from its end; doubles the width of what is returned.
-    activation : {"tanh", "relu"}, default="tanh"
+    activation : name of `ACTIVATIONS`, default="tanh"
         Of the cell's input and output. The gates stay sigmoid.
 
     Attributes
@@ -74,10 +102,6 @@ class RecurrentLayers(nn.Module):
         activation: str = "tanh",
     ) -> None:
         super().__init__()
-        if activation not in _ACTIVATIONS:
-            raise ValueError(
-                f"unknown activation {activation!r}; expected one of {sorted(_ACTIVATIONS)}."
-            )
         self.lstm = nn.LSTM(
             n_features,
             hidden_size,
@@ -88,6 +112,7 @@ class RecurrentLayers(nn.Module):
         )
         self.recurrent_dropout = recurrent_dropout
         self.activation = activation
+        self.act = make_activation(activation)
         self.out_features = hidden_size * (2 if bidirectional else 1)
 
     def forward(
@@ -119,7 +144,7 @@ class RecurrentLayers(nn.Module):
     ) -> tuple[Tensor, State]:
         directions = ("", "_reverse") if self.lstm.bidirectional else ("",)
         if state is None:
-            shape = (self.lstm.num_layers * len(directions), len(x), self.lstm.hidden_size)
+            shape = (self.lstm.num_layers * len(directions), x.shape[0], self.lstm.hidden_size)
             state = (x.new_zeros(shape), x.new_zeros(shape))
         ends: list[State] = []
         for layer in range(self.lstm.num_layers):
@@ -151,7 +176,7 @@ class RecurrentLayers(nn.Module):
         outputs = []
         for step in order:
             gates = steps[step] + functional.linear(hidden * mask, weight_hh)
-            after = lstm_cell(gates, cell, self.activation)
+            after = lstm_cell(gates, cell, self.act)
             if lengths is None:
                 hidden, cell = after
                 outputs.append(hidden)
@@ -164,12 +189,11 @@ class RecurrentLayers(nn.Module):
         return torch.stack(outputs[::-1] if backward else outputs, dim=1), (hidden, cell)
 
 
-def lstm_cell(gates: Tensor, cell: Tensor, activation: str) -> State:
+def lstm_cell(gates: Tensor, cell: Tensor, act: Callable[[Tensor], Tensor]) -> State:
     """One step of the LSTM: new hidden and cell state from the gates' inputs ``(n, 4 * hidden)``.
 
     The gates stand in torch's order: input, forget, candidate, output.
     """
-    act = _ACTIVATIONS[activation]
     take_in, keep, candidate, put_out = gates.chunk(4, dim=-1)
     cell = torch.sigmoid(keep) * cell + torch.sigmoid(take_in) * act(candidate)
     return torch.sigmoid(put_out) * act(cell), cell
@@ -211,16 +235,20 @@ class SpatialDropout(nn.Module):
 
 
 def dense_layers(
-    n_features: int, n_outputs: int, dense_units: int | Sequence[int], dropout: float
+    n_features: int,
+    n_outputs: int,
+    dense_units: int | Sequence[int],
+    dropout: float,
+    activation: str = "relu",
 ) -> nn.Sequential:
-    """Return the head of a network: ReLU layers of `dense_units`, if any, then the outputs."""
+    """Return the head of a network: dense layers of `dense_units`, if any, then the outputs."""
     widths = [units for units in torch.as_tensor(dense_units).flatten().tolist() if units]
     if any(units < 0 or units != int(units) for units in widths):
         raise ValueError(f"dense_units came as {dense_units!r}; expected widths, or 0 for none.")
     layers: list[nn.Module] = []
     width = n_features
     for units in map(int, widths):
-        layers += [nn.Dropout(dropout), nn.Linear(width, units), nn.ReLU()]
+        layers += [nn.Dropout(dropout), nn.Linear(width, units), make_activation(activation)]
         width = units
     return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(width, n_outputs))
 
@@ -239,13 +267,19 @@ class LSTMNetwork(nn.Module):
         Numbers forecast for a window.
     hidden_size, n_layers, recurrent_dropout, bidirectional, activation
         See :class:`RecurrentLayers`.
+    spatial_dropout : float, default=0.0
+        Share of the features hidden from the recurrent layers, see :class:`SpatialDropout`.
     dropout : float, default=0.0
         Dropout between the recurrent layers and before each layer of the head.
     dense_units : int or sequence of int, default=()
-        Widths of the ReLU layers between the recurrent layers and the output; 0 or empty for
+        Widths of the dense layers between the recurrent layers and the output; 0 or empty for
         none, which is enough for most run times and overfits least.
+    dense_activation : name of `ACTIVATIONS`, default="relu"
+        Of these dense layers.
     skip_connection : bool, default=False
         Whether the head also sees the last step of the window as it came in.
+    weight_init, recurrent_init, forget_bias
+        See :func:`~sklearn_jobtime.lstm.weights.draw_weights`.
 
     Attributes
     ----------
@@ -272,11 +306,17 @@ class LSTMNetwork(nn.Module):
         recurrent_dropout: float = 0.0,
         bidirectional: bool = False,
         activation: str = "tanh",
+        spatial_dropout: float = 0.0,
         dense_units: int | Sequence[int] = (),
+        dense_activation: str = "relu",
         skip_connection: bool = False,
+        weight_init: str = "torch",
+        recurrent_init: str = "torch",
+        forget_bias: float | None = None,
     ) -> None:
         super().__init__()
         self.skip_connection = skip_connection
+        self.spatial_dropout = SpatialDropout(spatial_dropout)
         self.recurrent = RecurrentLayers(
             n_features,
             hidden_size,
@@ -287,11 +327,12 @@ class LSTMNetwork(nn.Module):
             activation=activation,
         )
         width = self.recurrent.out_features + (n_features if skip_connection else 0)
-        self.head = dense_layers(width, n_outputs, dense_units, dropout)
+        self.head = dense_layers(width, n_outputs, dense_units, dropout, dense_activation)
+        draw_weights(self, weight_init, recurrent_init, forget_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Forecast from the windows `x`, ``(n, steps, features)``."""
-        _, (hidden, _) = self.recurrent(x)
+        _, (hidden, _) = self.recurrent(self.spatial_dropout(x))
         n_directions = 2 if self.recurrent.lstm.bidirectional else 1
         ends = list(hidden[-n_directions:]) + ([x[:, -1]] if self.skip_connection else [])
         return self.head(torch.cat(ends, dim=-1))
