@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sklearn_jobtime.anchored import AnchoredRegressor
     from sklearn_jobtime.conformal import ConformalForecaster
     from sklearn_jobtime.lstm.forecaster import LSTMForecaster
+    from sklearn_jobtime.lstm.tagger import LSTMTagger
     from sklearn_jobtime.preprocessing import (
         CovariateEncoder,
         FailureImputer,
@@ -29,6 +30,7 @@ _HOME = {
     "CovariateEncoder": "preprocessing",
     "FailureImputer": "preprocessing",
     "LSTMForecaster": "lstm.forecaster",
+    "LSTMTagger": "lstm.tagger",
     "LevelScaler": "preprocessing",
     "MinMaxScaler": "preprocessing",
     "RecentRuns": "preprocessing",
@@ -42,6 +44,7 @@ __all__ = [
     "CovariateEncoder",
     "FailureImputer",
     "LSTMForecaster",
+    "LSTMTagger",
     "LevelScaler",
     "MinMaxScaler",
     "RecentRuns",

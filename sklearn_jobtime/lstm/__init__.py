@@ -2,5 +2,6 @@
 
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
 from sklearn_jobtime.lstm.network import LSTMNetwork, RecurrentLayers
+from sklearn_jobtime.lstm.tagger import LSTMTagger
 
-__all__ = ["LSTMForecaster", "LSTMNetwork", "RecurrentLayers"]
+__all__ = ["LSTMForecaster", "LSTMNetwork", "LSTMTagger", "RecurrentLayers"]

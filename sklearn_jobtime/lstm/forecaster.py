@@ -28,8 +28,6 @@ __all__ = ["LSTMForecaster"]
 
 Floats = NDArray[np.floating[Any]]
 
-_HISTORY = ["epoch", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "seconds"]
-
 
 def output_label(name: Any) -> str:
     """Write the name of an output, such as a column (step, job), without its NumPy types."""
@@ -574,4 +572,4 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             training.train(self.net_, dataset, epochs=epochs, validation_fraction=validation)
         # An epoch that the user interrupted has no scores yet.
         self.kept_epoch_ = training.kept_epoch(self.net_)
-        self.history_ = pd.DataFrame(self.net_.history.to_list()).reindex(columns=_HISTORY)
+        self.history_ = pd.DataFrame(self.net_.history.to_list()).reindex(columns=training.HISTORY)

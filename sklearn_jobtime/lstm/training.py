@@ -27,6 +27,8 @@ from torch import Tensor, nn
 from sklearn_jobtime.exceptions import DeviceError
 
 __all__ = [
+    "HISTORY",
+    "INPUT_BOUND",
     "LOSSES",
     "OPTIMIZERS",
     "Batches",
@@ -51,6 +53,9 @@ __all__ = [
     "seeded",
     "train",
 ]
+
+# What an epoch records, as the columns of an estimator's `history_`.
+HISTORY = ["epoch", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "seconds"]
 
 LOSSES: dict[str, type[nn.Module] | None] = {
     "mse": nn.MSELoss,
