@@ -15,7 +15,14 @@ from sklearn.base import BaseEstimator, clone
 
 from sklearn_jobtime.baselines import RollingRule, Rule
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.runs import ENDED_AT, WHOLE_RUN, ahead, make_targets, status_column
+from sklearn_jobtime.runs import (
+    ENDED_AT,
+    WHOLE_RUN,
+    ahead,
+    make_targets,
+    series_names,
+    status_column,
+)
 from sklearn_jobtime.timeline import split_by_time
 
 __all__ = ["Backtest", "backtest", "why_not_observed"]
@@ -118,7 +125,7 @@ def _of_training(
     train: pd.DataFrame, y: pd.DataFrame, rules: Mapping[str, tuple[BaseEstimator, pd.Index]]
 ) -> pd.DataFrame:
     """`naive` and `tail_rule` of each (job, series), from training rows only."""
-    series = _series_names(train)
+    series = series_names(train.index)
     by_series = pd.Series(series).groupby(series)
     age = by_series.cumcount(ascending=False).to_numpy()
     tail = age < np.ceil(TAIL * by_series.transform("size").to_numpy())
@@ -136,14 +143,6 @@ def _of_training(
     # Without a success among its newest rows, a series takes the rule that suits the others.
     mae = mae.fillna(mae.groupby(level=0).transform("mean")).fillna(0.0)
     return found.assign(tail_rule=mae.idxmin(axis=1) if rules else None)
-
-
-def _series_names(runs: pd.DataFrame) -> NDArray[np.object_]:
-    if runs.index.nlevels == 1:
-        return np.full(len(runs), "all", dtype=object)
-    keys = runs.index.droplevel(-1)
-    names = ["/".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in keys]
-    return np.array(names, dtype=object)
 
 
 def _splits(
@@ -290,7 +289,7 @@ def _long_targets(
     targets = pd.DataFrame(
         {
             "row": np.repeat(rows, len(y.columns)),
-            "series": np.repeat(_series_names(runs)[rows], len(y.columns)),
+            "series": np.repeat(series_names(runs.index)[rows], len(y.columns)),
             "step": np.tile(y.columns.get_level_values("step"), len(rows)),
             "job": np.tile(y.columns.get_level_values("job").astype(object), len(rows)),
             "actual": y.to_numpy()[rows].ravel(),

@@ -115,6 +115,15 @@ def series_of(index: pd.Index) -> np.ndarray:
     return pd.factorize(index.droplevel(-1))[0]
 
 
+def series_names(index: pd.Index) -> np.ndarray:
+    """Name of each row's series, its levels joined by slashes; ``all`` where there is only one."""
+    if index.nlevels == 1:
+        return np.full(len(index), "all", dtype=object)
+    keys = index.droplevel(-1)
+    names = ["/".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in keys]
+    return np.array(names, dtype=object)
+
+
 def job_columns(runs: pd.DataFrame, jobs: Sequence[str] | None = None) -> list[str]:
     """Names of the columns that hold durations of jobs.
 
