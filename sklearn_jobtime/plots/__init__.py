@@ -4,6 +4,7 @@ Every display has `plot`, with `ax` for a figure of your own, and leaves what it
 and `figure_`. matplotlib loads when something is drawn, not before.
 """
 
+from sklearn_jobtime.plots.coverage import CoverageDisplay
 from sklearn_jobtime.plots.forecast import ForecastDisplay
 
-__all__ = ["ForecastDisplay"]
+__all__ = ["CoverageDisplay", "ForecastDisplay"]

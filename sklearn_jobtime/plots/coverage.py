@@ -1,0 +1,182 @@
+"""A picture of how often intervals held: in all, by group, and over time."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from sklearn_jobtime.coverage import coverage_report, held_out_intervals, rolling_coverage
+from sklearn_jobtime.plots.axes import (
+    ACTUAL,
+    COMING,
+    TESTED,
+    date_format,
+    panels_on,
+    quiet_frame,
+    set_panel_title,
+    shortened,
+)
+from sklearn_jobtime.runs import STARTED_AT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["CoverageDisplay"]
+
+MOST_COUNTS = 20
+
+
+class CoverageDisplay:
+    """Draw which share of the runs was inside its interval, beside the share that was promised.
+
+    The upper panel has a line for each count of the report, with its exact binomial bounds: as
+    promised are those that reach the dashed line. The lower panel follows the coverage over time.
+    A model that was right on average and wrong for the last two months shows there.
+
+    Parameters
+    ----------
+    intervals : DataFrame
+        Of :func:`~sklearn_jobtime.coverage.held_out_intervals` or
+        :func:`~sklearn_jobtime.coverage.interval_table`.
+    nominal : float
+        The level that was promised.
+
+    Attributes
+    ----------
+    ax_ : ndarray of Axes
+        The two panels.
+    figure_ : Figure
+        The figure; store it with ``display.figure_.savefig(path)``.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.conformal import ConformalForecaster
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.plots import CoverageDisplay
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> from sklearn_jobtime.timeline import split_by_time
+    >>> runs = make_job_runs(n_runs=300, n_jobs=2, random_state=0)
+    >>> train, is_test = split_by_time(runs)
+    >>> model = ConformalForecaster(RollingRule()).fit(train, make_targets(train))
+    >>> display = CoverageDisplay.from_estimator(model, runs, is_test)
+    >>> [ax.get_title(loc="left") for ax in display.ax_]
+    ['inside the 90 % interval', 'inside, of the newest 100']
+    """
+
+    ax_: NDArray[Any]
+    figure_: Any
+
+    def __init__(self, intervals: pd.DataFrame, nominal: float) -> None:
+        self.intervals = intervals
+        self.nominal = nominal
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model: BaseEstimator,
+        runs: pd.DataFrame,
+        is_test: NDArray[np.bool_],
+        *,
+        confidence_level: float | None = None,
+        n_rows: int = 100,
+        ax: Any = None,
+    ) -> "CoverageDisplay":
+        """Check a fitted model on runs that it has not seen, and draw.
+
+        Parameters
+        ----------
+        model, runs, is_test, confidence_level
+            See :func:`~sklearn_jobtime.coverage.held_out_intervals`.
+        n_rows, ax
+            See :meth:`plot`.
+
+        Returns
+        -------
+        CoverageDisplay
+        """
+        level = model.confidence_level if confidence_level is None else confidence_level
+        intervals = held_out_intervals(model, runs, is_test, level)
+        return cls(intervals, level).plot(n_rows=n_rows, ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls, intervals: pd.DataFrame, nominal: float, *, n_rows: int = 100, ax: Any = None
+    ) -> "CoverageDisplay":
+        """Draw intervals that you have.
+
+        Parameters
+        ----------
+        intervals, nominal
+            See the class.
+        n_rows, ax
+            See :meth:`plot`.
+
+        Returns
+        -------
+        CoverageDisplay
+        """
+        return cls(intervals, nominal).plot(n_rows=n_rows, ax=ax)
+
+    def plot(self, *, n_rows: int = 100, ax: Any = None) -> "CoverageDisplay":
+        """Draw both panels.
+
+        Parameters
+        ----------
+        n_rows : int, default=100
+            Targets that are counted together in the lower panel.
+        ax : array of two Axes, default=None
+            When you have a figure of your own.
+
+        Returns
+        -------
+        CoverageDisplay
+        """
+        report = coverage_report(self.intervals, self.nominal)[:MOST_COUNTS]
+        self.ax_ = panels_on(ax, 2, height=0.9 + 0.14 * len(report))
+        self.figure_ = self.ax_[0].figure
+        self._draw_counts(self.ax_[0], report)
+        self._draw_rolling(self.ax_[1], n_rows)
+        return self
+
+    def _draw_counts(self, ax: "Axes", report: pd.DataFrame) -> None:
+        places = np.arange(len(report))[::-1]
+        off = report["coverage"] - report["low"], report["high"] - report["coverage"]
+        ax.errorbar(
+            report["coverage"], places, xerr=np.stack(off), fmt="o", color=TESTED, markersize=4
+        )
+        labels = report["what"] + report["which"].map(lambda name: f" {name}" if name else "")
+        ax.set_yticks(places, [shortened(label, 28) for label in labels], parse_math=False)
+        ax.axvline(self.nominal, color=COMING, linestyle="--", linewidth=1.2)
+        ax.set_ylim(-0.7, len(report) - 0.3)
+        set_panel_title(ax, f"inside the {100 * self.nominal:.3g} % interval")
+        ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+        quiet_frame(ax)
+
+    def _draw_rolling(self, ax: "Axes", n_rows: int) -> None:
+        rolling = rolling_coverage(self.intervals, n_rows)
+        is_timed = STARTED_AT in rolling
+        # matplotlib wants times without a zone; the axis says which one they are in
+        when = rolling[STARTED_AT].dt.tz_localize(None) if is_timed else rolling["row"]
+        ax.fill_between(when, rolling["low"], rolling["high"], color=TESTED, alpha=0.2, lw=0)
+        ax.plot(when, rolling["coverage"], color=TESTED, linewidth=1.4)
+        ax.axhline(self.nominal, color=COMING, linestyle="--", linewidth=1.2)
+        if rolling.empty:
+            ax.text(
+                0.5, 0.5, f"fewer than {n_rows} targets", transform=ax.transAxes, color=ACTUAL,
+                ha="center",
+            )  # fmt: skip
+        elif is_timed:
+            ax.xaxis.set_major_formatter(_dates(date_format(rolling[STARTED_AT])))
+        ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+        ax.set_xlabel("start of the run (UTC)" if is_timed else "run")
+        set_panel_title(ax, f"inside, of the newest {n_rows}")
+        quiet_frame(ax)
+
+
+def _dates(form: str) -> Any:
+    from matplotlib.dates import DateFormatter
+
+    return DateFormatter(form)
