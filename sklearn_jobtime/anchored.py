@@ -241,6 +241,9 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     so there is a floor under what it can lose; a change of level is the anchor's work; and since
     ratios are alike for jobs of seconds and of hours, many series can be learned at once.
 
+    A series or a job of which no run was known starts from the anchor's prior, and :meth:`sources`
+    tells which forecasts rest on it, on the anchor's rule, or on the regressor.
+
     The regressor may still lose where the future is unlike the past or runs are few. So its
     corrections are multiplied by ``n / (n + prior_runs)``, with n observed targets: with ten runs
     the rule is the model, with thousands the regressor is. For one that can overfit, `validate`
@@ -300,7 +303,8 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Raises
     ------
     NoHistoryError
-        When an output was never observed in `fit`.
+        When nothing was observed in `fit`. An output that was not, beside others that were, is
+        forecast by the anchor alone.
 
     See Also
     --------
@@ -395,11 +399,12 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         anchor = np.reshape(self.anchor_.predict(X), targets.shape)
         self.floor_ = least_positive(targets)
         ratios = to_log_ratio(targets, anchor, self.floor_, self.clip)
+        n_observed = (~np.isnan(targets)).sum(axis=0)
+        self.shrinkage_ = n_observed / np.maximum(n_observed + self.prior_runs, 1)
+        self._learned = n_observed > 0
         if at_least is not None:
             bounds = to_log_ratio(_read_bounds(at_least, y), anchor, self.floor_, self.clip)
-            fit_params |= at_least_parameter(self._new_regressor(ratios), self._as_given(bounds))
-        n_observed = (~np.isnan(targets)).sum(axis=0)
-        self.shrinkage_ = n_observed / (n_observed + self.prior_runs)
+            fit_params |= at_least_parameter(self._new_regressor(ratios), self._as_learned(bounds))
         if self.validate:
             observed = (~np.isnan(targets)).any(axis=1)
             is_new = newest_rows(X, np.asarray(observed), self.validation_fraction)
@@ -409,7 +414,7 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.regressor_ = None
         if self.shrinkage_.any():
             self.regressor_ = self._new_regressor(ratios).fit(
-                X, self._as_given(ratios), **fit_params
+                X, self._as_learned(ratios), **fit_params
             )
         return self
 
@@ -432,8 +437,31 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         )
         if self.regressor_ is None:
             return self._as_given(anchor)
-        ratio = np.reshape(self.regressor_.predict(X), anchor.shape) * self.shrinkage_
+        ratio = self._corrections(self.regressor_, X, len(anchor)) * self.shrinkage_
         return self._as_given(from_log_ratio(ratio, anchor, self.floor_, self.clip))
+
+    def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
+        """Tell what each forecast mostly rests on.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of str, shape (n_runs,) or (n_runs, n_outputs)
+            "prior" where the anchor says so: what other series or jobs take, for a series or a
+            job of which few runs or none were known; else "model" where the corrections of the
+            regressor are followed at least half the way, and "rule" where they are not.
+        """
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        found = np.full((len(X), len(self.shrinkage_)), "rule")
+        if hasattr(self.anchor_, "sources"):
+            found = np.reshape(self.anchor_.sources(X), found.shape)
+        followed = (found == "rule") & (self.shrinkage_ >= 0.5)
+        return self._as_given(np.where(followed, "model", found))
 
     def score(self, X: pd.DataFrame | ArrayLike, y: ArrayLike) -> float:
         """Coefficient of determination over the observed targets."""
@@ -451,7 +479,7 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Score a regressor that knows the older rows on the newer ones, output by output."""
         old = np.flatnonzero(~is_new)
         n_scored = (~np.isnan(targets[is_new])).sum(axis=0)
-        learned = (~np.isnan(ratios[old])).any(axis=0)
+        learned = (~np.isnan(self._as_learned(ratios[old]))).any(axis=0)
         if not learned.all() or (n_scored < LEAST_VALIDATION).all():
             return np.zeros(targets.shape[1])
         params = {
@@ -459,8 +487,8 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             for name, value in fit_params.items()
         }
         judge = self._new_regressor(ratios)
-        judge.fit(_safe_indexing(X, old), self._as_given(ratios[old]), **params)
-        forecast = np.reshape(judge.predict(X), targets.shape)[is_new]
+        judge.fit(_safe_indexing(X, old), self._as_learned(ratios[old]), **params)
+        forecast = self._corrections(judge, X, len(targets))[is_new]
         factors = np.zeros(targets.shape[1])
         for k in range(targets.shape[1]):
             seen = ~np.isnan(targets[is_new, k])
@@ -474,11 +502,20 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             factors[k] = shrink_factor(errors, self.caution)
         return factors
 
-    def _as_given(self, outputs: Floats) -> Floats:
+    def _as_given(self, outputs: NDArray[Any]) -> NDArray[Any]:
         return outputs[:, 0] if self._is_1d else outputs
 
+    def _as_learned(self, outputs: Floats) -> Floats:
+        """Take the outputs of which the regressor can learn; the others are the anchor's alone."""
+        return self._as_given(outputs[:, self._learned])
+
+    def _corrections(self, regressor: Any, X: Any, n_rows: int) -> Floats:
+        ratios = np.zeros((n_rows, len(self._learned)))
+        ratios[:, self._learned] = np.reshape(regressor.predict(X), (n_rows, -1))
+        return ratios
+
     def _new_regressor(self, ratios: Floats) -> Any:
-        return observing(self.regressor, self._as_given(ratios), self.missing_targets)
+        return observing(self.regressor, self._as_learned(ratios), self.missing_targets)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         if isinstance(X, pd.DataFrame):

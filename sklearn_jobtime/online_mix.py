@@ -10,11 +10,22 @@ from sklearn.utils._param_validation import Interval
 
 from sklearn_jobtime.baselines import RollingRule, Rule, SeasonalRule
 from sklearn_jobtime.history import Rows
-from sklearn_jobtime.past import HistoryRegressor, Past, newest_decayed_sums, runs_that_weigh
+from sklearn_jobtime.past import (
+    OWN_HISTORY,
+    HistoryRegressor,
+    Past,
+    blended,
+    newest_decayed_sums,
+    prior_weight,
+    runs_that_weigh,
+)
 
 __all__ = ["OnlineMix"]
 
 Floats = NDArray[np.float64]
+
+FOLDS = 5
+PRIOR_RUNS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 
 
 def mixed_rules() -> list[Rule]:
@@ -85,6 +96,52 @@ def root_mean(forecasts: Floats, weights: Floats) -> Floats:
     return mean * np.abs(mean)
 
 
+def medians_of_others(seconds: Floats, series: Rows) -> Floats:
+    """For each run the median of other series: series are put into folds, its own one left out."""
+    fold = series % FOLDS
+    medians = np.full(len(seconds), np.nan)
+    for left_out in np.unique(fold):
+        others = seconds[(fold != left_out) & ~np.isnan(seconds)]
+        medians[fold == left_out] = np.median(others) if others.size else np.nan
+    return medians
+
+
+def runs_worth(seconds: Floats, forecasts: Floats, past: Past) -> float:
+    """After how many runs of a series its own history is worth as much as all other series.
+
+    Parameters
+    ----------
+    seconds, forecasts : ndarray of shape (n,)
+        What the runs took, and the forecasts of a rule that knew those before.
+    past : Past
+        The same runs.
+
+    Returns
+    -------
+    float
+        Of `PRIOR_RUNS`, the least whose absolute error in logarithms, over the first runs of all
+        series, is within a standard error over the series of that of the best; 0 for one series.
+    """
+    prior = medians_of_others(seconds, past.clock.series)
+    n_known = past.n_known
+    short = (n_known > 0) & (n_known < OWN_HISTORY) & (np.minimum(forecasts, seconds) > 0)
+    short &= prior > 0
+    series, n_known = past.clock.series[short], n_known[short]
+    seconds, forecasts, prior = seconds[short], forecasts[short], prior[short]
+    if len(np.unique(series)) < 2:
+        return 0.0
+    of_each = [blended(forecasts, prior, prior_weight(n_known, runs)) for runs in PRIOR_RUNS]
+    errors = np.abs(np.log(np.column_stack(of_each) / seconds[:, None]))
+    count = np.maximum(np.bincount(series), 1)
+    best = int(errors.mean(axis=0).argmin())
+    for k, runs in enumerate(PRIOR_RUNS):
+        worse = errors[:, k] - errors[:, best]
+        of_series = (np.bincount(series, worse) / count)[np.unique(series)]
+        if worse.mean() <= of_series.std() / np.sqrt(len(of_series)):
+            return runs
+    return PRIOR_RUNS[best]
+
+
 class OnlineMix(HistoryRegressor):
     """Forecast each job by a mean of the rules, weighted by how right each of them was lately.
 
@@ -106,11 +163,18 @@ class OnlineMix(HistoryRegressor):
         weighs 0.45 of the best one, one with twice the errors nothing.
     half_life : float, default=30.0
         After how many runs an error counts half: about a month of a nightly job.
+    pooled : bool, default=True
+        Blend the forecast of a series of few runs with the prior, the median of all series, as
+        far as the training runs show that it helps. Without any run it is the prior either way.
 
     Attributes
     ----------
     rules_ : list of Rule
         The rules, without a memory of their own.
+    prior_runs_ : dict of float
+        For each job, how many runs of a series the prior is worth: it has the weight
+        ``prior_runs_ / (n + prior_runs_)`` where n runs are known, on its way to 0 at 50 runs. It
+        is 0 where one run says more than all other series, and for a single series.
     jobs_, target_names_, fallback_, n_features_in_, feature_names_in_
         As in :class:`~sklearn_jobtime.baselines.RollingRule`.
 
@@ -154,6 +218,7 @@ class OnlineMix(HistoryRegressor):
         "rules": [list, None],
         "sharpness": [Interval(Real, 0, None, closed="left")],
         "half_life": [Interval(Real, 0, None, closed="neither")],
+        "pooled": ["boolean"],
     }
 
     def __init__(
@@ -161,14 +226,17 @@ class OnlineMix(HistoryRegressor):
         rules: Sequence[Rule] | None = None,
         sharpness: float = 8.0,
         half_life: float = 30.0,
+        pooled: bool = True,
     ) -> None:
         self.rules = rules
         self.sharpness = sharpness
         self.half_life = half_life
+        self.pooled = pooled
 
     def _reach(self) -> int:
         """As far as an error weighs, and from there as far as its rule looked."""
-        return runs_that_weigh(self.half_life) + max(rule._reach() for rule in self.rules_)
+        weighing = runs_that_weigh(self.half_life) + max(rule._reach() for rule in self.rules_)
+        return max(weighing, OWN_HISTORY if any(self.prior_runs_.values()) else 0)
 
     def _further_rows(self, past: Past) -> list[Rows]:
         return [rows for rule in self.rules_ for rows in rule._further_rows(past)]
@@ -184,11 +252,16 @@ class OnlineMix(HistoryRegressor):
         for rule in self.rules_:
             rule._validate_params()
             rule._learn(pasts, targets)
+        self._errors = {}
+        for past in pasts:
+            forecasts = self._rule_forecasts(past)
+            self._errors[past.job] = absolute_errors(forecasts, past)
+            if self.pooled:
+                mixed = self._mixed(forecasts, self._errors[past.job], past)
+                self.prior_runs_[past.job] = runs_worth(past.seconds, mixed, past)
 
-    def _keep(self, pasts: list[Past], rows: Rows) -> None:
-        self._errors = {
-            past.job: absolute_errors(self._rule_forecasts(past), past)[rows] for past in pasts
-        }
+    def _keep(self, rows: Rows) -> None:
+        self._errors = {job: errors[rows] for job, errors in self._errors.items()}
 
     def _rule_forecasts(self, past: Past) -> Floats:
         return np.column_stack([rule._forecast_job(past) for rule in self.rules_])
@@ -197,6 +270,9 @@ class OnlineMix(HistoryRegressor):
         forecasts = self._rule_forecasts(past)
         before = self._errors[past.job][past.remembered]
         errors = np.concatenate([before, absolute_errors(forecasts, past)])
+        return self._mixed(forecasts, errors, past)
+
+    def _mixed(self, forecasts: Floats, errors: Floats, past: Past) -> Floats:
         sums = newest_decayed_sums(errors, past, self.half_life)
         has_forecast = ~np.isnan(forecasts)
         weights = mix_weights(np.where(has_forecast, sums, np.inf), self.sharpness)

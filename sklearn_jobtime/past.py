@@ -4,6 +4,7 @@ The rules and their mix stand on this: it reads the history of every job from a 
 what later rows need, and finds for each row the runs that had ended when it started.
 """
 
+import logging
 from abc import abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 NEGLIGIBLE = 2.0**-60  # a weight below this changes no sum in double precision
+OWN_HISTORY = 50  # runs from which on a series is forecast from nothing but its own
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ class Past:
     def successes(self) -> EndedOrder:
         """The successful runs in the order of their ends."""
         return self.order_of(~np.isnan(self.seconds))
+
+    @property
+    def n_known(self) -> Rows:
+        """How many successful runs were known when each asked row started."""
+        return self.successes.stop - self.successes.first
 
     def order_of(self, eligible: NDArray[np.bool_]) -> EndedOrder:
         """Put some of the runs into the order of their ends."""
@@ -158,7 +165,7 @@ def row_quantile(values: Floats, q: float) -> Floats:
     low, high = np.floor(place).astype(np.intp), np.ceil(place).astype(np.intp)
     rows = np.arange(len(values))
     below, above = ordered[rows, low], ordered[rows, high]
-    return below + (above - below) * (place - low)
+    return np.asarray(below + (above - below) * (place - low))
 
 
 def decay_of(half_life: float) -> float:
@@ -221,6 +228,54 @@ def newest_decayed_sums(values: Floats, past: Past, half_life: float) -> Floats:
     return np.where(known, sums[np.maximum(found.stop - 1, 0)], 0.0)
 
 
+def prior_weight(n_known: Rows, prior_runs: float) -> Floats:
+    """Weight of the prior beside a rule that knows some runs.
+
+    It is ``prior_runs / (n_known + prior_runs)``, as in credibility theory, on its way to 0 at
+    `OWN_HISTORY` runs: a longer history stands alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> prior_weight(np.array([0, 1, 3, 50]), prior_runs=1.0).round(2)
+    array([1.  , 0.49, 0.24, 0.  ])
+    """
+    if prior_runs == 0:
+        return np.zeros(len(n_known))
+    share = prior_runs / (n_known + prior_runs)
+    return np.asarray(share * np.maximum(1 - n_known / OWN_HISTORY, 0.0))
+
+
+def blended(forecasts: Floats, prior: Floats, weights: Floats) -> Floats:
+    """Geometric mean of forecasts and prior; the prior where there is no forecast."""
+    mixed = (weights > 0) & (forecasts > 0) & (prior > 0)
+    ratio = np.divide(prior, forecasts, out=np.ones_like(forecasts), where=mixed)
+    return np.where(np.isnan(forecasts), prior, forecasts * ratio**weights)
+
+
+def pooled_medians(targets: Floats, jobs: list) -> Floats:
+    """Median of each output over all series; for one never observed, what is nearest to it.
+
+    That is the median of its job at the other steps, or else of the medians of the other jobs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> targets = np.array([[10.0, 90.0, np.nan], [30.0, 90.0, np.nan]])
+    >>> pooled_medians(targets, ["build", "test", "deploy"])
+    array([20., 90., 55.])
+    """
+    seen = ~np.isnan(targets).all(axis=0)
+    medians = np.full(len(jobs), np.nan)
+    medians[seen] = np.nanmedian(targets[:, seen], axis=0)
+    of_a_job = seen & np.array([job != WHOLE_RUN for job in jobs])
+    for output in np.flatnonzero(~seen):
+        same = seen & np.array([job == jobs[output] for job in jobs])
+        nearest = next(some for some in (same, of_a_job, seen) if some.any())
+        medians[output] = np.median(medians[nearest])
+    return medians
+
+
 def _with_times(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(**{c: to_utc(runs[c]) for c in (STARTED_AT, ENDED_AT) if c in runs})
 
@@ -245,7 +300,7 @@ class HistoryRegressor(RegressorMixin, BaseEstimator):
 
     It reads the history of every job from `X`, remembers in `fit` what later rows need, and asks
     `_forecast_job` for one job at a time. All steps of the horizon get the same forecast; a
-    row without history gets the median of the training targets.
+    row without history, of a new series or a new job, gets the median of the training targets.
     """
 
     masks_missing_targets = True
@@ -282,13 +337,22 @@ class HistoryRegressor(RegressorMixin, BaseEstimator):
         X, y = self._checked(X, y, reset=True)
         self.jobs_ = self._jobs_of(X, self.target_names_, 1 if y.ndim == 1 else y.shape[1])
         targets = y.reshape(len(y), -1)
-        if (unseen := np.isnan(targets).all(axis=0)).any():
-            job = self.jobs_[int(unseen.argmax())]
+        seen = ~np.isnan(targets).all(axis=0)
+        if not seen.any():
             raise NoHistoryError(
-                f"y contains NaN only for the output of {job!r}: it was never observed, so there "
-                "is nothing to forecast from; leave it out or load a longer history."
+                f"y contains NaN only: no target of {', '.join(map(repr, self._history_jobs))} was "
+                "observed, so there is nothing to forecast from; load a longer history."
             )
-        self.fallback_ = np.nanmedian(targets, axis=0)
+        observed = {job for job, some in zip(self.jobs_, seen, strict=True) if some}
+        for job in self._history_jobs:
+            if job not in observed:
+                logging.getLogger("sklearn_jobtime").warning(
+                    "%r was never observed: its forecast is the median of the other jobs until "
+                    "a run of it has succeeded.",
+                    job,
+                )
+        self.fallback_ = pooled_medians(targets, self.jobs_)
+        self.prior_runs_ = dict.fromkeys(self._history_jobs, 0.0)
         self._is_1d = y.ndim == 1
         values, clock = self._history(X)
         pasts = self._pasts(values, clock, np.arange(0))
@@ -296,14 +360,14 @@ class HistoryRegressor(RegressorMixin, BaseEstimator):
         self._learn(pasts, mine)
         further = [rows for past in pasts for rows in self._further_rows(past)]
         self._memory = remember(values, clock, self._reach(), ~np.isnan(values), further)
-        self._keep(pasts, len(values) - self._memory.age)
+        self._keep(len(values) - self._memory.age)
         return self
 
     def _learn(self, pasts: list[Past], targets: list[Floats]) -> None:
         """Choose what is to choose; both lists have one item a job."""
 
-    def _keep(self, pasts: list[Past], rows: Rows) -> None:
-        """Store what later forecasts need to know of the remembered rows beside their outcomes."""
+    def _keep(self, rows: Rows) -> None:
+        """Forget what `_learn` found out about other rows of the table of fit than these."""
 
     def predict(self, X: pd.DataFrame | ArrayLike) -> Floats:
         """Forecast each row from the runs that had ended when it started.
@@ -318,16 +382,40 @@ class HistoryRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n_runs,) or (n_runs, n_outputs), in seconds
         """
+        forecasts, weights = self._forecasts(X)
+        outputs = blended(forecasts, self.fallback_, weights)
+        return outputs[:, 0] if self._is_1d else outputs
+
+    def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
+        """Tell what each forecast mostly rests on.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of str, shape (n_runs,) or (n_runs, n_outputs)
+            "prior" where the prior has at least half the weight, as for a series or a job of which
+            no run was known; else "rule".
+        """
+        _, weights = self._forecasts(X)
+        found = np.where(weights >= 0.5, "prior", "rule")
+        return found[:, 0] if self._is_1d else found
+
+    def _forecasts(self, X: Any) -> tuple[Floats, Floats]:
+        """Forecasts of the rule, NaN where it has no history, and weights of the prior."""
         check_is_fitted(self)
         X, _ = self._checked(X)
         values, given = self._history(X)
         kept, clock = recall(self._memory, values, given)
-        values = np.concatenate([self._memory.table[kept], values])
-        pasts = self._pasts(values, clock, kept)
-        forecasts = {past.job: self._forecast_job(past) for past in pasts}
-        outputs = np.column_stack([forecasts[job] for job in self.jobs_])
-        outputs = np.where(np.isnan(outputs), self.fallback_, outputs)
-        return outputs[:, 0] if self._is_1d else outputs
+        pasts = self._pasts(np.concatenate([self._memory.table[kept], values]), clock, kept)
+        found = {past.job: self._forecast_job(past) for past in pasts}
+        share = {past.job: prior_weight(past.n_known, self.prior_runs_[past.job]) for past in pasts}
+        forecasts = np.column_stack([found[job] for job in self.jobs_])
+        weights = np.column_stack([share[job] for job in self.jobs_])
+        return forecasts, np.where(np.isnan(forecasts), 1.0, weights)
 
     def score(self, X: pd.DataFrame | ArrayLike, y: ArrayLike) -> float:
         """Coefficient of determination over the observed targets."""

@@ -184,7 +184,13 @@ def make_anchored_forecaster(
     """
     steps = [
         ("timestamps", TimestampToNumeric(month=False)),
-        ("failures", FailureImputer(jobs=None if jobs is None else list(jobs))),
+        (
+            "failures",
+            FailureImputer(
+                jobs=None if jobs is None else list(jobs),
+                on_no_success="pooled",  # a new job must not be an error
+            ),
+        ),
         ("recent", RecentRuns(by=list(known))),
         ("levels", LevelScaler()),
         ("covariates", CovariateEncoder(list(known))),
@@ -248,7 +254,8 @@ def forecast(
         Indexed as `coming`. Columns: `step` (1 = the run of that row), `job`, `started_at` (the
         expected start, one median gap a step later), `seconds` (the forecast, never negative)
         and `ends_at` (start plus seconds for `whole_run`, else NaT). Without times in `runs`
-        there are no clock columns.
+        there are no clock columns. Where the model tells, `source` says what a forecast rests on
+        (:meth:`AnchoredRegressor.sources <sklearn_jobtime.AnchoredRegressor.sources>`).
 
     Raises
     ------
@@ -297,4 +304,6 @@ def forecast(
         )
         ends = table[STARTED_AT] + pd.to_timedelta(table["seconds"], unit="s")
         table["ends_at"] = ends.dt.round("s").where(table["job"] == WHOLE_RUN)
+    if hasattr(model, "sources"):
+        table["source"] = model.sources(both)[len(runs) :].ravel()
     return table

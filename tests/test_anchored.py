@@ -279,11 +279,37 @@ def test_it_clones_searches_and_pickles(runs):
     np.testing.assert_array_equal(copy.predict(numbers(runs)), plain.predict(numbers(runs)))
 
 
-def test_what_was_never_observed_is_an_error(runs):
+@pytest.mark.parametrize("validate", [False, True])
+def test_a_job_never_observed_is_the_anchors_alone(runs, validate):
+    y = make_targets(runs, whole_run=False)
+    new = y.copy()
+    new.iloc[:, 0] = np.nan
+    model = AnchoredRegressor(windowed(Ridge()), prior_runs=0, validate=validate).fit(runs, new)
+    forecast, anchor = model.predict(runs), model.anchor_.predict(runs)
+    np.testing.assert_array_equal(forecast[:, 0], anchor[:, 0])
+    assert np.isfinite(forecast).all()
+    assert model.shrinkage_[0] == 0
+    assert (model.sources(runs)[-10:, 0] == "rule").all()  # of the ended runs in the table
+    others = AnchoredRegressor(windowed(Ridge()), prior_runs=0, validate=validate)
+    others.fit(runs, y.iloc[:, 1:])
+    np.testing.assert_allclose(forecast[:, 1:], others.predict(runs), rtol=1e-9)
+
+
+def test_the_source_of_a_forecast_is_told(runs):
     y = make_targets(runs)
-    y.iloc[:, 0] = np.nan
-    with pytest.raises(NoHistoryError, match="never observed"):
-        AnchoredRegressor(Ridge()).fit(runs, y)
+    for prior_runs, source in [(0, "model"), (1e9, "rule")]:
+        model = AnchoredRegressor(windowed(Ridge()), prior_runs=prior_runs).fit(runs, y)
+        assert model.sources(runs).shape == y.shape
+        assert set(model.sources(runs)[0]) == {"prior"}
+        assert set(model.sources(runs)[20:].ravel()) == {source}
+    plain = AnchoredRegressor(Ridge(), Ridge(), prior_runs=0).fit(numbers(runs), np.ones(len(runs)))
+    assert plain.sources(numbers(runs)).tolist() == ["model"] * len(runs)
+
+
+def test_nothing_observed_is_an_error(runs):
+    y = make_targets(runs)
+    with pytest.raises(NoHistoryError, match="y contains NaN only"):
+        AnchoredRegressor(Ridge()).fit(runs, y * np.nan)
     with pytest.raises(NoHistoryError, match="output 1"):
         ObservedRegressor(Ridge()).fit([[1.0], [2.0]], [[1.0, np.nan], [2.0, np.nan]])
     with pytest.raises(ValueError, match="make_targets"):

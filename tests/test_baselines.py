@@ -153,7 +153,18 @@ def test_the_mix_equals_a_slow_loop(seed):
         return
     model = clone(MIX).fit(runs, y)
     expected = mix_by_loop(runs, MIX)
-    expected = np.where(np.isnan(expected), model.fallback_[0], expected)
+    good = (runs["build__status"] == "success") & runs["build"].notna()
+    worth, prior = model.prior_runs_["build"], model.fallback_[0]
+    weights = np.zeros(len(runs))
+    for t in range(len(runs)):
+        n = sum(good.iloc[i] for i in known_rows(runs, t))
+        if np.isnan(expected[t]):
+            weights[t], expected[t] = 1.0, prior
+        elif worth:
+            weights[t] = worth / (n + worth) * (1 - n / 50)
+        expected[t] = prior ** weights[t] * expected[t] ** (1 - weights[t])
+    expected_source = np.where(weights >= 0.5, "prior", "rule")
+    np.testing.assert_array_equal(model.sources(runs)[:, 0], expected_source)
     np.testing.assert_allclose(model.predict(runs)[:, 0], expected, rtol=1e-9)
 
 
@@ -191,7 +202,7 @@ def test_rows_after_fit_have_the_history_of_the_whole_table(regressor, seed, n_h
     still_running = ~runs.index.isin(head.index[head["ended_at"].notna()])
     whole = clone(regressor).fit(runs, targets_of(runs))
     model = clone(regressor).fit(head, y)
-    model.fallback_ = whole.fallback_
+    model.fallback_, model.prior_runs_ = whole.fallback_, whole.prior_runs_
     if regressor is FORGETFUL:  # an error weighs for 8 runs, and its rule looked back another 3
         assert len(model._memory.age) <= 2 * (8 + 3) + 6 * 2 + 6  # and what ended last, and seasons
     late = (runs["started_at"] >= cut).to_numpy()
@@ -281,8 +292,56 @@ def test_a_failed_run_is_a_last_run_but_no_last_success():
 
 def test_a_job_that_never_succeeded_is_named():
     runs = pd.DataFrame({"build": [1.0, 2.0], "build__status": ["failed", "failed"]})
-    with pytest.raises(NoHistoryError, match="'build': it was never observed"):
+    with pytest.raises(NoHistoryError, match="no target of 'build' was observed"):
         RollingRule().fit(runs, make_targets(runs))
+
+
+@each_regressor
+def test_a_new_job_starts_from_the_others_and_a_new_step_from_its_own_job(regressor, caplog):
+    rng = np.random.default_rng(0)
+    runs = pd.DataFrame({"build": rng.uniform(50, 60, 9), "test": rng.uniform(150, 160, 9)})
+    runs["deploy"] = np.nan
+    y = make_targets(runs, horizon=10)
+    model = clone(regressor).fit(runs, y)
+    assert "'deploy' was never observed" in caplog.text
+    assert "'test'" not in caplog.text
+    prior = pd.Series(model.fallback_, index=y.columns)
+    assert prior[(10, "build")] == pytest.approx(prior.xs("build", level="job").iloc[:9].median())
+    assert prior.xs("deploy", level="job").between(50, 160).all()
+    after = pd.DataFrame({"build": 55.0, "test": 155.0, "deploy": 900.0}, index=[9, 10, 11])
+    forecast = pd.DataFrame(model.predict(after), columns=y.columns)[1]
+    source = pd.DataFrame(model.sources(after), columns=y.columns)[1]
+    assert forecast["deploy"].tolist() == pytest.approx([prior[(1, "deploy")], 900.0, 900.0])
+    assert source["deploy"].tolist() == ["prior", "rule", "rule"]
+    assert (source[["build", "test"]] == "rule").all(axis=None)
+
+
+def pool(rng, n_series, n_runs, between, within):
+    """Runs of many series, their levels and the noise of a run log-normal."""
+    level = np.repeat(rng.normal(5, between, n_series), n_runs)
+    seconds = np.exp(level + rng.normal(0, within, n_series * n_runs))
+    index = pd.MultiIndex.from_product([range(n_series), range(n_runs)])
+    return pd.DataFrame({"build": seconds}, index=index)
+
+
+def test_the_mix_learns_what_other_series_are_worth():
+    rng = np.random.default_rng(0)
+    alike, apart = pool(rng, 30, 20, 0.05, 0.5), pool(rng, 30, 20, 2.0, 0.1)
+    alone = alike.xs(0)
+    worth = [
+        OnlineMix().fit(runs, make_targets(runs)).prior_runs_ for runs in (alike, apart, alone)
+    ]
+    assert worth[0]["build"] >= 1
+    assert [w["build"] for w in worth[1:]] == [0, 0]
+    new = pool(rng, 200, 4, 0.05, 0.5).rename(lambda s: s + 1000, level=0)
+    actual = new["build"].to_numpy().reshape(-1, 4)
+    errors = {}
+    for pooled in (True, False):
+        mix = OnlineMix(pooled=pooled).fit(alike, make_targets(alike))
+        forecast = mix.predict(new).reshape(-1, 4)
+        errors[pooled] = np.abs(np.log(forecast / actual)).mean(axis=0)
+    assert errors[True][0] == errors[False][0]
+    assert (errors[True][1:] < 0.95 * errors[False][1:]).all()
 
 
 @each_regressor

@@ -231,7 +231,7 @@ def test_a_table_without_times_has_forecasts_without_clock(tmp_path):
     out = tmp_path / "model.joblib"
     assert jobtime("fit", tmp_path / "runs.csv", "-o", out, *SMALL).exit_code == 0
     record = answer("forecast", out, tmp_path / "runs.csv")
-    assert set(record["forecasts"][0]) == {"run", "step", "job", "seconds"}
+    assert set(record["forecasts"][0]) == {"run", "step", "job", "seconds", "source"}
     assert "done at" not in jobtime("forecast", out, tmp_path / "runs.csv").stdout
 
 

@@ -19,7 +19,11 @@ from sklearn_jobtime.datasets import load_github_runs, make_job_runs
 from sklearn_jobtime.evaluation import best_of_each_job, default_rules, evaluate
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.metrics import get_scorer, observed_mae
-from sklearn_jobtime.pipeline import forecast, make_forecast_pipeline
+from sklearn_jobtime.pipeline import (
+    forecast,
+    make_anchored_forecaster,
+    make_forecast_pipeline,
+)
 from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, job_columns, make_targets, validate_runs
 from sklearn_jobtime.timeline import next_runs, split_by_time
 
@@ -293,3 +297,23 @@ def test_fewer_runs_than_steps_still_fit(runs, n_rows):
     few = validate_runs(runs.iloc[:n_rows])
     model = small_model(failures__on_no_success="pooled").fit(few, make_targets(few))
     assert np.isfinite(forecast(model, few)["seconds"]).all()
+
+
+@pytest.mark.parametrize("status", [None, "failed", "skipped"])
+def test_a_new_job_and_a_new_series_have_a_forecast_that_tells_its_source(status):
+    runs = make_job_runs(n_runs=50, n_jobs=2, n_series=2, random_state=0)
+    runs = validate_runs(runs.assign(deploy=np.nan, deploy__status=status))
+    y = make_targets(runs, horizon=2, whole_run=True)
+    model = make_anchored_forecaster(device="cpu", random_state=0)
+    model.set_params(regressor__lstm__max_epochs=1).fit(runs, y)
+    series = runs.index[0][0]
+    new = runs.loc[[series]].iloc[:1].rename({series: "new"}, level=0)
+    table = forecast(model, pd.concat([runs, new]))
+    assert np.isfinite(table["seconds"]).all()
+    unseen = y.columns[y.isna().all()].get_level_values("job")  # whole runs too, if they failed
+    is_prior = table["job"].isin(unseen) | (table.index.get_level_values(0) == "new")
+    np.testing.assert_array_equal(table["source"], np.where(is_prior, "prior", "rule"))
+    assert "deploy" in unseen
+    levels = table[table["job"].isin(["job_0", "job_1"])]["seconds"]
+    deploy = table.loc[table["job"] == "deploy", "seconds"]
+    assert deploy.between(levels.min() / 1.5, levels.max() * 1.5).all()

@@ -179,6 +179,7 @@ def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
     names = list(run.unique())
     seconds = forecasts.set_axis(run).pivot(columns="job", values="seconds")
     jobs = [job for job in dict.fromkeys(forecasts["job"]) if job != WHOLE_RUN]
+    sources = forecasts.groupby("job")["source"].unique().map(", ".join)
     timed = STARTED_AT in forecasts
     times = forecasts.set_axis(run).groupby(level=0)
     starts = times[STARTED_AT].first() if timed else pd.Series()
@@ -186,16 +187,18 @@ def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
     for first in range(0, len(names), SHOWN_RUNS):
         shown = names[first : first + SHOWN_RUNS]
         rows = [
-            [escape(str(job)), *(human_seconds(seconds.loc[r, job]) for r in shown)] for job in jobs
+            [escape(str(job)), *(human_seconds(seconds.loc[r, job]) for r in shown), sources[job]]
+            for job in jobs
         ]
         if timed:
-            rows.insert(0, ["starts", *(_clock(starts[r], timezone) for r in shown)])
+            rows.insert(0, ["starts", *(_clock(starts[r], timezone) for r in shown), ""])
         if len(ends):
             whole = ["whole run", *(human_seconds(seconds.loc[r, WHOLE_RUN]) for r in shown)]
-            rows += [whole, ["done at", *(_clock(ends[r], timezone) for r in shown)]]
+            rows.append([*whole, sources[WHOLE_RUN]])
+            rows.append(["done at", *(_clock(ends[r], timezone) for r in shown), ""])
         title = f"Runs to come{f' of {escape(series)}' if series else ''}"
         title += f" (times in {timezone})" if timed else ""
-        print_table(title, ["run", *shown], rows)
+        print_table(title, ["run", *shown, "source"], rows)
     if len(ends):
         of = f" of {series}" if series else ""
         results().print(
