@@ -129,14 +129,14 @@ def largest_scaled(errors: Floats, units: Floats) -> Floats:
 
     Parameters
     ----------
-    errors : ndarray of shape (n, n_outputs)
-        NaN where not observed; each row has one that is.
-    units : ndarray of shape (n_outputs,)
+    errors : ndarray of shape (..., n_outputs)
+        NaN where not observed; a row without any that is gives minus infinity.
+    units : ndarray that broadcasts with `errors`
         0 for an output that was never wrong: no error is 0 there, any other is infinite.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled = np.where(errors > 0, errors / units, np.where(np.isnan(errors), -np.inf, 0.0))
-    return scaled.max(axis=1)
+    return scaled.max(axis=-1)
 
 
 def scaled_bounds(quantile: Floats, total: Floats, count: NDArray[np.intp]) -> Floats:

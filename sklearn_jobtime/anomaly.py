@@ -1,0 +1,487 @@
+"""Runs that took unusually long or short, with a rate of false alarms that one can choose."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import false_discovery_control
+from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_jobtime.calibration import largest_scaled
+from sklearn_jobtime.conformal import LEAST, ConformalForecaster
+from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
+from sklearn_jobtime.online_mix import OnlineMix
+from sklearn_jobtime.past import HistoryRegressor
+from sklearn_jobtime.runs import (
+    STARTED_AT,
+    job_columns,
+    make_targets,
+    row_label,
+    validate_runs,
+)
+
+__all__ = ["JobTimeAnomalyDetector"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+BLOCK = 2_000_000  # numbers that are compared at once: small enough for the cache of a laptop
+TIE = 1e-9  # errors that differ by rounding only are the same
+
+_logger = logging.getLogger(__name__)
+
+
+def share_as_large(values: Floats, reference: Floats, is_in_reference: Mask | bool) -> Floats:
+    """Conformal p-values: which share of the reference, the value itself included, is as large.
+
+    Parameters
+    ----------
+    values : ndarray of shape (m,)
+        NaN gives NaN.
+    reference : ndarray of shape (n,)
+        Increasing.
+    is_in_reference : ndarray of bool, shape (m,), or bool
+        Which values are among the reference already, so that they are not counted twice.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        In (0, 1]; if value and reference are exchangeable, at most p with a chance of at most p.
+
+    Examples
+    --------
+    >>> share_as_large(np.array([0.0, 2.5, 9.0, 3.0]), np.array([1.0, 2.0, 3.0]),
+    ...                np.array([False, False, False, True]))
+    array([1.        , 0.5       , 0.25      , 0.33333333])
+    """
+    n = len(reference)
+    bar = values - TIE * np.abs(values)
+    as_large = n - np.searchsorted(reference, bar)
+    own = np.where(is_in_reference, 0, 1)
+    return np.where(np.isnan(values), np.nan, (as_large + own) / np.maximum(n + own, 1))
+
+
+def errors_of(seconds: Floats, expected: Floats, *, is_log: bool) -> Floats:
+    """How far off forecasts were, as log(actual / forecast) or in seconds; NaN = not observed."""
+    if not is_log:
+        return seconds - expected
+    return np.log(np.maximum(seconds, LEAST) / np.maximum(expected, LEAST))
+
+
+def mean_size(errors: Floats) -> Floats:
+    """Mean over the rows of what is positive, 0 for what is not; of shape (n_outputs,)."""
+    seen = (~np.isnan(errors)).sum(axis=0)
+    return np.nansum(np.maximum(errors, 0.0), axis=0) / np.maximum(seen, 1)
+
+
+def joint_p_values(new: Floats, old: Floats) -> Floats:
+    """Conformal p-values of rows by their largest error over outputs, each in its own unit.
+
+    The unit of an output is the mean of its positive errors over the old rows and the new one, so
+    that all are treated alike: in units of the old rows alone, new rows would look too large.
+
+    Parameters
+    ----------
+    new : ndarray of shape (m, n_outputs)
+        Errors, the larger the worse; NaN = not observed.
+    old : ndarray of shape (n, n_outputs)
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        1 for a row without any positive error.
+    """
+    new, old = np.maximum(new, 0.0), np.maximum(old, 0.0)
+    total, count = np.nansum(old, axis=0), (~np.isnan(old)).sum(axis=0)
+    p = np.empty(len(new))
+    step = max(1, BLOCK // max(old.size, 1))
+    for start in range(0, len(new), step):
+        rows = new[start : start + step]
+        units = (total + np.nan_to_num(rows)) / (count + 1)
+        bar = np.maximum(largest_scaled(rows, units), 0.0) * (1 - TIE)
+        as_large = largest_scaled(old[None], units[:, None]) >= bar[:, None]
+        p[start : start + step] = (1 + as_large.sum(axis=1)) / (len(old) + 1)
+    return p
+
+
+def two_sided(long: Floats, short: Floats) -> Floats:
+    """P-value of being too long or too short: either may take half of the false alarms."""
+    return np.minimum(1.0, 2 * np.minimum(long, short))
+
+
+def row_keys(table: pd.DataFrame) -> NDArray[np.uint64]:
+    """Numbers by which runs of a table are known again: by start, or by what they took."""
+    columns = table[[STARTED_AT]] if STARTED_AT in table else table
+    return pd.util.hash_pandas_object(columns, index=isinstance(table.index, pd.MultiIndex))
+
+
+class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
+    """Tell which runs took longer or shorter than a forecaster of such jobs lets expect.
+
+    A run of two hours may be normal on Mondays, and one of five minutes may be the sign of a job
+    that did nothing and reported success. So a run is compared with what was forecast for it when
+    it started, in both directions, and its error with those of the runs seen in `fit`: the share
+    of them that were as far off is a p-value, and an alarm at 1 % is false for one clean run in a
+    hundred, whatever the distribution of the durations. Nothing has to be tuned to a job.
+
+    What the forecaster knows is no alarm: a season, or a covariate. After a change of level the
+    first runs are alarms, until the forecaster has followed.
+
+    Parameters
+    ----------
+    forecaster : estimator, default=None
+        What a run should have taken: any regressor over the run table. None takes
+        :class:`~sklearn_jobtime.online_mix.OnlineMix`, which needs no training, so every run of
+        `fit` calibrates. Of a regressor that is trained, the newest runs calibrate, as in
+        :class:`~sklearn_jobtime.conformal.ConformalForecaster`.
+    contamination : float, default=0.01
+        The share of clean runs that may be called anomalous, in (0, 0.5]; also the share of the
+        runs of `fit` that are. One in a hundred is an alarm every three months for a nightly
+        pipeline. It takes ``2 / contamination`` runs before there can be an alarm.
+    jobs : sequence of str, default=None
+        The jobs to watch; None finds them as :func:`~sklearn_jobtime.runs.job_columns` does.
+    whole_run : bool, default=None
+        Whether to watch the time of the whole run as well; None does if the table tells it, as
+        :func:`~sklearn_jobtime.runs.make_targets`.
+    calibration_fraction : float, default=0.5
+        Share of the runs that calibrate a forecaster which is trained. Half, because a rate of
+        1 % needs more of them than a bound at 90 %.
+
+    Attributes
+    ----------
+    forecaster_ : ConformalForecaster
+        The fitted forecaster, with its errors.
+    jobs_ : list
+        The jobs watched: those of which a run was observed.
+    offset_ : float
+        ``decision_function`` is ``score_samples`` minus this: the least number above
+        `contamination`.
+    n_calibration_ : int
+        Runs with which a new one is compared.
+    n_features_in_ : int
+        Number of columns of `X`.
+    feature_names_in_ : ndarray of str
+        Their names, when all are strings.
+
+    Raises
+    ------
+    NoHistoryError
+        When no run was observed.
+    RunTableError
+        When a run table is not valid, see :func:`~sklearn_jobtime.runs.validate_runs`.
+
+    Notes
+    -----
+    An error is ``log(actual / forecast)``. Too long and too short are judged apart, each with half
+    of the false alarms, since job times have a long tail on one side. The p-value of a run with
+    several jobs is that of its largest error over them, each in the unit of its job: the mean
+    error over the runs of `fit` and the run itself, so that all of them are treated alike and the
+    p-value holds with a finite number of runs. :meth:`p_values` has one for each job.
+
+    Jobs that failed or were not observed are not judged: their status says more than their time.
+    If more than a share `contamination` of the runs of `fit` went wrong, the threshold lies among
+    them, and some like them will pass.
+
+    References
+    ----------
+    R. Laxhammar, G. Falkman, "Conformal prediction for distribution-independent anomaly detection
+    in streaming vessel data", StreamKDD, 2010.
+
+    S. Bates, E. Candès, L. Lei, Y. Romano, M. Sesia, "Testing for outliers with conformal
+    p-values", Annals of Statistics 51, 2023: why false discoveries may be controlled over them.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> runs = make_job_runs(n_runs=400, n_jobs=2, failure_rate=0, random_state=0)
+    >>> detector = JobTimeAnomalyDetector(whole_run=False).fit(runs[:300])
+    >>> tonight = runs[300:].copy()
+    >>> tonight.loc[tonight.index[50], "job_1"] *= 10
+    >>> int(detector.predict(tonight)[50])
+    -1
+    >>> alarm = detector.alarms(tonight).loc[tonight.index[50]]
+    >>> alarm["job"], alarm["direction"]
+    ('job_1', 'long')
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "forecaster": [HasMethods(["fit", "predict"]), None],
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "jobs": ["array-like", None],
+        "whole_run": ["boolean", None],
+        "calibration_fraction": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        forecaster: Any = None,
+        *,
+        contamination: float = 0.01,
+        jobs: Sequence[str] | None = None,
+        whole_run: bool | None = None,
+        calibration_fraction: float = 0.5,
+    ) -> None:
+        self.forecaster = forecaster
+        self.contamination = contamination
+        self.jobs = jobs
+        self.whole_run = whole_run
+        self.calibration_fraction = calibration_fraction
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: pd.DataFrame | ArrayLike, y: None = None) -> Self:  # noqa: ARG002
+        """Learn how far off the forecasts of usual runs are.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+                A run table in start order. In an array, each column is a job.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        runs = self._checked(X, reset=True)
+        targets = make_targets(runs, jobs=self._watched(runs), whole_run=self.whole_run)
+        targets = targets.loc[:, targets.notna().any()]
+        if targets.empty:
+            raise NoHistoryError(
+                f"none of the {len(runs)} runs was observed, so nothing is known of usual ones; "
+                "load a longer history."
+            )
+        forecaster = OnlineMix() if self.forecaster is None else clone(self.forecaster)
+        is_causal = isinstance(forecaster, HistoryRegressor)
+        self._is_log = not (targets < 0).any(axis=None)  # an array may hold other things than times
+        self.forecaster_ = ConformalForecaster(
+            forecaster.fit(runs, targets) if is_causal else forecaster,
+            cv="prefit" if is_causal else None,
+            calibration_fraction=self.calibration_fraction,
+        ).fit(runs, targets)
+        self.jobs_ = list(targets.columns.get_level_values("job"))
+        self.n_calibration_ = self.forecaster_.n_calibration_
+        self.offset_ = float(np.nextafter(self.contamination, 1.0))
+        self._calibrate(runs, targets)
+        if message := self._too_few():
+            _logger.warning(message)
+        return self
+
+    def _calibrate(self, runs: pd.DataFrame, targets: pd.DataFrame) -> None:
+        forecaster = self.forecaster_
+        errors = errors_of(
+            forecaster.calibration_targets_,
+            forecaster.calibration_forecasts_,
+            is_log=self._is_log,
+        )
+        self._errors = errors
+        # The runs that calibrate are the newest observed ones.
+        seen = np.flatnonzero(targets.notna().any(axis=1))
+        if STARTED_AT in runs:
+            seen = seen[np.argsort(runs[STARTED_AT].iloc[seen], kind="stable")]
+        self._keys = row_keys(runs.iloc[seen[len(seen) - self.n_calibration_ :]])
+
+    def score_samples(self, X: pd.DataFrame | ArrayLike) -> Floats:
+        """P-value of each run: the share of usual runs that were as far off.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            Ended runs, in start order; the runs of `fit` are their history.
+
+        Returns
+        -------
+        ndarray of shape (n_runs,)
+            The lower, the less usual; 1 for a run of which no job was observed.
+        """
+        check_is_fitted(self)
+        runs = self._checked(X, reset=False)
+        errors, _, _ = self._judged(runs)
+        is_known = self._is_known(runs)
+        p = np.ones(len(runs))
+        p[~is_known] = two_sided(
+            *(joint_p_values(way * errors[~is_known], way * self._errors) for way in (1, -1))
+        )
+        # A run that calibrates is compared with the others.
+        p[is_known] = self._share_as_unusual(errors[is_known])
+        return np.where(np.isnan(errors).all(axis=1), 1.0, p)
+
+    def _share_as_unusual(self, errors: Floats) -> Floats:
+        """P-values of runs that are among those which calibrate."""
+        ranks = []
+        for way in (1, -1):
+            units = mean_size(way * self._errors)
+            old, own = (
+                largest_scaled(np.maximum(way * e, 0), units) for e in (self._errors, errors)
+            )
+            in_order = np.sort(old)
+            ranks.append([share_as_large(each, in_order, True) for each in (old, own)])
+        usual, own = (np.minimum(long, short) for long, short in zip(*ranks, strict=True))
+        return share_as_large(-own, np.sort(-usual), True)
+
+    def decision_function(self, X: pd.DataFrame | ArrayLike) -> Floats:
+        """P-values minus `offset_`: negative for the runs that are called anomalous.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_runs,)
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.intp]:
+        """Call each run usual (+1) or anomalous (-1).
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+
+        Returns
+        -------
+        ndarray of int, shape (n_runs,)
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_values(self, X: pd.DataFrame | ArrayLike) -> pd.DataFrame:
+        """Two-sided p-value of each job of each run.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+
+        Returns
+        -------
+        DataFrame of shape (n_runs, n_jobs)
+            NaN where a job was not observed.
+        """
+        check_is_fitted(self)
+        runs = self._checked(X, reset=False)
+        return self._p_of_jobs(runs, self._judged(runs)[0])
+
+    def alarms(
+        self, X: pd.DataFrame | ArrayLike, false_discovery_rate: float | None = None
+    ) -> pd.DataFrame:
+        """List what is unusual, and say of each in a sentence why.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            Ended runs, in start order.
+        false_discovery_rate : float, default=None
+            None lists the runs that :meth:`predict` calls anomalous, one line each, for the job
+            that was furthest off. A number lists jobs of runs instead, so many that only this
+            share of the list is expected to be false (Benjamini and Hochberg's procedure over all
+            jobs of all runs of `X`): right for a look at many jobs at once.
+
+        Returns
+        -------
+        DataFrame indexed as the runs
+            `job`, `direction` ("long" or "short"), `seconds`, `expected_seconds`, `p_value` (of the
+            run, or with `false_discovery_rate` that of the job adjusted for their number) and
+            `why`.
+
+        Warns
+        -----
+        TooFewRunsWarning
+            When `fit` had too few runs for any alarm.
+        """
+        p_run = self.score_samples(X)
+        runs = self._checked(X, reset=False)
+        errors, seconds, expected = self._judged(runs)
+        if (message := self._too_few()) and false_discovery_rate is None:
+            warnings.warn(message, TooFewRunsWarning, stacklevel=2)
+        table = self._p_of_jobs(runs, errors)
+        if false_discovery_rate is None:
+            rows = np.flatnonzero(p_run < self.offset_)
+            jobs = np.argmin(table.fillna(1.0).to_numpy()[rows], axis=1)
+            p = p_run[rows]
+        else:
+            seen = table.notna().to_numpy()
+            adjusted = np.ones(table.shape)
+            if seen.any():
+                adjusted[seen] = false_discovery_control(table.to_numpy()[seen])
+            rows, jobs = np.nonzero(adjusted <= false_discovery_rate)
+            p = adjusted[rows, jobs]
+        found = pd.DataFrame(
+            {
+                "job": np.array(self.jobs_, dtype=object)[jobs],
+                "direction": np.where(errors[rows, jobs] > 0, "long", "short"),
+                "seconds": seconds[rows, jobs],
+                "expected_seconds": expected[rows, jobs],
+                "p_value": p,
+            },
+            index=runs.index[rows],
+        )
+        labels = [row_label(runs.index, row) for row in rows]
+        found["why"] = [
+            self._sentence(label, alarm)
+            for label, alarm in zip(labels, found.itertuples(index=False), strict=True)
+        ]
+        return found
+
+    def _sentence(self, label: str, alarm: Any) -> str:
+        off = alarm.seconds - alarm.expected_seconds
+        times = f", {alarm.seconds / alarm.expected_seconds:.2g} times" if self._is_log else ""
+        return (
+            f"{label}: {alarm.job} took {alarm.seconds:,.0f} s, {abs(off):,.0f} s "
+            f"{'more' if off > 0 else 'less'} than expected ({alarm.expected_seconds:,.0f} s"
+            f"{times}); {alarm.p_value:.2%} of {self.n_calibration_} runs were as unusual."
+        )
+
+    def _too_few(self) -> str:
+        needed = int(np.ceil(2 / self.contamination - TIE)) - 1
+        if self.n_calibration_ >= needed:
+            return ""
+        return (
+            f"{self.n_calibration_} runs are too few to call a new one anomalous at a "
+            f"contamination of {self.contamination:g}: expected at least {needed}; load a longer "
+            "history or raise contamination."
+        )
+
+    def _judged(self, runs: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+        """Errors, seconds and forecasts of the watched jobs, each of shape (n_runs, n_jobs)."""
+        targets = make_targets(runs, jobs=self._watched(runs), whole_run=self.whole_run)
+        seconds = targets.reindex(columns=self.forecaster_.target_names_).to_numpy()
+        expected = np.reshape(self.forecaster_.predict(runs), seconds.shape)
+        return errors_of(seconds, expected, is_log=self._is_log), seconds, expected
+
+    def _p_of_jobs(self, runs: pd.DataFrame, errors: Floats) -> pd.DataFrame:
+        is_known = self._is_known(runs)
+        p = np.empty_like(errors)
+        for k, column in enumerate(self._errors.T):
+            usual = np.sort(column[~np.isnan(column)])
+            long = share_as_large(errors[:, k], usual, is_known)
+            short = share_as_large(-errors[:, k], -usual[::-1], is_known)
+            p[:, k] = two_sided(long, short)
+        return pd.DataFrame(p, index=runs.index, columns=self.jobs_)
+
+    def _is_known(self, runs: pd.DataFrame) -> Mask:
+        """Mark the runs that calibrate, which are not to be compared with themselves."""
+        return np.isin(row_keys(runs), self._keys)
+
+    def _watched(self, runs: pd.DataFrame) -> list[str]:
+        return job_columns(runs, None if self.jobs is None else list(self.jobs))
+
+    def _checked(self, X: Any, *, reset: bool) -> pd.DataFrame:
+        """Return `X` as a run table."""
+        if isinstance(X, pd.DataFrame) and all(isinstance(name, str) for name in X.columns):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return validate_runs(X, jobs=self.jobs)
+        X = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan", dtype="float64")
+        return pd.DataFrame(X, columns=[f"job_{k}" for k in range(X.shape[1])])
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
