@@ -11,6 +11,7 @@ from sklearn_jobtime._version import __version__
 
 if TYPE_CHECKING:
     from sklearn_jobtime.anchored import AnchoredRegressor
+    from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
     from sklearn_jobtime.conformal import ConformalForecaster
     from sklearn_jobtime.lstm.forecaster import LSTMForecaster
     from sklearn_jobtime.lstm.tagger import LSTMTagger
@@ -29,6 +30,7 @@ _HOME = {
     "ConformalForecaster": "conformal",
     "CovariateEncoder": "preprocessing",
     "FailureImputer": "preprocessing",
+    "JobTimeAnomalyDetector": "anomaly",
     "LSTMForecaster": "lstm.forecaster",
     "LSTMTagger": "lstm.tagger",
     "LevelScaler": "preprocessing",
@@ -43,6 +45,7 @@ __all__ = [
     "ConformalForecaster",
     "CovariateEncoder",
     "FailureImputer",
+    "JobTimeAnomalyDetector",
     "LSTMForecaster",
     "LSTMTagger",
     "LevelScaler",

@@ -423,7 +423,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             },
             index=runs.index[rows],
         )
-        labels = [row_label(runs.index, row) for row in rows]
+        labels = [row_label(runs.index, row) for row in rows.tolist()]
         found["why"] = [
             self._sentence(label, alarm)
             for label, alarm in zip(labels, found.itertuples(index=False), strict=True)

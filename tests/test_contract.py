@@ -10,6 +10,7 @@ from sklearn_jobtime import (
     ConformalForecaster,
     CovariateEncoder,
     FailureImputer,
+    JobTimeAnomalyDetector,
     LevelScaler,
     LSTMForecaster,
     LSTMTagger,
@@ -66,6 +67,7 @@ ESTIMATORS = [
     (ConformalForecaster(Ridge(), conformity_score="absolute", coverage="all", refit=True), {}),
     (ConformalForecaster(GradientBoostingRegressor(n_estimators=20, random_state=0)), {}),
     (ConformalForecaster(RollingRule()), LOOKS_BACK),
+    (JobTimeAnomalyDetector(), LOOKS_BACK),
 ]
 
 
