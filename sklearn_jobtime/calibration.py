@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 __all__ = [
+    "Bounds",
     "Ranked",
+    "calibrated",
     "effective_number",
     "groups_of",
     "largest_scaled",
     "rank_errors",
+    "row_errors",
     "rows_needed",
     "scaled_bounds",
     "survival_masses",
@@ -26,6 +29,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
 
 TIE = 1e-9  # 0.9 * 10 is a little more than 9 in binary; levels this close are the same
 
@@ -139,7 +143,7 @@ def largest_scaled(errors: Floats, units: Floats) -> Floats:
     return scaled.max(axis=-1)
 
 
-def scaled_bounds(quantile: Floats, total: Floats, count: NDArray[np.intp]) -> Floats:
+def scaled_bounds(quantile: Floats, total: Floats, count: Rows) -> Floats:
     """Bound of the error of each output, from the bound of a row's largest scaled error.
 
     Parameters
@@ -174,7 +178,7 @@ def scaled_bounds(quantile: Floats, total: Floats, count: NDArray[np.intp]) -> F
     return np.where(finite, bound, np.inf)
 
 
-def effective_number(errors: Floats, series: NDArray[np.intp]) -> float:
+def effective_number(errors: Floats, series: Rows) -> float:
     """How many independent rows tell as much as these, which resemble their neighbours.
 
     Parameters
@@ -235,3 +239,127 @@ def groups_of(steps: Sequence, jobs: Sequence, coverage: str) -> NDArray[np.intp
     """
     keys = {"output": range(len(steps)), "jobs": steps, "steps": jobs, "all": [0] * len(steps)}
     return pd.factorize(pd.Index(keys[coverage]))[0]
+
+
+def row_errors(
+    above: Floats, below: Floats, is_censored: Mask, units: Floats | None
+) -> dict[str, Floats]:
+    """Errors of each row on each side of the forecast: of its one output, or the largest scaled.
+
+    Parameters
+    ----------
+    above, below : ndarray of shape (n, n_outputs)
+        How far the runs were above and below the forecast, NaN where not observed. For runs that
+        were cut off: how far above they were at least, and how far below at most.
+    is_censored : ndarray of bool, shape (n, n_outputs)
+        Which those are.
+    units : ndarray of shape (n_outputs,) or None
+        The usual error of each of several outputs; None for a single one.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n,)
+        ``"above"``, ``"below"`` and ``"both"``; minus infinity where nothing was observed. With
+        several outputs an error is never below 0.
+    """
+    both = np.where(is_censored, above, np.maximum(above, below))
+    if units is None:
+        sides = {"above": above, "below": below, "both": both}
+        return {side: np.where(np.isnan(e), -np.inf, e)[:, 0] for side, e in sides.items()}
+    # How short a run that was cut off would have been nobody knows: the other outputs count.
+    sides = {"above": above, "below": np.where(is_censored, np.nan, below), "both": both}
+    return {side: largest_scaled(np.maximum(e, 0.0), units) for side, e in sides.items()}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The errors of the calibration rows of one group of outputs that are covered together.
+
+    Parameters
+    ----------
+    outputs : ndarray of int
+        The outputs of the group.
+    sides : dict of str to Ranked
+        The ranked errors ``"above"`` and ``"below"`` the forecast, and ``"both"``.
+    newest : dict of str to ndarray
+        The newest of the same errors, in time order.
+    total, count : ndarray or None
+        Sum and number of the errors of each output; None where a group is a single output.
+    n_rows : int
+        Calibration rows with an observed target.
+    n_effective : float
+        How many independent ones they are worth.
+    """
+
+    outputs: Rows
+    sides: dict[str, Ranked]
+    newest: dict[str, Floats]
+    total: Floats | None
+    count: Rows | None
+    n_rows: int
+    n_effective: float
+
+    def errors(self, side: str, levels: Floats) -> Floats:
+        """Largest error that is inside at each level, of shape (n_outputs, n_levels)."""
+        bound = self.sides[side].bound(levels)
+        if self.total is None or self.count is None:
+            return bound[None]
+        return scaled_bounds(bound, self.total, self.count)
+
+    def units(self) -> Floats | None:
+        """Give the usual error of each output, for rows to come; None for a single output."""
+        if self.total is None or self.count is None:
+            return None
+        usual = self.total > 0
+        if not usual.any():
+            return np.ones_like(self.total)
+        units = self.total / (self.count + 1)
+        return np.where(usual, units, units[usual].mean())
+
+
+def calibrated(
+    outputs: Rows, above: Floats, below: Floats, is_censored: Mask, series: Rows, n_newest: int
+) -> Bounds:
+    """Rank the errors of calibration rows in one group of outputs.
+
+    Parameters
+    ----------
+    outputs : ndarray of int, shape (n_outputs,)
+        Which outputs of the forecaster they are.
+    above, below, is_censored : ndarray of shape (n, n_outputs)
+        As for :func:`row_errors`, in time order.
+    series : ndarray of int, shape (n,)
+        Series of each row.
+    n_newest : int
+        How many of the newest errors to keep in time order.
+
+    Returns
+    -------
+    Bounds
+    """
+    rows = ~np.isnan(above).all(axis=1)
+    above, below, is_censored = above[rows], below[rows], is_censored[rows]
+    total = count = units = None
+    if len(outputs) > 1:
+        sizes = np.where(is_censored, np.nan, np.maximum(np.maximum(above, below), 0.0))
+        total, count = np.nansum(sizes, axis=0), (~np.isnan(sizes)).sum(axis=0)
+        units = total / (count + 1)
+    errors = row_errors(above, below, is_censored, units)
+    cut_off = np.asarray(is_censored.any(axis=1))
+    sides = {side: rank_errors(errors[side]) for side in errors}
+    if cut_off.any():
+        mass = survival_masses(errors["above"], cut_off)
+        sides["above"] = rank_errors(errors["above"], mass)
+        if units is None:
+            # A duration of which only the least is known is long rather than short.
+            n = len(above)
+            mass_below = survival_masses(errors["above"], cut_off, one_more=False) * n / (n + 1)
+            rest = n / (n + 1) - mass_below.sum()
+            sides["below"] = rank_errors(errors["below"], mass_below, below=rest)
+        else:
+            sides["below"] = rank_errors(errors["below"][errors["below"] >= 0])
+            mass = survival_masses(errors["both"], cut_off)
+        sides["both"] = rank_errors(errors["both"], mass)
+    newest = {side: error[np.isfinite(error)][-n_newest:] for side, error in errors.items()}
+    n_effective = effective_number(errors["both"], series[rows])
+    return Bounds(outputs, sides, newest, total, count, int(rows.sum()), n_effective)

@@ -14,17 +14,9 @@ from sklearn.utils import Tags, _safe_indexing, check_array, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_jobtime.adaptive import WINDOW, Following
 from sklearn_jobtime.anchored import at_least_parameter, newest_rows, observing
-from sklearn_jobtime.calibration import (
-    Ranked,
-    effective_number,
-    groups_of,
-    largest_scaled,
-    rank_errors,
-    rows_needed,
-    scaled_bounds,
-    survival_masses,
-)
+from sklearn_jobtime.calibration import Bounds, calibrated, groups_of, row_errors, rows_needed
 from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
 from sklearn_jobtime.history import Clock, Memory, read_clock, recall, remember
 from sklearn_jobtime.metrics import observed_r2
@@ -62,20 +54,20 @@ class Centres:
     def _scale(self, seconds: Floats) -> Floats:
         return np.log(np.maximum(seconds, LEAST)) if self.is_log else seconds
 
-    def too_long(self, seconds: Floats) -> Floats:
-        """How far runs of these seconds are above, in units; negative below."""
-        return (self._scale(seconds) - self._scale(self.upper)) / self.unit
-
-    def too_short(self, seconds: Floats) -> Floats:
-        """How far runs of these seconds are below, in units; negative above."""
-        return (self._scale(self.lower) - self._scale(seconds)) / self.unit
+    def errors_of(self, seconds: Floats) -> tuple[Floats, Floats]:
+        """How far runs of these seconds are above and below, in units; negative inside."""
+        scaled = self._scale(seconds)
+        above = (scaled - self._scale(self.upper)) / self.unit
+        if self.lower is self.upper:
+            return above, -above
+        return above, (self._scale(self.lower) - scaled) / self.unit
 
     def above(self, errors: Floats) -> Floats:
-        """Seconds at which :meth:`too_long` is `errors`, of shape (n_outputs, n_levels)."""
+        """Seconds that are off by `errors` above, of shape (n_outputs, n_levels)."""
         return self._moved(self.upper[:, :, None], errors * self.unit[:, :, None], 1.0)
 
     def below(self, errors: Floats) -> Floats:
-        """Seconds at which :meth:`too_short` is `errors`, of shape (n_outputs, n_levels)."""
+        """Seconds that are off by `errors` below, of shape (n_outputs, n_levels)."""
         moved = self._moved(self.lower[:, :, None], -errors * self.unit[:, :, None], -1.0)
         # Runs below what a clock tells are all alike.
         return np.where(moved <= LEAST * (1 + 1e-9), 0.0, moved) if self.is_log else moved
@@ -85,99 +77,6 @@ class Centres:
             return centre + by + outwards * ROUNDING * np.abs(centre)
         with np.errstate(over="ignore"):  # beyond any number is infinite
             return np.maximum(centre, LEAST) * np.exp(by) * (1 + outwards * ROUNDING)
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The errors of the calibration rows of one group of outputs, in order.
-
-    Parameters
-    ----------
-    outputs : ndarray of int
-        The outputs that are covered together.
-    sides : dict of str to Ranked
-        The ranked errors ``"above"`` and ``"below"`` the forecast, and ``"both"``.
-    total, count : ndarray or None
-        Sum and number of the errors of each output; None where a group is a single output.
-    n_rows : int
-        Calibration rows with an observed target.
-    n_effective : float
-        How many independent ones they are worth.
-    """
-
-    outputs: NDArray[np.intp]
-    sides: dict[str, Ranked]
-    total: Floats | None
-    count: NDArray[np.intp] | None
-    n_rows: int
-    n_effective: float
-
-    def errors(self, side: str, levels: Floats) -> Floats:
-        """Largest error that is inside at each level, of shape (n_outputs, n_levels)."""
-        bound = self.sides[side].bound(levels)
-        if self.total is None or self.count is None:
-            return bound[None]
-        return scaled_bounds(bound, self.total, self.count)
-
-
-def single_bounds(
-    outputs: NDArray[np.intp],
-    above: Floats,
-    below: Floats,
-    is_censored: Mask,
-    series: NDArray[np.intp],
-) -> Bounds:
-    """Rank the errors of one output; where `is_censored`, `above` is the least one possible."""
-    above, below, is_censored = above[:, 0], below[:, 0], is_censored[:, 0]
-    seen = ~np.isnan(above)
-    above, below, is_censored = above[seen], below[seen], np.asarray(is_censored[seen])
-    both = np.maximum(above, below)
-    if is_censored.any():
-        # Below the forecast a censored error is at most `below`, so the run in the place of the
-        # one to be predicted is the shortest, and what nobody saw the end of is long.
-        n = len(above)
-        mass = survival_masses(above, is_censored)
-        without = survival_masses(above, is_censored, one_more=False) * n / (n + 1)
-        rest = n / (n + 1) - without.sum()
-        sides = {
-            "above": rank_errors(above, mass),
-            "below": rank_errors(below, without, below=rest),
-            "both": rank_errors(both, mass),
-        }
-    else:
-        errors = {"above": above, "below": below, "both": both}
-        sides = {side: rank_errors(error) for side, error in errors.items()}
-    n_effective = effective_number(both, series[seen])
-    return Bounds(outputs, sides, None, None, len(above), n_effective)
-
-
-def joint_bounds(
-    outputs: NDArray[np.intp],
-    above: Floats,
-    below: Floats,
-    is_censored: Mask,
-    series: NDArray[np.intp],
-) -> Bounds:
-    """Rank the largest scaled error of each row over several outputs."""
-    known = np.where(is_censored, np.nan, np.maximum(above, below))
-    size = np.maximum(known, 0.0)
-    total, count = np.nansum(size, axis=0), (~np.isnan(size)).sum(axis=0)
-    units = total / (count + 1)
-    rows = ~np.isnan(above).all(axis=1)
-    errors = {
-        "above": np.maximum(above, 0.0),
-        "below": np.where(is_censored, np.nan, np.maximum(below, 0.0)),
-        "both": np.where(is_censored, np.maximum(above, 0.0), size),
-    }
-    largest = {side: largest_scaled(e[rows], units) for side, e in errors.items()}
-    cut_off = np.asarray(is_censored[rows].any(axis=1))
-    # How short a run that was cut off would have been nobody knows: its other outputs count.
-    sides = {"below": rank_errors(largest["below"][largest["below"] >= 0])}
-    for side in ("above", "both"):
-        mass = survival_masses(largest[side], cut_off) if cut_off.any() else None
-        sides[side] = rank_errors(largest[side], mass)
-    n_effective = effective_number(largest["both"], series[rows])
-    return Bounds(outputs, sides, total, count, int(rows.sum()), n_effective)
 
 
 def known_targets(clock: Clock, steps: NDArray[np.intp], had_ended: Mask) -> Mask:
@@ -203,6 +102,13 @@ def known_targets(clock: Clock, steps: NDArray[np.intp], had_ended: Mask) -> Mas
         n = max(len(order) - step + 1, 0)  # rows that have a run so many steps ahead
         known[order[:n], k] = ended[step - 1 :] & (series[step - 1 :] == series[:n])
     return known
+
+
+def measured(centres: Centres, targets: Floats, limits: Floats) -> tuple[Floats, Floats, Mask]:
+    """Errors above and below the forecast, the least and the most ones where a run was cut off."""
+    is_censored = ~np.isnan(limits)
+    above, below = centres.errors_of(np.where(is_censored, limits, targets))
+    return above, below, is_censored
 
 
 def observed_rows(targets: Floats, limits: Floats) -> Mask:
@@ -285,6 +191,12 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         independent rows would.
     groups_ : ndarray of int, shape (n_outputs,)
         The outputs with the same number are covered together.
+    drift_ : ndarray of shape (n_groups,)
+        After `update`: how sure it is that errors are no longer what they were, 0 for not at all,
+        1 for an alarm because runs take longer than they used to relative to their forecasts, -1
+        because they take shorter.
+    refit_advised_ : bool
+        Whether the last `update` raised such an alarm; a shift raises one, not one each night.
     target_names_ : Index or None
         The columns of `y`, when it was a DataFrame.
     n_features_in_ : int
@@ -349,6 +261,8 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     >>> bool(wider.all())
     True
     """
+
+    _following: list[Following] | None
 
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit", "predict"])],
@@ -522,6 +436,77 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         upper = centres.above(self._errors("above", levels))
         return upper if isinstance(confidence_level, Sequence | np.ndarray) else upper[..., 0]
 
+    def update(
+        self,
+        X: pd.DataFrame | ArrayLike | None,
+        y: pd.DataFrame | ArrayLike,
+        at_least: pd.DataFrame | ArrayLike | None = None,
+        *,
+        forecast: ArrayLike | None = None,
+    ) -> Self:
+        """Let the bounds follow what happened, without fitting anything.
+
+        From the first call on, bounds are no longer those of the calibration rows alone: each miss
+        widens them a little, each hit narrows them, and the newest hundred errors count
+        (:class:`~sklearn_jobtime.adaptive.AdaptiveBound`). What is promised then is the share of
+        runs inside in the long run, for any sequence of runs, changes of level included; not
+        more than that for a single night.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, ...), or None
+            The rows of runs that have ended, in start order. They are also remembered as history
+            for `predict`. None when `forecast` is given.
+        y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
+            What they took, in seconds; NaN is skipped. Feed each target once, as soon as it is
+            known: of a horizon, the later steps are NaN at first, and follow in a later call with
+            the same row and NaN for what was fed before. Where several steps are covered together,
+            feed a row when all of them are known.
+        at_least : DataFrame or array of the shape of `y`, default=None
+            How long runs took at least that were cut off: those known to be above a bound count
+            as missed, others not at all.
+        forecast : array of the shape of `y`, default=None
+            The forecasts that were made for these rows, where they are at hand: an update then
+            takes microseconds an output, as nothing is forecast again.
+
+        Returns
+        -------
+        self
+        """
+        if not hasattr(self, "estimator_"):  # check_is_fitted alone takes a quarter of an update
+            check_is_fitted(self)
+        if forecast is None:
+            X = self._checked(X, reset=False)
+            centres = self._centres(X)
+            self._remember_too(X)
+        else:
+            centres = self._around(self._shaped(forecast, "forecast"))
+        targets = self._shaped(y, "y")
+        limits = np.full_like(targets, np.nan)
+        if at_least is not None:
+            limits = self._shaped(at_least, "at_least")
+        if not targets.shape == limits.shape == centres.upper.shape:
+            raise ValueError(
+                f"there are {len(centres.upper)} forecasts of {len(self.groups_)} outputs, y has "
+                f"the shape {targets.shape} and at_least {limits.shape}; expected one for each."
+            )
+        if self._following is None:
+            sides = ("above", "both") if self.symmetric else ("above", "below")
+            n_groups = len(self._bounds)
+            self._following = [Following(bounds, sides, n_groups) for bounds in self._bounds]
+        above, below, is_censored = measured(centres, targets, limits)
+        self.refit_advised_ = False
+        for bounds, following in zip(self._bounds, self._following, strict=True):
+            mine = (
+                above[:, bounds.outputs],
+                below[:, bounds.outputs],
+                is_censored[:, bounds.outputs],
+            )
+            errors = row_errors(*mine, bounds.units())
+            self.refit_advised_ |= following.learn(errors, np.asarray(mine[2].any(axis=1)))
+        self.drift_ = np.array([following.alarm.figure for following in self._following])
+        return self
+
     def score(self, X: pd.DataFrame | ArrayLike, y: ArrayLike) -> float:
         """Coefficient of determination of the forecasts over the observed targets."""
         return float(observed_r2(y, self.predict(X)))
@@ -593,18 +578,18 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.calibration_at_least_ = limits[rows]
         self.n_calibration_ = len(rows)
         centres = self._around(forecasts[rows])
-        is_censored = ~np.isnan(limits[rows])
-        actual = np.where(is_censored, limits[rows], targets[rows])
-        above, below = centres.too_long(actual), centres.too_short(actual)
+        above, below, is_censored = measured(centres, targets[rows], limits[rows])
         if self.coverage in ("steps", "all"):
             is_cut = ~in_table[rows].all(axis=1)
             above[is_cut] = below[is_cut] = np.nan
         self._bounds = []
         for group in range(self.groups_.max() + 1):
             outputs = np.flatnonzero(self.groups_ == group)
-            make = joint_bounds if len(outputs) > 1 else single_bounds
             mine = above[:, outputs], below[:, outputs], is_censored[:, outputs]
-            self._bounds.append(make(outputs, *mine, clock.series[rows]))
+            self._bounds.append(calibrated(outputs, *mine, clock.series[rows], WINDOW))
+        self._following = None
+        self.drift_ = np.zeros(len(self._bounds))
+        self.refit_advised_ = False
         self.n_effective_ = np.array([bounds.n_effective for bounds in self._bounds])
 
     def _forget(self) -> None:
@@ -647,6 +632,20 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             forecasts, forecasts, np.ones_like(forecasts), self.conformity_score != "absolute"
         )
 
+    def _remember_too(self, X: Any) -> None:
+        """Remember rows that have ended since, besides those of before."""
+        if self._memory is None:
+            self._remember(X, np.arange(len(X)))
+        else:
+            table, _ = self._with_recent(X)
+            self._remember(table, np.arange(len(table)))
+
+    def _shaped(self, values: Any, name: str) -> Floats:
+        values = np.asarray(values, dtype=np.float64)
+        if np.isinf(values).any():
+            raise ValueError(f"{name} holds infinity; pass NaN where a run was not observed.")
+        return values.reshape(len(values), -1)
+
     def _levels(self, confidence_level: float | Sequence[float] | None) -> Floats:
         asked = self.confidence_level if confidence_level is None else confidence_level
         levels = np.atleast_1d(np.asarray(asked, dtype=np.float64))
@@ -657,6 +656,8 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return levels
 
     def _warn_if_too_few(self, one_sided: Floats, levels: Floats) -> None:
+        if self._following is not None:
+            return
         fewest = min(bounds.n_rows for bounds in self._bounds)
         needed = np.array([rows_needed(level) for level in one_sided])
         if (needed > fewest).any():
@@ -672,8 +673,9 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def _errors(self, side: str, levels: Floats) -> Floats:
         """Largest error inside at each level, of shape (n_outputs, n_levels)."""
         errors = np.empty((len(self.groups_), len(levels)))
-        for bounds in self._bounds:
-            errors[bounds.outputs] = bounds.errors(side, levels)
+        sources: Sequence[Bounds | Following] = self._following or self._bounds
+        for bounds, source in zip(self._bounds, sources, strict=True):
+            errors[bounds.outputs] = source.errors(side, levels)
         return errors
 
     def _checked(self, X: Any, *, reset: bool) -> Any:

@@ -1,0 +1,252 @@
+"""Bounds that follow what happens: adaptive conformal inference, one run at a time.
+
+The state of one series of errors is a few dozen numbers, and a step costs microseconds, so a
+scheduler can feed each run as it ends. Nothing here knows of forecasts or estimators.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Iterable, Sequence
+from math import inf
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_jobtime.calibration import Bounds
+
+__all__ = ["AdaptiveBound", "DriftAlarm", "Following"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+NORMAL = NormalDist()
+
+TAILS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5)  # shares missed that are followed
+
+WINDOW = 100  # newest errors, of which a bound is an order statistic
+RATE = 0.4  # how far one miss moves the share of misses aimed at, relative to the one promised
+REACH = 5.0  # how far it may move below zero, relative to the one promised, before all is inside
+MOST = 0.9  # of the errors may be above a bound, whatever was inside for however long
+
+TIE = 1e-9  # a share of a count may be a little less than the whole number it is
+
+QUIET = 30  # runs after an alarm that become what is usual
+ENOUGH = 100  # errors that say well what is usual; until then each one more does
+SLACK = 0.5  # standard deviations that are no drift
+ALARM = 8.0  # without drift, one alarm in about ten thousand runs
+
+
+class AdaptiveBound:
+    """Bounds that the next error stays below as often as promised, in the long run.
+
+    The bound that may be missed with a share `tail` is an order statistic of the newest errors,
+    but not always at `tail`: each miss lowers the share aimed at, each hit raises it a little. So
+    whatever the errors do, misses in excess of the promise are paid back.
+
+    Parameters
+    ----------
+    errors : iterable of float
+        Errors known so far, oldest first.
+
+    Notes
+    -----
+    This is the rule of Gibbs and Candès with the step ``RATE * tail``, over a sliding window of
+    `WINDOW` errors. Beyond the largest error of the window the bound goes on growing, to infinity
+    where the share aimed at is ``-REACH * tail``. Therefore after T steps, on any sequence, the
+    share of misses is at most ``tail + (1 + REACH + RATE) / (RATE * T)``. The other way round
+    nothing is forced: where a job takes the same time each night, no run is called a miss to make
+    up for it.
+
+    It was chosen by measurement on the errors of `OnlineMix` on real histories (see
+    ``benchmarks/adaptive.py``) from quantile tracking, conformal PI, a plain sliding window,
+    other windows and steps, and steps mixed by experts.
+
+    References
+    ----------
+    I. Gibbs, E. Candès, "Adaptive conformal inference under distribution shift", NeurIPS 2021.
+
+    I. Gibbs, E. Candès, "Conformal inference for online prediction with arbitrary distribution
+    shifts", Journal of Machine Learning Research 25, 2024.
+
+    A. Angelopoulos, E. Candès, R. J. Tibshirani, "Conformal PID control for time series
+    prediction", NeurIPS 2023.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.adaptive import AdaptiveBound
+    >>> state = AdaptiveBound(range(1, 41))
+    >>> state.bounds([0.1, 0.5])
+    array([37., 21.])
+    >>> for _ in range(20):
+    ...     state.step(50.0)
+    >>> state.bounds([0.1, 0.5])
+    array([50., 50.])
+    """
+
+    def __init__(self, errors: Iterable[float]) -> None:
+        self._newest = deque((float(e) for e in errors), maxlen=WINDOW)
+        self._sorted = sorted(self._newest)
+        self._shares = list(TAILS)
+
+    def step(self, error: float, *, or_more: bool = False) -> None:
+        """Learn the error of a run, or that it was so large `or_more`: then only a miss counts."""
+        missed = [error > bound for bound in self._followed()]
+        if or_more and not any(missed):
+            return
+        self._shares = [
+            share if or_more and not miss else min(share - RATE * tail * (miss - tail), MOST)
+            for share, tail, miss in zip(self._shares, TAILS, missed, strict=True)
+        ]
+        if len(self._newest) == WINDOW:
+            del self._sorted[bisect_left(self._sorted, self._newest[0])]
+        self._newest.append(error)
+        insort(self._sorted, error)
+
+    def bounds(self, tails: Sequence[float] | Floats) -> Floats:
+        """Give the bounds that are to be missed with the shares `tails`.
+
+        Between the shares that are followed the bounds are interpolated; a share smaller than all
+        of them has none.
+        """
+        bounds = np.array(self._followed())
+        tails = np.asarray(tails, dtype=np.float64)
+        place = np.interp(np.log(tails), np.log(TAILS), np.arange(len(TAILS))).round(9)
+        rarer, part = place.astype(np.intp), place % 1
+        asked = bounds[rarer]
+        mixed = np.flatnonzero((part > 0) & np.isfinite(asked))
+        far, near = asked[mixed], bounds[rarer[mixed] + 1]
+        asked[mixed] = np.maximum(far - part[mixed] * (far - near), near)
+        return np.where(tails < TAILS[0] * (1 - TIE), np.inf, asked)
+
+    def _followed(self) -> list[float]:
+        """Bounds for `TAILS`; that of a rarer miss is never the nearer one."""
+        errors, n = self._sorted, len(self._sorted)
+        bounds, farthest = [], -inf
+        for share, tail in zip(reversed(self._shares), reversed(TAILS), strict=True):
+            n_above = share * (n + 1)
+            bound = (
+                errors[n - min(int(n_above + TIE), n)]
+                if n_above >= 1
+                else self._beyond(n_above, tail)
+            )
+            farthest = bound if bound > farthest else farthest
+            bounds.append(farthest)
+        return bounds[::-1]
+
+    def _beyond(self, n_above: float, tail: float) -> float:
+        """Bound above the largest error of the window: as far from it as the aim is below one."""
+        n = len(self._sorted)
+        part = (1 - n_above) / ((n + 1) * REACH * tail + 1)
+        if part >= 1 or not n:
+            return inf
+        largest = self._sorted[-1]
+        return largest + (largest - self._sorted[n // 2]) * part / (1 - part)
+
+
+class DriftAlarm:
+    """Tells, once, that errors are no longer what they were.
+
+    Each error is looked up among those that are usual; where it stands there, as a normal
+    deviate, is added up for as long as it points to one side (a two-sided CUSUM). After an alarm
+    the next `QUIET` errors become what is usual, so one shift alarms once.
+
+    Parameters
+    ----------
+    errors : iterable of float
+        Errors that are usual.
+    n_alarms : int, default=1
+        How many such alarms are listened to; false ones stay as rare for all of them together.
+
+    Attributes
+    ----------
+    figure : float
+        From -1 (errors have become smaller, an alarm) over 0 to 1 (larger, an alarm); it stays
+        there until it is known again what is usual.
+
+    References
+    ----------
+    E. S. Page, "Continuous inspection schemes", Biometrika 41, 1954.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.adaptive import DriftAlarm
+    >>> alarm = DriftAlarm(range(100))
+    >>> [alarm.step(error) for error in (20, 70, 40, 120, 130, 125, 150, 130, 140)].index(True)
+    6
+    >>> round(alarm.figure)
+    1
+    """
+
+    def __init__(self, errors: Iterable[float], n_alarms: int = 1) -> None:
+        self._usual = sorted(errors)
+        self._limit = ALARM + float(np.log(n_alarms))
+        self._new: list[float] | None = None
+        self._up = self._down = 0.0
+        self.figure = 0.0
+
+    def step(self, error: float) -> bool:
+        """Learn of one error more, and tell whether it was the one too many."""
+        if self._new is not None:
+            self._new.append(error)
+            if len(self._new) == QUIET:
+                self._usual, self._new, self.figure = sorted(self._new), None, 0.0
+            return False
+        usual = self._usual
+        place = (bisect_left(usual, error) + bisect_right(usual, error) + 1) / 2
+        deviate = NORMAL.inv_cdf(place / (len(usual) + 1))
+        self._up = max(0.0, self._up + deviate - SLACK)
+        self._down = max(0.0, self._down - deviate - SLACK)
+        furthest = self._up if self._up >= self._down else -self._down
+        self.figure = max(-1.0, min(1.0, furthest / self._limit))
+        if abs(self.figure) < 1:
+            if len(usual) < ENOUGH:
+                insort(usual, error)
+            return False
+        self._new, self._up, self._down = [], 0.0, 0.0
+        return True
+
+
+class Following:
+    """What follows the errors of one group of outputs: its bounds on each side, and its alarm.
+
+    Parameters
+    ----------
+    bounds : Bounds
+        The calibration rows, from which it starts.
+    sides : sequence of str
+        The sides of the forecast to follow, ``"above"`` among them.
+    n_groups : int
+        How many groups are followed.
+    """
+
+    def __init__(self, bounds: Bounds, sides: Sequence[str], n_groups: int) -> None:
+        units = bounds.units()
+        self._units = np.ones(1) if units is None else units
+        self._bounds = {side: AdaptiveBound(bounds.newest[side]) for side in sides}
+        self.alarm = DriftAlarm(bounds.sides["above"].errors.tolist(), n_groups)
+
+    def learn(self, errors: dict[str, Floats], is_least: Mask) -> bool:
+        """Learn the errors of runs in time order, and tell whether they raised the alarm.
+
+        Parameters
+        ----------
+        errors : dict of str to ndarray of shape (n,)
+            On each side; minus infinity where nothing was observed.
+        is_least : ndarray of bool, shape (n,)
+            Runs that were cut off: their errors above are at least so large.
+        """
+        alarmed = False
+        least = is_least.tolist()
+        for side, bound in self._bounds.items():
+            for error, or_more in zip(errors[side].tolist(), least, strict=True):
+                if error > -inf and not (or_more and side == "below"):
+                    bound.step(error, or_more=or_more)
+        for error, or_more in zip(errors["above"].tolist(), least, strict=True):
+            if error > -inf and not or_more:
+                alarmed |= self.alarm.step(error)
+        return alarmed
+
+    def errors(self, side: str, levels: Floats) -> Floats:
+        """Largest error that is inside at each level, of shape (n_outputs, n_levels)."""
+        return self._units[:, None] * self._bounds[side].bounds(1 - levels)
