@@ -117,10 +117,17 @@ def observed_mape(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool 
     return _score(sk.mean_absolute_percentage_error, y_true, y_pred, return_ignored)
 
 
-def observed_r2(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool = False) -> Score:
+def observed_r2(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    return_ignored: bool = False,
+) -> Score:
     """Coefficient of determination, averaged over outputs with two or more observed targets.
 
-    Outputs with fewer are skipped: with one target there is no variance to explain.
+    Outputs with fewer are skipped: with one target there is no variance to explain. Rows count as
+    much as `sample_weight`, ``(n,)``, says.
 
     Examples
     --------
@@ -131,9 +138,10 @@ def observed_r2(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool = 
     _, _, ignored = observed_pairs(y_true, y_pred)
     actual = np.asarray(y_true, dtype=float).reshape(len(np.asarray(y_true)), -1)
     forecast = np.asarray(y_pred, dtype=float).reshape(actual.shape)
-    seen = ~np.isnan(actual)
+    weight = np.ones(len(actual)) if sample_weight is None else np.asarray(sample_weight)
+    seen = ~np.isnan(actual) & (weight > 0)[:, None]
     scores = [
-        sk.r2_score(actual[rows, k], forecast[rows, k])
+        sk.r2_score(actual[rows, k], forecast[rows, k], sample_weight=weight[rows])
         for k, rows in enumerate(seen.T)
         if rows.sum() >= 2
     ]

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback, EpochScoring, LRScheduler
 
 from sklearn_jobtime import LSTMForecaster
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.lstm import LSTMNetwork, scaling, training
+from sklearn_jobtime.lstm import LSTMNetwork, inputs, losses
 from sklearn_jobtime.metrics import observed_r2
 
 LOSSES = ("mse", "mae", "huber", "pinball")
@@ -112,7 +112,7 @@ def test_a_loss_is_the_naive_mean_over_observed_targets(name, quantile, data, sh
     forecast = data.draw(hnp.arrays(np.float32, shape, elements=numbers))
     actual = data.draw(hnp.arrays(np.float32, shape, elements=numbers | st.just(np.nan)))
     f = torch.from_numpy(forecast).requires_grad_()
-    loss = training.make_loss(name, quantile)(f, torch.from_numpy(actual))
+    loss = losses.make_loss(name, quantile)(f, torch.from_numpy(actual))
     loss.backward()
     assert loss.item() == pytest.approx(naive_loss(name, quantile, forecast, actual), abs=1e-5)
     assert np.isfinite(f.grad.numpy()).all()
@@ -167,8 +167,8 @@ def test_epoch_seconds_lose_no_precision():
 def test_scaling_by_chunks_is_scaling_at_once(X, chunk):
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, about empty slices
-        patch.setattr(scaling, "_CHUNK", chunk)
-        mean, scale = scaling.windows_mean_and_scale(X)
+        patch.setattr(inputs, "_CHUNK", chunk)
+        mean, scale = inputs.windows_mean_and_scale(X)
         expected = np.nan_to_num(np.nanmean(X, axis=(0, 1)))
         deviation = np.nan_to_num(np.nanstd(X, axis=(0, 1)))
     np.testing.assert_allclose(mean, expected, atol=1e-6)

@@ -8,8 +8,8 @@ import torch
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_jobtime import LSTMForecaster
+from sklearn_jobtime.lstm.losses import MaskedLoss
 from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork
-from sklearn_jobtime.lstm.training import MaskedLoss
 
 
 def model(**options):

@@ -7,8 +7,9 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklearn_jobtime import LSTMForecaster
 from sklearn_jobtime.lstm import LSTMNetwork, RecurrentLayers
+from sklearn_jobtime.lstm.losses import LOSSES
 from sklearn_jobtime.lstm.network import ACTIVATIONS
-from sklearn_jobtime.lstm.training import LOSSES, OPTIMIZERS
+from sklearn_jobtime.lstm.training import OPTIMIZERS
 from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS, draw_weights
 
 

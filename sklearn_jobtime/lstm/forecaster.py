@@ -9,17 +9,21 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils import Tags, check_array, check_consistent_length
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm import training
+from sklearn_jobtime.lstm.batches import WindowDataset
+from sklearn_jobtime.lstm.inputs import read_windows, windows_mean_and_scale
+from sklearn_jobtime.lstm.losses import LOSSES, WithinTenPercent, make_loss
 from sklearn_jobtime.lstm.network import ACTIVATIONS, LSTMEnsemble, LSTMNetwork
-from sklearn_jobtime.lstm.scaling import (
-    check_no_infinity,
-    targets_mean_and_scale,
-    windows_mean_and_scale,
+from sklearn_jobtime.lstm.targets import (
+    FEW_ROWS,
+    Targets,
+    check_observed,
+    merge_repeats,
+    read_targets,
 )
 from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS
 from sklearn_jobtime.metrics import observed_r2
@@ -28,10 +32,12 @@ __all__ = ["LSTMForecaster"]
 
 Floats = NDArray[np.floating[Any]]
 
-
-def output_label(name: Any) -> str:
-    """Write the name of an output, such as a column (step, job), without its NumPy types."""
-    return f"({', '.join(map(str, name))})" if isinstance(name, tuple) else str(name)
+# Parameters that go to the network as they are.
+NETWORK_OPTIONS = (
+    *("hidden_size", "n_layers", "dropout", "recurrent_dropout", "spatial_dropout"),
+    *("bidirectional", "activation", "dense_activation", "skip_connection"),
+    *("weight_init", "recurrent_init", "forget_bias"),
+)
 
 
 class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
@@ -187,11 +193,22 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
     With the same `random_state` the same machine gives the same forecasts, bit for bit on the CPU.
     An input more than 1000 standard deviations from the mean counts as that bound.
 
+    The loss of what was cut off is one-sided, as in censored regression [3]_, [4]_. It assumes that
+    the moment of the cut says no more of how long the run would have taken than "longer", given
+    the window: a fixed limit does so, an operator who cancels the runs that look bad does not. With
+    "mae" and "pinball" the forecast is then the median or quantile of all runs as long as that
+    lies below the limit; where more than half of the runs are cut off, nobody can know it and the
+    forecast rests near the limit. The mean, "mse", depends on how far the cut runs would have gone
+    on and stays too low, though less so than without them.
+
     References
     ----------
     .. [1] S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997).
     .. [2] Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent
        neural networks", NeurIPS 2016.
+    .. [3] J. Tobin, "Estimation of relationships for limited dependent variables", Econometrica 26
+       (1958).
+    .. [4] J. L. Powell, "Censored regression quantiles", Journal of Econometrics 32 (1986).
 
     Examples
     --------
@@ -248,7 +265,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         "lr": [Interval(Real, 0, None, closed="neither")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "criterion": [StrOptions(set(training.LOSSES)), HasMethods("forward")],
+        "criterion": [StrOptions(set(LOSSES)), HasMethods("forward")],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -345,7 +362,13 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "LSTMForecaster":
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        at_least: ArrayLike | None = None,
+    ) -> "LSTMForecaster":
         """Learn the scaling and train the network.
 
         Parameters
@@ -355,6 +378,15 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             where a value is not known.
         y : array-like of shape (n,) or (n, n_outputs)
             What followed each window; NaN where it was not observed.
+        sample_weight : array-like of shape (n,), default=None
+            How much a row counts, in the losses of training and validation and in the scaling: 2
+            as much as the row twice (the same bit for bit in fits of fewer than 32 rows, where
+            the order of weighted rows then plays no part), 0 as if it were not there.
+        at_least : array-like of the shape of y, default=None
+            In the unit of `y`, what is known of targets that were cut off: a run that timed out
+            took "at least this long". Such as :func:`~sklearn_jobtime.runs.make_lower_bounds`
+            gives; NaN elsewhere, and not read where `y` was observed. A forecast below it costs
+            what an error costs, one above nothing; see the Notes.
 
         Returns
         -------
@@ -370,7 +402,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             When training diverged.
         """
         fresh = not (self.warm_start and hasattr(self, "net_"))
-        windows, targets = self._validate(X, y, reset=fresh)
+        windows, targets = self._validate(X, y, sample_weight, at_least, reset=fresh)
         with training.limited_threads(self.n_threads):
             if fresh:
                 self._initialize(windows, targets)
@@ -379,7 +411,13 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "LSTMForecaster":
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        at_least: ArrayLike | None = None,
+    ) -> "LSTMForecaster":
         """Train for one more pass, over new rows only, without validation.
 
         The scaling stays as it was learned at first, by `fit` or the first call of this; rows
@@ -391,13 +429,17 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             Windows as in `fit`.
         y : array-like of shape (n,) or (n, n_outputs)
             What followed each window; NaN where it was not observed.
+        sample_weight : array-like of shape (n,), default=None
+            How much each of these rows counts, relative to each other.
+        at_least : array-like of the shape of y, default=None
+            Lower bounds of targets that were cut off, as in `fit`.
 
         Returns
         -------
         self
         """
         fresh = not hasattr(self, "net_")
-        windows, targets = self._validate(X, y, reset=fresh)
+        windows, targets = self._validate(X, y, sample_weight, at_least, reset=fresh)
         with training.limited_threads(self.n_threads):
             if fresh:
                 self._initialize(windows, targets)
@@ -418,7 +460,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             In the unit of `y`, never NaN.
         """
         check_is_fitted(self)
-        windows = self._validate_windows(X, reset=False)
+        windows = read_windows(self, X, reset=False)
         with training.limited_threads(self.n_threads):
             forecast = training.predict_windows(
                 self.net_, windows, self.feature_mean_, self.feature_scale_
@@ -428,7 +470,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         forecast = forecast * self.target_scale_ + self.target_mean_
         return forecast[:, 0] if self.target_ndim_ == 1 else forecast
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R2 over the observed targets, averaged over the outputs.
 
         Parameters
@@ -437,102 +479,46 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             Windows.
         y : array-like of shape (n,) or (n, n_outputs)
             What followed; NaN is skipped.
+        sample_weight : array-like of shape (n,), default=None
+            How much a row counts.
 
         Returns
         -------
         float
         """
-        return observed_r2(y, self.predict(X))
+        return observed_r2(y, self.predict(X), sample_weight=sample_weight)
 
-    def _validate(self, X: ArrayLike, y: ArrayLike, reset: bool) -> tuple[Floats, Floats]:
-        if y is None:
-            raise ValueError(
-                "requires y to be passed, but the target y is None; pass the numbers that "
-                "followed each window."
-            )
-        windows = self._validate_windows(X, reset=reset)
-        names = getattr(y, "columns", None)
-        targets = check_array(
-            y, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y"
-        )
-        check_consistent_length(windows, targets)
-        ndim = targets.ndim
-        targets = targets.reshape(len(targets), -1)
+    def _validate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        at_least: ArrayLike | None,
+        reset: bool,
+    ) -> tuple[Floats, Targets]:
+        windows = read_windows(self, X, reset=reset)
+        targets = read_targets(y, sample_weight, at_least, windows)
         if reset:
-            never = np.flatnonzero(np.isnan(targets).all(axis=0))
-            if never.size:
-                labels = ", ".join(output_label(k if names is None else names[k]) for k in never)
-                raise NoHistoryError(
-                    f"no target of output {labels} was observed (all {len(targets)} are NaN), so "
-                    "there is nothing to learn from; leave it out, or wait for a run to succeed."
-                )
-            self.target_names_, self.target_ndim_ = names, ndim
-            self.n_outputs_ = targets.shape[1]
-        elif targets.shape[1] != self.n_outputs_:
+            check_observed(targets)
+            self.target_names_, self.target_ndim_ = targets.names, targets.ndim
+            self.n_outputs_ = targets.observed.shape[1]
+        elif targets.observed.shape[1] != self.n_outputs_:
             raise ValueError(
-                f"y has {targets.shape[1]} outputs, but LSTMForecaster was fitted with "
+                f"y has {targets.observed.shape[1]} outputs, but LSTMForecaster was fitted with "
                 f"{self.n_outputs_}; fit a new one with warm_start=False."
             )
-        return windows, targets
+        return merge_repeats(windows, targets) if len(windows) < FEW_ROWS else (windows, targets)
 
-    def _validate_windows(self, X: ArrayLike, reset: bool) -> Floats:
-        """Return `X` as windows ``(n, n_steps, n_features)``, a view where it is an array."""
-        X = X if hasattr(X, "ndim") else np.asarray(X)
-        ndim = X.ndim
-        if ndim > 3 or (not reset and ndim in (2, 3) and ndim != self.ndim_in_):
-            expected = "2-D (n, n_steps) or 3-D (n, n_steps, n_features)"
-            if not reset:
-                expected = f"{self.ndim_in_}-D as in fit"
-            raise ValueError(f"X has {ndim} dimensions, shape {np.shape(X)}; expected {expected}.")
-        # The check for infinity is ours: scikit-learn's would copy a strided view.
-        windows = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=[np.float64, np.float32],
-            ensure_2d=ndim != 3,
-            allow_nd=ndim == 3,
-            ensure_all_finite=False,
-        )
-        if ndim == 2:
-            windows = windows[:, :, None]
-        n_steps, n_features = windows.shape[1:]
-        if not n_steps or not n_features:
-            raise ValueError(
-                f"X has shape {windows.shape}; expected at least one step and feature."
-            )
-        if reset:
-            self.ndim_in_, self.n_steps_in_ = ndim, n_steps
-            self.n_features_in_ = n_steps if ndim == 2 else n_features
-        elif ndim == 3 and (n_steps, n_features) != (self.n_steps_in_, self.n_features_in_):
-            raise ValueError(
-                f"X has {n_steps} steps of {n_features} features, but LSTMForecaster is expecting "
-                f"{self.n_steps_in_} steps of {self.n_features_in_} features as input."
-            )
-        check_no_infinity(windows)
-        return windows
-
-    def _initialize(self, windows: Floats, targets: Floats) -> None:
-        self.feature_mean_, self.feature_scale_ = windows_mean_and_scale(windows)
-        self.target_mean_, self.target_scale_ = targets_mean_and_scale(targets)
+    def _initialize(self, windows: Floats, targets: Targets) -> None:
+        self.feature_mean_, self.feature_scale_ = windows_mean_and_scale(windows, targets.weight)
+        self.target_mean_, self.target_scale_ = targets.mean_and_scale()
         self.device_ = training.resolve_device(self.device)
         self.seed_ = training.draw_seed(self.random_state)
         network: dict[str, Any] = {
             "n_features": windows.shape[2],
             "n_outputs": self.n_outputs_,
-            "hidden_size": self.hidden_size,
-            "n_layers": self.n_layers,
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "spatial_dropout": self.spatial_dropout,
-            "bidirectional": self.bidirectional,
-            "activation": self.activation,
+            **{name: getattr(self, name) for name in NETWORK_OPTIONS},
             "dense_units": () if self.dense_units is None else self.dense_units,
-            "dense_activation": self.dense_activation,
-            "skip_connection": self.skip_connection,
-            "weight_init": self.weight_init,
-            "recurrent_init": self.recurrent_init,
-            "forget_bias": self.forget_bias,
         }
         module: type[torch.nn.Module] = LSTMNetwork
         if self.n_members > 1:
@@ -544,8 +530,8 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
                 module=module,
                 network=network,
                 start=zero if self.zero_start else None,
-                loss=training.make_loss(self.criterion, self.quantile),
-                count=training.WithinTenPercent(mean, scale, self.log_targets),
+                loss=make_loss(self.criterion, self.quantile),
+                count=WithinTenPercent(mean, scale, self.log_targets),
                 optimizer=self.optimizer,
                 lr=self.lr,
                 momentum=self.momentum,
@@ -558,14 +544,18 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
                 verbose=self.verbose,
             )
 
-    def _train(self, windows: Floats, targets: Floats, epochs: int, validation: float) -> None:
-        rows = np.flatnonzero(~np.isnan(targets).all(axis=1))
+    def _train(self, windows: Floats, targets: Targets, epochs: int, validation: float) -> None:
+        rows = np.flatnonzero(~np.isnan(targets.best_known).all(axis=1))
         if not len(rows):
             return
-        scale = np.where(self.target_scale_ == 0, 1.0, self.target_scale_)
-        scaled = torch.from_numpy(((targets - self.target_mean_) / scale).astype(np.float32))
-        dataset = training.WindowDataset(
-            windows, scaled, rows, self.feature_mean_, self.feature_scale_
+        dataset = WindowDataset(
+            windows,
+            self._standardised(targets.observed),
+            rows,
+            self.feature_mean_,
+            self.feature_scale_,
+            at_least=None if targets.at_least is None else self._standardised(targets.at_least),
+            weight=None if targets.weight is None else torch.from_numpy(targets.weight),
         )
         # Each call draws its own batches: going on is not doing the same again.
         with training.seeded(self.seed_ + len(self.net_.history) + 1, self.device_):
@@ -573,3 +563,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         # An epoch that the user interrupted has no scores yet.
         self.kept_epoch_ = training.kept_epoch(self.net_)
         self.history_ = pd.DataFrame(self.net_.history.to_list()).reindex(columns=training.HISTORY)
+
+    def _standardised(self, y: Floats) -> torch.Tensor:
+        scale = np.where(self.target_scale_ == 0, 1.0, self.target_scale_)
+        return torch.from_numpy(((y - self.target_mean_) / scale).astype(np.float32))

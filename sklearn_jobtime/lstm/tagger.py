@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm import sequences as seq
 from sklearn_jobtime.lstm import training
+from sklearn_jobtime.lstm.batches import INPUT_BOUND
 from sklearn_jobtime.lstm.network import ACTIVATIONS
 from sklearn_jobtime.lstm.tagging import SequenceDataset, TaggingNetwork, TagLoss, count_right
 from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS
@@ -491,7 +492,7 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
 
     def _initialize(self, sequences: seq.Sequences, weights: Floats) -> None:
         self.encoder_ = seq.EventEncoder.fit(
-            sequences.events, self.categorical_features, training.INPUT_BOUND
+            sequences.events, self.categorical_features, INPUT_BOUND
         )
         self.device_ = training.resolve_device(self.device)
         self.seed_ = training.draw_seed(self.random_state)

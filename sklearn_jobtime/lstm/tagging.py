@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sklearn_jobtime.lstm.batches import RowsDataset
 from sklearn_jobtime.lstm.network import RecurrentLayers, SpatialDropout, dense_layers
 from sklearn_jobtime.lstm.sequences import NO_TAG, PADDING, UNKNOWN, pad
-from sklearn_jobtime.lstm.training import RowsDataset
 from sklearn_jobtime.lstm.weights import draw_weights
 
 __all__ = ["SequenceDataset", "TagLoss", "TaggingNetwork", "count_right"]

@@ -1,0 +1,133 @@
+"""What happens in each step and epoch of training beside the step itself, as skorch callbacks."""
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from skorch import callbacks as skorch_callbacks
+from torch import Tensor, nn
+
+# Counts the outputs of a batch that are right, and those that could be: those observed.
+Count = Callable[[Tensor, Any], tuple[int, int]]
+
+__all__ = ["Count", "EarlyStopping", "EpochScores", "GradientClipping", "ProgressBar"]
+
+
+class EpochScores(skorch_callbacks.Callback):
+    """Records an epoch's losses, its accuracies, its seconds.
+
+    The averages are over observed targets; skorch's own are over rows.
+    """
+
+    def __init__(self, count: Count) -> None:
+        self.count = count
+
+    def on_epoch_begin(self, _net: Any, **_kwargs: Any) -> None:
+        self.began_ = time.perf_counter()
+        self.sums_ = {"train": [0.0, 0, 0], "valid": [0.0, 0, 0]}
+
+    def on_batch_end(
+        self,
+        _net: Any,
+        batch: Any = None,
+        training: bool = False,
+        loss: Any = None,
+        y_pred: Any = None,
+        **_kwargs: Any,
+    ) -> None:
+        right, observed = self.count(y_pred.detach().cpu(), batch[1])
+        sums = self.sums_["train" if training else "valid"]
+        sums[0] += loss.item() * observed
+        sums[1] += right
+        sums[2] += observed
+
+    def on_epoch_end(self, net: Any, **_kwargs: Any) -> None:
+        for part, (loss, right, observed) in self.sums_.items():
+            net.history.record(f"{part}_loss", loss / observed if observed else np.nan)
+            net.history.record(f"{part}_accuracy", right / observed if observed else np.nan)
+        net.history.record("seconds", time.perf_counter() - self.began_)
+
+
+class GradientClipping(skorch_callbacks.Callback):
+    """Clips the norm of a step's gradient; skorch's own looks for the weights at each step."""
+
+    def __init__(self, max_norm: float) -> None:
+        self.max_norm = max_norm
+
+    def on_train_begin(self, net: Any, **_kwargs: Any) -> None:
+        self.weights_ = [weight for _, weight in net.get_all_learnable_params()]
+
+    def on_grad_computed(self, _net: Any, **_kwargs: Any) -> None:
+        nn.utils.clip_grad_norm_(self.weights_, self.max_norm)
+
+    def on_train_end(self, _net: Any, **_kwargs: Any) -> None:
+        self.weights_ = []  # a pickle would hold them twice
+
+
+class EarlyStopping(skorch_callbacks.EarlyStopping):
+    """skorch's early stopping, idle where there are no validation rows.
+
+    With `untrained`, the weights before the first epoch are a candidate like all others.
+    """
+
+    dynamic_threshold_: float
+    best_model_weights_: dict[str, Tensor] | None
+
+    def __init__(self, untrained: bool, count: Count, **options: Any) -> None:
+        super().__init__(**options)
+        self.untrained, self.count = untrained, count
+
+    def on_epoch_begin(self, net: Any, dataset_valid: Any = None, **_kwargs: Any) -> None:
+        if not self.untrained or dataset_valid is None or self.best_model_weights_ is not None:
+            return
+        if np.isfinite(self.dynamic_threshold_):
+            return
+        scores = []
+        for batch in net.get_iterator(dataset_valid):
+            step = net.validation_step(batch)
+            scores.append((step["loss"].item(), self.count(step["y_pred"].cpu(), batch[1])[1]))
+        loss, observed = np.array(scores).T
+        self.dynamic_threshold_ = np.average(loss, weights=observed)
+        self.best_epoch_ = 0
+        self.best_model_weights_ = copy.deepcopy(net.module_.state_dict())
+
+    def on_epoch_end(self, net: Any, dataset_valid: Any = None, **kwargs: Any) -> None:
+        if dataset_valid is not None:
+            super().on_epoch_end(net, **kwargs)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        super().on_train_end(net, **kwargs)
+        self.best_model_weights_ = None
+
+
+class ProgressBar(skorch_callbacks.Callback):
+    """One bar over all epochs, with the newest losses and accuracies beside it."""
+
+    bar_: Progress | None = None
+
+    def on_train_begin(self, net: Any, **_kwargs: Any) -> None:
+        columns = (BarColumn(12), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar_ = Progress(
+            *(TextColumn("epoch"), *columns, TextColumn("{task.description}")),
+            console=Console(stderr=True),
+        )
+        self.bar_.start()
+        self.task_ = self.bar_.add_task("", total=net.max_epochs)
+
+    def on_epoch_end(self, net: Any, **_kwargs: Any) -> None:
+        newest = net.history[-1]
+        scores = ", ".join(
+            f"{part} loss {newest[f'{part}_loss']:.3f} acc {newest[f'{part}_accuracy']:.0%}"
+            for part in ("train", "valid")
+        )
+        if self.bar_ is not None:
+            self.bar_.update(self.task_, advance=1, description=scores)
+
+    def stop(self) -> None:
+        if self.bar_ is not None:
+            self.bar_.stop()
+        self.bar_ = None

@@ -1,0 +1,147 @@
+"""What training minimises: losses of what was observed, of "at least this long", with weights."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+__all__ = ["LOSSES", "BatchTargets", "MaskedLoss", "PinballLoss", "WithinTenPercent", "make_loss"]
+
+# Either what was observed, ``(n, outputs)`` with NaN where it was not, or that, the lower bounds
+# of what was cut off (NaN elsewhere), and the weights, ``(n, 1)``.
+BatchTargets = Tensor | Sequence[Tensor]
+
+LOSSES: dict[str, type[nn.Module] | None] = {
+    "mse": nn.MSELoss,
+    "mae": nn.L1Loss,
+    "huber": nn.HuberLoss,
+    "pinball": None,  # needs the quantile
+}
+
+
+class PinballLoss(nn.Module):
+    """The loss whose minimum is a quantile: a forecast too low costs `quantile`, else the rest."""
+
+    def __init__(self, quantile: float, reduction: str = "mean") -> None:
+        super().__init__()
+        self.quantile, self.reduction = quantile, reduction
+
+    def forward(self, forecast: Tensor, actual: Tensor) -> Tensor:
+        """Return the mean loss, or with the reduction "none" that of each forecast."""
+        error = actual - forecast
+        losses = torch.maximum(self.quantile * error, (self.quantile - 1) * error)
+        return losses if self.reduction == "none" else losses.mean()
+
+
+def beside(actual: Tensor, forecast: Tensor) -> Tensor:
+    """Repeat the targets for each member of an ensemble in training."""
+    n_outputs, n_forecasts = actual.shape[-1], forecast.shape[-1]
+    if n_outputs == n_forecasts:
+        return actual
+    return actual.repeat(*[1] * (actual.ndim - 1), n_forecasts // n_outputs)
+
+
+def held_against(targets: BatchTargets, forecast: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return what each forecast should have been, NaN where nobody knows, and the weights.
+
+    What was cut off should have been the forecast itself, unless that is less than it took at
+    least: a forecast above the bound has no error, and no gradient.
+    """
+    if isinstance(targets, Tensor):
+        return beside(targets, forecast), None
+    actual, at_least, weight = targets
+    bound = torch.maximum(beside(at_least, forecast), forecast)
+    actual = beside(actual, forecast)
+    actual = torch.where(actual.isnan(), bound, actual)
+    return actual, weight.expand_as(actual)
+
+
+class MaskedLoss(nn.Module):
+    """A torch loss, asked about the targets of which something is known; 0 when a batch has none.
+
+    The loss sees ``(n, outputs)`` where all are known, else the known ones in a row. With weights
+    it is the sum of the weighted losses divided by their number, not by the weights of the batch:
+    else a batch of unimportant rows would count as much as any other.
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss: Any = loss
+
+    def forward(self, forecast: Tensor, targets: BatchTargets) -> Tensor:
+        """Return the loss of forecasts ``(n, outputs)`` against targets with NaN.
+
+        Forecasts of several members, one behind the other, are each held against the targets.
+        """
+        actual, weight = held_against(targets, forecast)
+        missing = actual.isnan()
+        if missing.any():
+            if missing.all():
+                return forecast.sum() * 0.0
+            forecast, actual = forecast[~missing], actual[~missing]
+            weight = None if weight is None else weight[~missing]
+        if weight is None:
+            return self.loss(forecast, actual)
+        return (self._of_each(forecast, actual) * weight).mean()
+
+    def _of_each(self, forecast: Tensor, actual: Tensor) -> Tensor:
+        reduction = getattr(self.loss, "reduction", None)
+        self.loss.reduction = "none"
+        try:
+            losses = self.loss(forecast, actual)
+        finally:
+            self.loss.reduction = reduction
+        if losses.shape != forecast.shape:
+            raise TypeError(
+                f"{type(self.loss).__name__} gave one loss for all rows, so that `sample_weight` "
+                "can not weigh them; expected a loss that knows reduction='none', as torch's do."
+            )
+        return losses
+
+
+def make_loss(criterion: str | nn.Module | type[nn.Module], quantile: float) -> MaskedLoss:
+    """Return the masked loss for a name of `LOSSES`, or a torch loss module, class or instance.
+
+    "huber" is quadratic up to an error of one standard deviation of the target, then linear.
+    """
+    if criterion == "pinball":
+        return MaskedLoss(PinballLoss(quantile))
+    loss = LOSSES.get(criterion, criterion) if isinstance(criterion, str) else criterion
+    if isinstance(loss, type) and issubclass(loss, nn.Module):
+        return MaskedLoss(loss())
+    if not isinstance(loss, nn.Module):
+        raise TypeError(
+            f"criterion came as {criterion!r}; expected one of {', '.join(LOSSES)}, or a torch "
+            "loss module such as torch.nn.SmoothL1Loss."
+        )
+    return MaskedLoss(copy.deepcopy(loss))
+
+
+class WithinTenPercent:
+    """Tells which forecasts are within 10 % of the actual, from their standardised values.
+
+    That of a run that was cut off is right when it is not more than 10 % below the bound.
+    """
+
+    def __init__(
+        self, target_mean: np.ndarray, target_scale: np.ndarray, log_targets: bool
+    ) -> None:
+        # |error| <= 0.1 |actual|, both divided by the scale; a constant target is always met.
+        self.scale = torch.as_tensor(target_scale, dtype=torch.float32) if log_targets else None
+        constant = target_scale == 0
+        offset = np.where(constant, np.inf, 0.1 * target_mean / np.where(constant, 1, target_scale))
+        self.offset = torch.as_tensor(offset, dtype=torch.float32)
+
+    def __call__(self, forecast: Tensor, targets: BatchTargets) -> tuple[int, int]:
+        """Count the forecasts that are near, and those of whose target something is known."""
+        actual, _ = held_against(targets, forecast)
+        error = forecast - actual
+        if self.scale is None:
+            bound = torch.add(beside(self.offset, forecast), actual, alpha=0.1).abs_()
+            near = error.abs_() <= bound
+        else:  # of the durations behind the logs: exp(forecast) / exp(actual) - 1
+            near = torch.expm1(error * beside(self.scale, forecast)).abs_() <= 0.1
+        return int(near.count_nonzero()), actual.numel() - int(actual.isnan().count_nonzero())

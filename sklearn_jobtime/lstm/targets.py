@@ -1,0 +1,154 @@
+"""Targets as a fit takes them: what was observed, what was cut off, how much a row counts."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import _check_sample_weight
+
+from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.lstm.inputs import is_constant
+
+__all__ = ["FEW_ROWS", "Targets", "check_observed", "merge_repeats", "read_targets"]
+
+Floats = NDArray[np.floating[Any]]
+
+# Below so many rows, rows that repeat are looked for; above, to look would cost more than it says.
+FEW_ROWS = 32
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is known of what followed each window.
+
+    Parameters
+    ----------
+    observed : ndarray of shape (n, n_outputs)
+        NaN where it was not observed.
+    at_least : ndarray of shape (n, n_outputs) or None
+        Lower bounds of what was cut off, NaN elsewhere; None when nothing was.
+    weight : ndarray of shape (n,) or None
+        How much a row counts; None when all count alike.
+    names : pandas.Index or None
+        Names of the outputs.
+    ndim : int
+        1 or 2, the dimensions in which they came.
+    """
+
+    observed: Floats
+    at_least: Floats | None
+    weight: Floats | None
+    names: Any
+    ndim: int
+
+    @property
+    def best_known(self) -> Floats:
+        """What was observed, else the bound; NaN where nothing is known."""
+        if self.at_least is None:
+            return self.observed
+        return np.where(np.isnan(self.observed), self.at_least, self.observed)
+
+    def mean_and_scale(self) -> tuple[Floats, Floats]:
+        """Mean and standard deviation per output, NaN skipped; a constant one has the scale 0.
+
+        Bounds count as if they had been observed: only where the network starts depends on it.
+        """
+        y = self.best_known
+        weight = 1.0 if self.weight is None else self.weight[:, None]
+        count = (~np.isnan(y) * weight).sum(axis=0)
+        mean = np.nansum(y * weight, axis=0) / count
+        scale = np.sqrt(np.nansum(np.square(y - mean) * weight, axis=0) / count)
+        return mean, np.where(is_constant(mean, scale), 0.0, scale)
+
+
+def read_targets(
+    y: ArrayLike, sample_weight: ArrayLike | None, at_least: ArrayLike | None, windows: Floats
+) -> Targets:
+    """Validate the targets, the weights and the bounds that belong to `windows`.
+
+    Of rows that count nothing, nothing is known; equal weights and no bounds are none.
+    """
+    if y is None:
+        raise ValueError(
+            "requires y to be passed, but the target y is None; pass the numbers that "
+            "followed each window."
+        )
+    names = getattr(y, "columns", None)
+    observed = _read_numbers(y, "y")
+    check_consistent_length(windows, observed)
+    ndim = observed.ndim
+    observed = observed.reshape(len(observed), -1)
+    bounds = None
+    if at_least is not None:
+        bounds = _read_numbers(at_least, "at_least")
+        bounds = bounds.reshape(len(bounds), -1)
+        if bounds.shape != observed.shape:
+            raise ValueError(
+                f"at_least has the shape {bounds.shape} and y {observed.shape}; expected a bound, "
+                "or NaN, for each target, as sklearn_jobtime.runs.make_lower_bounds(runs) gives."
+            )
+        bounds = np.where(np.isnan(observed), bounds, np.nan)
+        bounds = None if np.isnan(bounds).all() else bounds
+    weight = None
+    if sample_weight is not None:
+        weight = _check_sample_weight(
+            sample_weight, windows, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weight.any():
+            raise ValueError("sample_weight has only zeros; expected a row that counts.")
+        observed = np.where(weight[:, None] > 0, observed, np.nan)
+        bounds = None if bounds is None else np.where(weight[:, None] > 0, bounds, np.nan)
+        weight = None if (weight == weight[0]).all() else weight
+    return Targets(observed, bounds, weight, names, ndim)
+
+
+def _read_numbers(values: ArrayLike, name: str) -> Floats:
+    return check_array(
+        values, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name=name
+    )
+
+
+def check_observed(targets: Targets) -> None:
+    """Raise a NoHistoryError that names the outputs never observed, if there are any."""
+    never = np.flatnonzero(np.isnan(targets.observed).all(axis=0))
+    if never.size:
+        labels = ", ".join(
+            output_label(k if targets.names is None else targets.names[k]) for k in never
+        )
+        raise NoHistoryError(
+            f"no target of output {labels} was observed (all {len(targets.observed)} are NaN), so "
+            "there is nothing to learn from; leave it out, or wait for a run to succeed."
+        )
+
+
+def output_label(name: Any) -> str:
+    """Write the name of an output, such as a column (step, job), without its NumPy types."""
+    return f"({', '.join(map(str, name))})" if isinstance(name, tuple) else str(name)
+
+
+def merge_repeats(windows: Floats, targets: Targets) -> tuple[Floats, Targets]:
+    """Let a row that stands there k times count k times as much, in place of k rows.
+
+    Whole-number weights are then the same as repeated rows, bit for bit, whatever their order:
+    where rows do not count alike their order has no meaning left, so they get one of their own.
+    """
+    n = len(windows)
+    weight = np.ones(n) if targets.weight is None else targets.weight
+    rows = np.flatnonzero(weight)
+    parts = [windows, targets.observed] + ([] if targets.at_least is None else [targets.at_least])
+    table = np.column_stack([np.reshape(part[rows], (len(rows), -1)) for part in parts])
+    as_bytes = np.ascontiguousarray(table + 0.0).view(f"V{table.itemsize * table.shape[1]}")[:, 0]
+    _, first, which = np.unique(as_bytes, return_index=True, return_inverse=True)
+    counts: Floats = np.bincount(which, weights=weight[rows]).astype(np.float64)
+    alike = bool((counts == counts[0]).all())
+    order = np.argsort(first) if alike else np.random.default_rng(0).permutation(len(first))
+    rows = rows[first[order]]
+    merged = replace(
+        targets,
+        observed=targets.observed[rows],
+        at_least=None if targets.at_least is None else targets.at_least[rows],
+        weight=None if alike else counts[order],
+    )
+    return windows[rows], merged
