@@ -380,8 +380,9 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             What followed each window; NaN where it was not observed.
         sample_weight : array-like of shape (n,), default=None
             How much a row counts, in the losses of training and validation and in the scaling: 2
-            as much as the row twice (the same bit for bit in fits of fewer than 32 rows, where
-            the order of weighted rows then plays no part), 0 as if it were not there.
+            as much as the row twice, 0 as if it were not there. In fits of fewer than 32 rows that
+            holds bit for bit, because rows that repeat are merged there; where the rows then do
+            not count alike, their order plays no part, and some of all times validate.
         at_least : array-like of the shape of y, default=None
             In the unit of `y`, what is known of targets that were cut off: a run that timed out
             took "at least this long". Such as :func:`~sklearn_jobtime.runs.make_lower_bounds`
