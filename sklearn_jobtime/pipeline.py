@@ -20,7 +20,7 @@ from sklearn_jobtime.preprocessing import (
     RecentRuns,
     TimestampToNumeric,
 )
-from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, row_label, series_of
+from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, row_label, series_of, target_names
 from sklearn_jobtime.timeline import median_gap, next_runs
 from sklearn_jobtime.windows import SequenceWindower
 
@@ -213,24 +213,6 @@ def make_anchored_forecaster(
         ),
     ]
     return AnchoredRegressor(Pipeline(steps))
-
-
-def target_names(model: BaseEstimator) -> pd.MultiIndex:
-    """Give the (step, job) of every output of a fitted model, a Pipeline or its last step.
-
-    Raises
-    ------
-    ValueError
-        When the model was fitted on targets without names.
-    """
-    last = model[-1] if isinstance(model, Pipeline) else model
-    names = getattr(last, "target_names_", None)
-    if not isinstance(names, pd.MultiIndex):
-        raise ValueError(
-            f"{type(last).__name__} does not know what its outputs mean: fit it on the DataFrame "
-            "of sklearn_jobtime.runs.make_targets, whose columns are (step, job)."
-        )
-    return names
 
 
 def forecast(

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 
 from sklearn_jobtime.exceptions import RunTableError
 
@@ -18,6 +20,7 @@ __all__ = [
     "make_targets",
     "observed_durations",
     "series_of",
+    "target_names",
     "to_utc",
     "validate_runs",
 ]
@@ -497,3 +500,21 @@ def _seconds_until(now: pd.Timestamp | str, runs: pd.DataFrame, job: str = "") -
     """Seconds from the start of each run, or of one job of it, until `now`."""
     started = to_utc(runs[f"{job}__{STARTED_AT}" if job else STARTED_AT])
     return (to_utc(pd.Series([now], name="now")).iloc[0] - started).dt.total_seconds()
+
+
+def target_names(model: BaseEstimator) -> pd.MultiIndex:
+    """Give the (step, job) of every output of a fitted model, a Pipeline or its last step.
+
+    Raises
+    ------
+    ValueError
+        When the model was fitted on targets without names.
+    """
+    last = model[-1] if isinstance(model, Pipeline) else model
+    names = getattr(last, "target_names_", None)
+    if not isinstance(names, pd.MultiIndex):
+        raise ValueError(
+            f"{type(last).__name__} does not know what its outputs mean: fit it on the DataFrame "
+            "of sklearn_jobtime.runs.make_targets, whose columns are (step, job)."
+        )
+    return names

@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator
 
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.loaders.sources import read_source
-from sklearn_jobtime.pipeline import target_names
 from sklearn_jobtime.runs import (
     ENDED_AT,
     WHOLE_RUN,
@@ -20,6 +19,7 @@ from sklearn_jobtime.runs import (
     make_targets,
     series_of,
     status_column,
+    target_names,
 )
 
 __all__ = ["History", "read_as_fitted", "read_history", "reading", "split_off_coming"]

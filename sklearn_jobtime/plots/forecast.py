@@ -29,6 +29,7 @@ from sklearn_jobtime.runs import (
     observed_durations,
     series_of,
     status_column,
+    target_names,
 )
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class ForecastDisplay:
         -------
         ForecastDisplay
         """
-        from sklearn_jobtime.pipeline import forecast, target_names
+        from sklearn_jobtime.pipeline import forecast
 
         tested = None
         if is_test is not None:
