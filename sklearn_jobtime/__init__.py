@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         LevelScaler,
         MinMaxScaler,
         RecentRuns,
+        SeriesEncoder,
         TimestampToNumeric,
     )
     from sklearn_jobtime.windows import SequenceWindower
@@ -37,6 +38,7 @@ _HOME = {
     "MinMaxScaler": "preprocessing",
     "RecentRuns": "preprocessing",
     "SequenceWindower": "windows",
+    "SeriesEncoder": "preprocessing",
     "TimestampToNumeric": "preprocessing",
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "MinMaxScaler",
     "RecentRuns",
     "SequenceWindower",
+    "SeriesEncoder",
     "TimestampToNumeric",
     "__version__",
 ]

@@ -17,6 +17,7 @@ from sklearn_jobtime import (
     MinMaxScaler,
     RecentRuns,
     SequenceWindower,
+    SeriesEncoder,
     TimestampToNumeric,
 )
 from sklearn_jobtime.anchored import ObservedRegressor
@@ -58,6 +59,7 @@ ESTIMATORS = [
     (CovariateEncoder([0], n_knots=3), {}),
     (RecentRuns(), LOOKS_BACK),
     (RecentRuns(by=[0], windows=[2]), LOOKS_BACK),
+    (SeriesEncoder(), {}),
     (LevelScaler(), LOOKS_BACK),
     (LevelScaler(n_runs=3, statistic="mean", keep_level=True), LOOKS_BACK),
     (ObservedRegressor(Ridge()), {}),

@@ -5,6 +5,7 @@ from sklearn_jobtime.preprocessing._failures import FailureImputer
 from sklearn_jobtime.preprocessing._level import LevelScaler
 from sklearn_jobtime.preprocessing._minmax import MinMaxScaler
 from sklearn_jobtime.preprocessing._recent import RecentRuns
+from sklearn_jobtime.preprocessing._series import SeriesEncoder
 from sklearn_jobtime.preprocessing._timestamps import TimestampToNumeric
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "LevelScaler",
     "MinMaxScaler",
     "RecentRuns",
+    "SeriesEncoder",
     "TimestampToNumeric",
 ]
