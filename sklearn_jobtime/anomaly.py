@@ -16,7 +16,8 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_jobtime.calibration import largest_scaled
-from sklearn_jobtime.conformal import LEAST, ConformalForecaster
+from sklearn_jobtime.conformal import ConformalForecaster
+from sklearn_jobtime.conformity import LEAST
 from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
 from sklearn_jobtime.online_mix import OnlineMix
 from sklearn_jobtime.past import HistoryRegressor

@@ -2,14 +2,14 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils import Tags, _safe_indexing, check_array, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_jobtime.adaptive import WINDOW, Following
 from sklearn_jobtime.anchored import at_least_parameter, newest_rows, observing
 from sklearn_jobtime.calibration import Bounds, calibrated, groups_of, row_errors, rows_needed
+from sklearn_jobtime.conformity import Centres, RecentSpread, measured
 from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
 from sklearn_jobtime.history import Clock, Memory, read_clock, recall, remember
 from sklearn_jobtime.metrics import observed_r2
@@ -28,55 +29,7 @@ __all__ = ["ConformalForecaster"]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-LEAST = 1e-3  # seconds: clocks tell no less, and the log of 0 s says nothing
-ROUNDING = 1e-12  # a run as long as the worst one in calibration is inside, whatever exp() rounds
-
-
-@dataclass(frozen=True)
-class Centres:
-    """From where the errors of n forecasts are measured, and in which unit.
-
-    Parameters
-    ----------
-    lower, upper : ndarray of shape (n, n_outputs)
-        Seconds: the forecast, twice, or a low and a high quantile.
-    unit : ndarray of shape (n, n_outputs)
-        How far off a forecast of this row may well be; 1 unless that was learned.
-    is_log : bool
-        Whether errors are log ratios, not seconds.
-    """
-
-    lower: Floats
-    upper: Floats
-    unit: Floats
-    is_log: bool
-
-    def _scale(self, seconds: Floats) -> Floats:
-        return np.log(np.maximum(seconds, LEAST)) if self.is_log else seconds
-
-    def errors_of(self, seconds: Floats) -> tuple[Floats, Floats]:
-        """How far runs of these seconds are above and below, in units; negative inside."""
-        scaled = self._scale(seconds)
-        above = (scaled - self._scale(self.upper)) / self.unit
-        if self.lower is self.upper:
-            return above, -above
-        return above, (self._scale(self.lower) - scaled) / self.unit
-
-    def above(self, errors: Floats) -> Floats:
-        """Seconds that are off by `errors` above, of shape (n_outputs, n_levels)."""
-        return self._moved(self.upper[:, :, None], errors * self.unit[:, :, None], 1.0)
-
-    def below(self, errors: Floats) -> Floats:
-        """Seconds that are off by `errors` below, of shape (n_outputs, n_levels)."""
-        moved = self._moved(self.lower[:, :, None], -errors * self.unit[:, :, None], -1.0)
-        # Runs below what a clock tells are all alike.
-        return np.where(moved <= LEAST * (1 + 1e-9), 0.0, moved) if self.is_log else moved
-
-    def _moved(self, centre: Floats, by: Floats, outwards: float) -> Floats:
-        if not self.is_log:
-            return centre + by + outwards * ROUNDING * np.abs(centre)
-        with np.errstate(over="ignore"):  # beyond any number is infinite
-            return np.maximum(centre, LEAST) * np.exp(by) * (1 + outwards * ROUNDING)
+LEAST_UNIT = 1e-3  # no forecast is less than a thousandth off
 
 
 def known_targets(clock: Clock, steps: NDArray[np.intp], had_ended: Mask) -> Mask:
@@ -102,13 +55,6 @@ def known_targets(clock: Clock, steps: NDArray[np.intp], had_ended: Mask) -> Mas
         n = max(len(order) - step + 1, 0)  # rows that have a run so many steps ahead
         known[order[:n], k] = ended[step - 1 :] & (series[step - 1 :] == series[:n])
     return known
-
-
-def measured(centres: Centres, targets: Floats, limits: Floats) -> tuple[Floats, Floats, Mask]:
-    """Errors above and below the forecast, the least and the most ones where a run was cut off."""
-    is_censored = ~np.isnan(limits)
-    above, below = centres.errors_of(np.where(is_censored, limits, targets))
-    return above, below, is_censored
 
 
 def observed_rows(targets: Floats, limits: Floats) -> Mask:
@@ -145,11 +91,14 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     confidence_level : float, default=0.9
         What is promised when no other level is asked: how often the bounds hold. Any other can
         be asked later, of the same fit.
-    conformity_score : {"log_ratio", "absolute"}, default="log_ratio"
+    conformity_score : {"log_ratio", "absolute", "scaled", "quantile"}, default="log_ratio"
         How an error is measured. "log_ratio": log(actual / forecast), so bounds are factors of the
         forecast and never negative; right for durations, where a job of hours is off by more
         seconds than one of minutes; less than a millisecond counts as none. "absolute": seconds,
-        the same for short and long forecasts.
+        the same for short and long forecasts. "scaled": log ratios relative to the `difficulty` of
+        the row, so that bounds are wide only where a run is hard to forecast. "quantile": log
+        ratios to the forecasts of `quantile_estimators`, which have learned that themselves
+        (conformalized quantile regression).
     coverage : {"output", "jobs", "steps", "all"}, default="output"
         What is promised to be inside together. "output": each job and step by itself. "jobs":
         all jobs of a run at once. "steps": all steps of a job. "all": the whole forecast of a
@@ -161,9 +110,19 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Let the interval reach as far below the forecast as above (in factors, for "log_ratio").
         False gives each side half of what may be missed: with durations, whose errors are skewed,
         intervals are shorter, but a finite one takes twice the rows (19 for 90 %, not 9).
+    difficulty : estimator, default=None
+        For "scaled": a regressor that learns how large the absolute log ratio of a row will be,
+        from errors on training rows that the estimator was not fitted on for this (one more fit).
+        None takes :class:`~sklearn_jobtime.conformity.RecentSpread` where the columns of `y` are
+        (step, job), else scikit-learn's HistGradientBoostingRegressor for the absolute error.
+    quantile_estimators : pair of estimators, default=None
+        For "quantile": two regressors that forecast a low and a high quantile, such as
+        ``GradientBoostingRegressor(loss="quantile", alpha=0.05)`` and the same with 0.95. They are
+        fitted as `estimator` is. Any level can be asked; that of the pair gives the best widths.
     cv : "prefit" or None, default=None
         "prefit": `estimator` is fitted already, on rows older than those given to `fit`, all of
-        which calibrate. None fits it on the older rows.
+        which calibrate; so are `difficulty` or `quantile_estimators`, where they are used. None
+        fits all of them on the older rows.
     calibration_fraction : float, default=0.25
         Share of the rows with an observed target, the newest ones, that calibrate.
     horizon : int, default=1
@@ -178,6 +137,10 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ----------
     estimator_ : estimator
         The fitted estimator.
+    difficulty_ : estimator or None
+        The fitted regressor of the errors, for "scaled".
+    quantile_estimators_ : list of estimator
+        The fitted pair, for "quantile".
     calibration_forecasts_, calibration_targets_, calibration_at_least_ : ndarray of shape \
 (n_calibration, n_outputs)
         Forecast, actual duration (NaN = not observed) and, for the runs that were cut off, how
@@ -228,6 +191,8 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     References
     ----------
+    Y. Romano, E. Patterson, E. Candès, "Conformalized quantile regression", NeurIPS 2019.
+
     V. Vovk, A. Gammerman, G. Shafer, "Algorithmic learning in a random world", Springer, 2005.
 
     J. Lei, M. G'Sell, A. Rinaldo, R. J. Tibshirani, L. Wasserman, "Distribution-free predictive
@@ -267,9 +232,11 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit", "predict"])],
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
-        "conformity_score": [StrOptions({"log_ratio", "absolute"})],
+        "conformity_score": [StrOptions({"log_ratio", "absolute", "scaled", "quantile"})],
         "coverage": [StrOptions({"output", "jobs", "steps", "all"})],
         "symmetric": ["boolean"],
+        "difficulty": [HasMethods(["fit", "predict"]), None],
+        "quantile_estimators": ["array-like", None],
         "cv": [StrOptions({"prefit"}), None],
         "calibration_fraction": [Interval(Real, 0, 1, closed="neither")],
         "horizon": [Interval(Integral, 1, None, closed="left")],
@@ -284,6 +251,8 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         conformity_score: str = "log_ratio",
         coverage: str = "output",
         symmetric: bool = False,
+        difficulty: Any = None,
+        quantile_estimators: Sequence[Any] | None = None,
         cv: str | None = None,
         calibration_fraction: float = 0.25,
         horizon: int = 1,
@@ -294,6 +263,8 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.conformity_score = conformity_score
         self.coverage = coverage
         self.symmetric = symmetric
+        self.difficulty = difficulty
+        self.quantile_estimators = quantile_estimators
         self.cv = cv
         self.calibration_fraction = calibration_fraction
         self.horizon = horizon
@@ -331,8 +302,12 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         steps, jobs = self._steps_and_jobs(targets.shape[1])
         self.groups_ = groups_of(steps.tolist(), jobs, self.coverage)
         seen = observed_rows(targets, limits)
+        self._check_parts()
         if self.cv == "prefit":
             self.estimator_ = self.estimator
+            self.difficulty_ = self.difficulty if self.conformity_score == "scaled" else None
+            self._least_unit = LEAST_UNIT
+            self.quantile_estimators_ = list(self._pair())
             calibrates = np.ones(len(targets), dtype=bool)
             recent = np.arange(len(targets))
         else:
@@ -343,19 +318,19 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             known = known_targets(clock, steps, had_ended)
             older = np.flatnonzero(~calibrates)
             table = _safe_indexing(X, older)
-            self.estimator_ = self._fitted(
+            self._fit_all(
                 table if cut is None else as_of(table, cut),
                 np.where(known, targets, np.nan)[older],
                 np.where(known, limits, np.nan)[older],
             )
             recent = np.flatnonzero(~had_ended)
         self._forget()
-        forecasts = self._forecast(X)
+        centres = self._centres(X)
         self._remember(X, recent)
         in_table = known_targets(clock, steps, np.ones(len(targets), dtype=bool))
-        self._calibrate(clock, forecasts, targets, limits, calibrates & seen, in_table)
+        self._calibrate(clock, centres, targets, limits, calibrates & seen, in_table)
         if self.refit and self.cv is None:
-            self.estimator_ = self._fitted(X, targets, limits)
+            self._fit_all(X, targets, limits)
             self._forget()
         return self
 
@@ -480,6 +455,11 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             centres = self._centres(X)
             self._remember_too(X)
         else:
+            if self.conformity_score in ("scaled", "quantile"):
+                raise ValueError(
+                    f"the bounds of conformity_score={self.conformity_score!r} need more of a row "
+                    "than its forecast; pass X."
+                )
             centres = self._around(self._shaped(forecast, "forecast"))
         targets = self._shaped(y, "y")
         limits = np.full_like(targets, np.nan)
@@ -530,8 +510,55 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             )
         return calibrates, cut
 
-    def _fitted(self, X: Any, targets: Floats, limits: Floats) -> Any:
-        estimator = observing(self.estimator, self._as_given(targets))
+    def _pair(self) -> Sequence[Any]:
+        if self.conformity_score != "quantile" or self.quantile_estimators is None:
+            return ()
+        return self.quantile_estimators
+
+    def _check_parts(self) -> None:
+        if self.conformity_score == "quantile" and len(self._pair()) != 2:
+            raise ValueError(
+                "conformity_score='quantile' needs quantile_estimators=(low, high), two regressors "
+                f"that forecast quantiles, got {self.quantile_estimators!r}."
+            )
+        if self.conformity_score == "scaled" and self.cv == "prefit" and self.difficulty is None:
+            raise ValueError(
+                "conformity_score='scaled' with cv='prefit' needs a fitted difficulty; pass one, "
+                "or let fit do it all with cv=None."
+            )
+
+    def _fit_all(self, X: Any, targets: Floats, limits: Floats) -> None:
+        self.estimator_ = self._fitted(self.estimator, X, targets, limits)
+        self.quantile_estimators_ = [
+            self._fitted(estimator, X, targets, limits) for estimator in self._pair()
+        ]
+        self.difficulty_ = None
+        if self.conformity_score == "scaled":
+            self.difficulty_ = self._fit_difficulty(X, targets, limits)
+
+    def _fit_difficulty(self, X: Any, targets: Floats, limits: Floats) -> Any:
+        """Learn the size of errors on the newest of these rows, of an estimator fitted without."""
+        plain = {"conformity_score": "log_ratio", "coverage": "output", "refit": False}
+        judge = clone(self).set_params(**plain)
+        judge.fit(X, self._named(targets, X), self._named(limits, X))
+        sizes = np.full_like(targets, np.nan)
+        around = judge._around(judge.calibration_forecasts_)
+        sizes[judge._calibration_rows] = np.abs(around.errors_of(judge.calibration_targets_)[0])
+        difficulty = self.difficulty
+        if difficulty is None:
+            by_name = isinstance(self.target_names_, pd.MultiIndex)
+            difficulty = (
+                RecentSpread()
+                if by_name
+                else HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
+            )
+        never = np.isnan(sizes).all(axis=0)
+        sizes[judge._calibration_rows[0], never] = 1.0  # nothing is known, so nothing is harder
+        self._least_unit = np.maximum(np.nanmean(sizes, axis=0) / 10, LEAST_UNIT)
+        return self._fitted(difficulty, X, sizes, np.full_like(sizes, np.nan))
+
+    def _fitted(self, estimator: Any, X: Any, targets: Floats, limits: Floats) -> Any:
+        estimator = observing(estimator, self._as_given(targets))
         given = {}
         if not np.isnan(limits).all():
             given = at_least_parameter(estimator, self._named(limits, X))
@@ -562,7 +589,7 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def _calibrate(
         self,
         clock: Clock,
-        forecasts: Floats,
+        centres: Centres,
         targets: Floats,
         limits: Floats,
         calibrates: Mask,
@@ -573,12 +600,12 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         rows = order[calibrates[order]]
         if not len(rows):
             raise NoHistoryError("no target of the rows that calibrate was observed.")
-        self.calibration_forecasts_ = forecasts[rows]
+        self.calibration_forecasts_ = centres.forecast[rows]
         self.calibration_targets_ = targets[rows]
         self.calibration_at_least_ = limits[rows]
         self.n_calibration_ = len(rows)
-        centres = self._around(forecasts[rows])
-        above, below, is_censored = measured(centres, targets[rows], limits[rows])
+        self._calibration_rows = rows
+        above, below, is_censored = measured(centres.take(rows), targets[rows], limits[rows])
         if self.coverage in ("steps", "all"):
             is_cut = ~in_table[rows].all(axis=1)
             above[is_cut] = below[is_cut] = np.nan
@@ -620,16 +647,33 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def _forecast(self, X: Any) -> Floats:
         """Forecast checked rows; always of shape (n_runs, n_outputs)."""
+        return self._predicted([self.estimator_], X)[0]
+
+    def _predicted(self, estimators: list, X: Any) -> list[Floats]:
         table, n_before = self._with_recent(X)
-        forecast = np.asarray(self.estimator_.predict(table), dtype=np.float64)
-        return forecast.reshape(len(forecast), -1)[n_before:]
+        outputs = [np.asarray(one.predict(table), dtype=np.float64) for one in estimators]
+        return [output.reshape(len(output), -1)[n_before:] for output in outputs]
 
     def _centres(self, X: Any) -> Centres:
-        return self._around(self._forecast(X))
+        extra = [] if self.difficulty_ is None else [self.difficulty_]
+        forecast, *others = self._predicted(
+            [self.estimator_, *self.quantile_estimators_, *extra], X
+        )
+        if self.quantile_estimators_:
+            low, high = np.minimum(*others), np.maximum(*others)
+            return Centres(forecast, low, high, np.ones_like(forecast), True)
+        if extra:
+            unit = np.maximum(others[0], self._least_unit)
+            return Centres(forecast, forecast, forecast, unit, True)
+        return self._around(forecast)
 
     def _around(self, forecasts: Floats) -> Centres:
         return Centres(
-            forecasts, forecasts, np.ones_like(forecasts), self.conformity_score != "absolute"
+            forecasts,
+            forecasts,
+            forecasts,
+            np.ones_like(forecasts),
+            self.conformity_score != "absolute",
         )
 
     def _remember_too(self, X: Any) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_jobtime.calibration import Ranked, rank_errors, rows_needed, survival_masses
-from sklearn_jobtime.conformal import LEAST
+from sklearn_jobtime.conformity import LEAST
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
 from sklearn_jobtime.runs import STARTED_AT, to_utc
 

@@ -344,3 +344,66 @@ def test_errors_say_what_to_do():
         clone(model).set_params(horizon=3).fit(X, np.ones((20, 4)))
     with pytest.raises(ValueError, match="between 0 and 1"):
         model.fit(X, y).predict_interval(X, 90)
+
+
+def noisy(rng, n):
+    """Runs of which those with a large first column are hard to forecast."""
+    X = rng.uniform(0, 1, (n, 2))
+    return X, 600 * np.exp(X[:, 1] + rng.normal(size=n) * (0.02 + 0.5 * (X[:, 0] > 0.5)))
+
+
+def quantiles(*alphas):
+    return tuple(
+        GradientBoostingRegressor(loss="quantile", alpha=a, n_estimators=30, random_state=0)
+        for a in alphas
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"conformity_score": "scaled"},
+        {"conformity_score": "scaled", "difficulty": GradientBoostingRegressor(random_state=0)},
+        {"conformity_score": "quantile", "quantile_estimators": quantiles(0.05, 0.95)},
+    ],
+    ids=["scaled", "own difficulty", "quantile"],
+)
+def test_bounds_are_wide_only_where_a_run_is_hard_to_forecast(options):
+    X, y = noisy(np.random.default_rng(0), 1500)
+    estimator = GradientBoostingRegressor(random_state=0)
+    model = clone(ConformalForecaster(estimator, **options)).fit(X[:1000], y[:1000])
+    low, high = np.moveaxis(model.predict_interval(X[1000:])[:, 0], 1, 0)
+    assert ((low <= y[1000:]) & (y[1000:] <= high)).mean() == pytest.approx(0.9, abs=0.05)
+    hard = X[1000:, 0] > 0.5
+    assert np.median((high - low)[hard]) > 2 * np.median((high - low)[~hard])
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_upper(X), model.predict_upper(X))
+    before = model.predict_interval(X[1000:])
+    model.update(X[1000:], y[1000:])
+    assert not np.array_equal(before, model.predict_interval(X[1000:]))
+    with pytest.raises(ValueError, match="pass X"):
+        model.update(None, y[1000:], forecast=y[1000:])
+
+
+@pytest.mark.parametrize("coverage", ["output", "all"])
+def test_the_difficulty_of_a_run_table_is_how_it_varied_lately(runs, coverage):
+    y = make_targets(runs, horizon=2)
+    model = ConformalForecaster(OnlineMix(), conformity_score="scaled", coverage=coverage)
+    model.fit(runs[:300], y[:300])
+    interval = model.predict_interval(runs[300:])
+    assert np.isfinite(interval).all()
+    ratio = interval[:, 0, 1] / interval[:, 0, 0]
+    assert ratio.max() > 1.05 * ratio.min()
+    wild = runs[300:].copy()
+    wild.iloc[-30:, wild.columns.get_indexer(["job_0", "job_1"])] *= 5
+    early = (runs["started_at"][300:] <= runs["ended_at"][-30:].min()).to_numpy()
+    np.testing.assert_array_equal(model.predict_interval(wild)[early], interval[early])
+
+
+def test_parts_that_are_missing_are_asked_for():
+    X, y = np.ones((20, 1)), np.full(20, 60.0)
+    fitted = Ridge().fit(X, y)
+    with pytest.raises(ValueError, match="two regressors"):
+        ConformalForecaster(Ridge(), conformity_score="quantile").fit(X, y)
+    with pytest.raises(ValueError, match="fitted difficulty"):
+        ConformalForecaster(fitted, conformity_score="scaled", cv="prefit").fit(X, y)

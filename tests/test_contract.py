@@ -22,6 +22,7 @@ from sklearn_jobtime import (
 )
 from sklearn_jobtime.anchored import ObservedRegressor
 from sklearn_jobtime.baselines import ExponentialMean, JenkinsRule, RollingRule, SeasonalRule
+from sklearn_jobtime.conformity import RecentSpread
 from sklearn_jobtime.online_mix import OnlineMix
 
 # A row of these depends on earlier rows by definition (windows, rolling rules), so the two checks
@@ -68,7 +69,15 @@ ESTIMATORS = [
     (ConformalForecaster(Ridge()), {}),
     (ConformalForecaster(Ridge(), conformity_score="absolute", coverage="all", refit=True), {}),
     (ConformalForecaster(GradientBoostingRegressor(n_estimators=20, random_state=0)), {}),
+    (ConformalForecaster(Ridge(), conformity_score="scaled", difficulty=Ridge()), {}),
+    (
+        ConformalForecaster(
+            Ridge(), conformity_score="quantile", quantile_estimators=[Ridge(), Ridge()]
+        ),
+        {},
+    ),
     (ConformalForecaster(RollingRule()), LOOKS_BACK),
+    (RecentSpread(), LOOKS_BACK),
     (JobTimeAnomalyDetector(), LOOKS_BACK),
 ]
 
