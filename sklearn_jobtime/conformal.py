@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils import Tags, _safe_indexing, check_array, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_jobtime.adaptive import WINDOW, Following
@@ -349,6 +350,23 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self._as_given(self._forecast(self._checked(X, reset=False)))
+
+    @available_if(lambda self: hasattr(self.estimator_, "sources"))
+    def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
+        """Tell what each forecast mostly rests on, where the estimator can tell.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, ...)
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of str
+            As :meth:`AnchoredRegressor.sources <sklearn_jobtime.AnchoredRegressor.sources>`.
+        """
+        table, n_before = self._with_recent(self._checked(X, reset=False))
+        return self.estimator_.sources(table)[n_before:]
 
     def predict_interval(
         self,

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from sklearn_jobtime.calibration import effective_number
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, make_targets, series_names
+from sklearn_jobtime.runs import STARTED_AT, series_names, targets_named
 
 __all__ = ["coverage_report", "held_out_intervals", "interval_table", "rolling_coverage"]
 
@@ -116,14 +116,7 @@ def held_out_intervals(
     DataFrame
         See :func:`interval_table`.
     """
-    names = model.target_names_
-    jobs = names.get_level_values("job").unique()
-    y = make_targets(
-        runs,
-        int(names.get_level_values("step").max()),
-        jobs=[job for job in jobs if job != WHOLE_RUN],
-        whole_run=WHOLE_RUN in jobs,
-    )[names]
+    y = targets_named(runs, model.target_names_)
     interval = np.asarray(model.predict_interval(runs, confidence_level))
     forecast = np.reshape(model.predict(runs), y.shape)
     table = interval_table(

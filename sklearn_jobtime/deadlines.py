@@ -430,15 +430,16 @@ class DurationDistribution:
 
 def seconds_from_start(when: Any, forecasts: pd.DataFrame) -> Floats:
     """Seconds from the start of each run until `when`, a clock time or such seconds already."""
-    if isinstance(when, Real):
-        return np.full(len(forecasts), float(when))
+    one = isinstance(when, str) or not isinstance(when, Iterable)
+    given = [when] * len(forecasts) if one else list(when)
+    if all(isinstance(part, Real) for part in given):
+        return np.array(given, dtype=np.float64)
     if STARTED_AT not in forecasts:
         raise RunTableError(
-            f"{when!r} is a clock time, but the forecasts have no column {STARTED_AT!r}; give "
+            f"{given[0]} is a clock time, but the forecasts have no column {STARTED_AT!r}; give "
             "seconds from the start of the run."
         )
-    one = isinstance(when, str) or not isinstance(when, Iterable)
-    times = to_utc(pd.Series([when] * len(forecasts) if one else list(when), name="deadline"))
+    times = to_utc(pd.Series(given, name="deadline"))
     if times.isna().any():
         raise RunTableError(f"{when!r} has no time; expected one such as 2026-03-01T06:00Z.")
     started = pd.Series(forecasts[STARTED_AT].array)

@@ -245,7 +245,9 @@ def forecast(
         expected start, one median gap a step later), `seconds` (the forecast, never negative)
         and `ends_at` (start plus seconds for `whole_run`, else NaT). Without times in `runs`
         there are no clock columns. Where the model tells, `source` says what a forecast rests on
-        (:meth:`AnchoredRegressor.sources <sklearn_jobtime.AnchoredRegressor.sources>`).
+        (:meth:`AnchoredRegressor.sources <sklearn_jobtime.AnchoredRegressor.sources>`). A model
+        with intervals (:class:`~sklearn_jobtime.ConformalForecaster`) adds `lower` and `upper` in
+        seconds, at its own level.
 
     Raises
     ------
@@ -296,4 +298,7 @@ def forecast(
         table["ends_at"] = ends.dt.round("s").where(table["job"] == WHOLE_RUN)
     if hasattr(model, "sources"):
         table["source"] = model.sources(both)[len(runs) :].ravel()
+    if hasattr(model, "predict_interval"):
+        bounds = model.predict_interval(both)[len(runs) :].reshape(-1, 2)
+        table["lower"], table["upper"] = np.maximum(bounds, 0.0).T
     return table

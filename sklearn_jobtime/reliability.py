@@ -1,15 +1,22 @@
 """Whether probabilities hold: of the runs said to be done in time with 70 %, 70 % should be."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 from sklearn_jobtime.deadlines import DurationDistribution
+from sklearn_jobtime.runs import targets_named
 
-__all__ = ["expected_calibration_error", "held_out_events", "reliability"]
+__all__ = [
+    "expected_calibration_error",
+    "held_out_events",
+    "reliability",
+    "reliability_of_deadlines",
+]
 
 MULTIPLES = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0)
 ELAPSED = (0.0, 0.5, 1.0, 1.5)
@@ -134,3 +141,45 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     0.333
     """
     return float(np.average((table["predicted"] - table["observed"]).abs(), weights=table["n"]))
+
+
+def reliability_of_deadlines(
+    model: Any, runs: pd.DataFrame, is_test: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Check the chances that follow from the held-out runs of a model on runs after these.
+
+    Parameters
+    ----------
+    model : ConformalForecaster
+        Fitted on the runs before the marked ones, with targets of
+        :func:`~sklearn_jobtime.runs.make_targets`.
+    runs : DataFrame
+        The whole validated run table, so that each run has its full history.
+    is_test : ndarray of bool, shape (n_runs,)
+        The runs to check, as :func:`~sklearn_jobtime.timeline.split_by_time` marks them.
+
+    Returns
+    -------
+    DataFrame
+        The :func:`reliability` of the answers to all :func:`held_out_events`.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.conformal import ConformalForecaster
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.reliability import (
+    ...     expected_calibration_error, reliability_of_deadlines)
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> from sklearn_jobtime.timeline import split_by_time
+    >>> runs = make_job_runs(n_runs=500, n_jobs=1, random_state=0)
+    >>> train, is_test = split_by_time(runs)
+    >>> model = ConformalForecaster(RollingRule("median")).fit(train, make_targets(train))
+    >>> bool(expected_calibration_error(reliability_of_deadlines(model, runs, is_test)) < 0.1)
+    True
+    """
+    y = targets_named(runs, model.target_names_)
+    forecasts = np.reshape(model.predict(runs), y.shape)[is_test]
+    known = DurationDistribution.from_forecaster(model)
+    events = held_out_events(known, forecasts, y[is_test])
+    return reliability(events["probability"], events["happened"])

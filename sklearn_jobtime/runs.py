@@ -419,6 +419,18 @@ def ahead(table: pd.DataFrame, horizon: int) -> pd.DataFrame:
     return pd.concat(steps, axis=1, names=["step", "job"])
 
 
+def targets_named(runs: pd.DataFrame, names: pd.MultiIndex) -> pd.DataFrame:
+    """Build the targets with the given names (step, job), such as those a model was fitted on."""
+    jobs = names.get_level_values("job").unique()
+    y = make_targets(
+        runs,
+        int(names.get_level_values("step").max()),
+        jobs=[job for job in jobs if job != WHOLE_RUN] or None,
+        whole_run=WHOLE_RUN in jobs,
+    )
+    return y[names]
+
+
 def make_lower_bounds(
     runs: pd.DataFrame,
     horizon: int = 1,

@@ -31,7 +31,7 @@ from sklearn_jobtime.pipeline import forecast
 from sklearn_jobtime.runs import WHOLE_RUN, make_targets
 
 JOBS = ["job_0", "job_1"]
-SMALL = ["--epochs", "2", "--hidden-size", "4", "--steps", "4", "--device", "cpu"]
+SMALL = ["--epochs", "2", "--hidden-size", "4", "--steps", "4", "--device", "cpu", "--level", "0.8"]
 KNOWN = ["--known", "input_rows,event"]
 
 
@@ -111,8 +111,8 @@ def test_fit_stores_a_model_of_all_runs_and_shows_how_it_learned(folder, table):
     model, again = load_model(folder / "model.joblib"), joblib.load(folder / "again.joblib")
     runs = read_runs(folder / "runs.csv").drop(columns="branch")
     np.testing.assert_array_equal(model.predict(runs), again.predict(runs))  # the same seed
-    assert model.regressor_[-1].verbose == 0
-    steps = model.regressor_
+    steps = model.estimator_.regressor_
+    assert steps[-1].verbose == 0
     assert "event__push" in steps[:-2].get_feature_names_out()
     assert steps["windows"].known == ["input_rows", "event"]
 
@@ -231,7 +231,8 @@ def test_a_table_without_times_has_forecasts_without_clock(tmp_path):
     out = tmp_path / "model.joblib"
     assert jobtime("fit", tmp_path / "runs.csv", "-o", out, *SMALL).exit_code == 0
     record = answer("forecast", out, tmp_path / "runs.csv")
-    assert set(record["forecasts"][0]) == {"run", "step", "job", "seconds", "source"}
+    keys = {"run", "step", "job", "seconds", "source", "lower", "upper"}
+    assert set(record["forecasts"][0]) == keys
     assert "done at" not in jobtime("forecast", out, tmp_path / "runs.csv").stdout
 
 
@@ -258,7 +259,7 @@ def test_tune_ranks_the_grid_and_stores_the_best(folder, tmp_path):
     assert len(errors) == 4
     best = record["ranking"][0]["params"]
     model = load_model(out)
-    assert {name: model.get_params()[name] for name in best} == best
+    assert {name: model.estimator.get_params()[name] for name in best} == best
     shown = jobtime(*args, "--epochs", 1, "--device", "cpu")
     assert "8/8" in shown.stderr
     assert "rank" in shown.stdout

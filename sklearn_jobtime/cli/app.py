@@ -9,13 +9,16 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
 from sklearn_jobtime._version import __version__
+
+if TYPE_CHECKING:
+    from sklearn_jobtime.cli.promise import Promise
 
 __all__ = ["app", "main"]
 
@@ -114,6 +117,20 @@ Known = Annotated[
     ),
 ]
 Horizon = Annotated[int, typer.Option(min=1, help="Runs to forecast ahead.")]
+Level = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=0.999, help="How often the interval of a forecast is to hold; 0: no intervals."
+    ),
+]
+Together = Annotated[
+    str,
+    typer.Option(
+        help="What is to lie in its interval at once: `none` (each job and step by itself), "
+        "`jobs` of a run, `steps` of a job, or `all`."
+    ),
+]
+Timezone = Annotated[str, typer.Option(help="Zone of the printed times, and of TIME without one.")]
 TestSize = Annotated[
     float, typer.Option(min=0.0, max=0.9, help="Share of the newest runs to test on; 0: no test.")
 ]
@@ -160,7 +177,8 @@ def demo(
     Fit on the first 80 % of 1,088 runs of a GitHub workflow, test beside the rules of thumb on the
     rest, forecast the next five runs of every job, store the model and a picture.
 
-    With --json: the keys of `fit`, and `forecasts` (as `forecast` has them), `plot`, `seconds`.
+    With --json: the keys of `fit`, and `forecasts` (as `forecast` has them), `risks` (as `risk` has
+    them, for a deadline of 20 minutes), `plot`, `seconds`.
     """
     from sklearn_jobtime.cli.demo import run_demo
     from sklearn_jobtime.cli.trial import Recipe
@@ -232,16 +250,20 @@ def fit(
     device: Device = "auto",
     seed: Seed = 0,
     test_size: TestSize = 0.2,
+    level: Level = 0.9,
+    together: Together = "none",
     as_json: AsJson = False,
 ) -> None:
     """Fit a model on a run table and store it.
 
-    It is first tested on the newest runs, beside the rules of thumb, and then fitted on all runs.
+    It is first tested on the newest runs, beside the rules of thumb. Then it is fitted without
+    the newest quarter, whose errors make the intervals, and at last on all runs.
 
     With --json: `model`, `runs`, `jobs`, `horizon`, `epochs` (losses, and accuracies: the share
     within 10 % of the actual), `kept_epoch` (0: the mix of rules alone), `test_runs`, `scores` (by
     model and job, in seconds), `verdicts` (by job: `best`, the rule that the older runs would have
-    chosen, the ratio of the errors and its interval, advice), `notes`.
+    chosen, the ratio of the errors and its interval, advice), `notes`, `promise` (of the
+    intervals: `confidence_level`, `coverage`, `calibration_runs`, `effective_runs`, `text`).
     """
     from sklearn_jobtime.cli.fitting import run_fit
     from sklearn_jobtime.cli.history import read_history
@@ -251,6 +273,7 @@ def fit(
         read_history(runs, split_names(jobs), split_names(known)),
         Recipe(steps, hidden_size, epochs, lr, device, seed),
         output,
+        _promise(level, together),
         horizon=horizon,
         test_size=test_size,
         as_json=as_json,
@@ -272,9 +295,7 @@ def forecast(
     plot: Annotated[
         Path | None, typer.Option(callback=_writable, help="Picture, .png, .svg or .pdf.")
     ] = None,
-    timezone: Annotated[
-        str, typer.Option(help="Zone of the printed times, and of TIME without one.")
-    ] = "UTC",
+    timezone: Timezone = "UTC",
     as_json: AsJson = False,
 ) -> None:
     """Forecast the next runs of every job, and when each run will be done.
@@ -284,13 +305,78 @@ def forecast(
     The last of them is followed by further runs, up to the horizon of the model.
 
     With --json: `model`, `runs`, `forecasts` (`series` and `run`, `step`, `job`, `started_at`,
-    `seconds`, `ends_at` for the job whole_run), `written` files, `notes`.
+    `seconds`, `ends_at` for the job whole_run, `lower` and `upper` in seconds), `promise` (what
+    these promise), `written` files, `notes`.
 
     Load only model files that you trust: a model file can run code.
     """
     from sklearn_jobtime.cli.forecasting import run_forecast
 
     run_forecast(model, runs, at or [], output, plot, timezone=timezone, as_json=as_json)
+
+
+@app.command(cls=Command)
+def risk(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="File that `fit` stored.")],
+    runs: Runs,
+    deadline: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="When the run has to be done: a time of the day such as 06:00 (the next one after "
+            "its start), a moment, or a duration from its start such as 45min.",
+        ),
+    ],
+    at: Annotated[
+        Names,
+        typer.Option(metavar="TIME", help="Start of a run to come; may be given several times."),
+    ] = None,
+    running_since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Start of a run that is running and not in RUNS. For one that is its last row, "
+            "without any outcome, --now is enough.",
+        ),
+    ] = None,
+    now: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Runs that started before are running. Default: with --running-since the present, "
+            "else no run has started.",
+        ),
+    ] = None,
+    timezone: Timezone = "UTC",
+    timeout_share: Annotated[
+        float,
+        typer.Option(min=1e-6, max=0.5, help="Of good runs, that a time-out may cut off."),
+    ] = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Say how likely the next run is to be done in time, and what remains of one that runs.
+
+    The chances are shares of the runs that calibrated the model, and are those of runs that
+    succeed. `jobtime evaluate --intervals` says whether such chances came true.
+
+    With --json: `model`, `runs`, `now`, `timeout_share`, `risks` (`series` and `run`, `job`,
+    `seconds`, `elapsed`, `deadline` in seconds from the start and `deadline_at`, `done_by` (the
+    chance), `remaining` and its interval `remaining_low` to `remaining_high`, `timeout`,
+    `extrapolated`: it has run longer than any other, so the chance is a guess), `promise`, `notes`.
+    """
+    from sklearn_jobtime.cli.risk import run_risk
+
+    run_risk(
+        model,
+        runs,
+        deadline,
+        at=at or [],
+        running_since=running_since,
+        now=now,
+        timezone=timezone,
+        timeout_share=timeout_share,
+        as_json=as_json,
+    )
 
 
 @app.command(cls=Command)
@@ -315,6 +401,18 @@ def evaluate(
     test_size: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Share of the newest runs to test on.")
     ] = 0.2,
+    intervals: Annotated[
+        bool,
+        typer.Option(
+            "--intervals", help="Check intervals too: how often they hold, and chances come true."
+        ),
+    ] = False,
+    level: Level = 0.9,
+    together: Together = "none",
+    plot: Annotated[
+        Path | None,
+        typer.Option(callback=_writable, help="Picture of the coverage, with --intervals."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say for each job whether the model is worth having, beside the rules of thumb.
@@ -322,19 +420,36 @@ def evaluate(
     The model and the rules are fitted on the older runs and scored on the newest ones, each
     forecast from what was known when the run started.
 
-    With --json: the keys of `fit` without `model`.
+    With --json: the keys of `fit` without `model` and `promise`; with --intervals also `intervals`:
+    `promise`, `coverage` (in all, for whole runs, by job, step and series: `n`, `coverage`, its
+    bounds, `n_effective`, widths), `reliability` of the chances to be done in time, and their
+    `calibration_error`.
     """
     from sklearn_jobtime.cli.fitting import run_evaluate, settings_of
     from sklearn_jobtime.cli.history import read_history
-    from sklearn_jobtime.cli.trial import Recipe
+    from sklearn_jobtime.cli.trial import POINTS, Recipe
 
+    promise = _promise(level, together)
+    if intervals and not level:
+        raise typer.BadParameter("--level 0 asks for no intervals, and --intervals for some.")
+    if plot is not None and not intervals:
+        raise typer.BadParameter("--plot draws the coverage of intervals; add --intervals.")
     if model is None:
         names = (split_names(given) for given in (jobs, known))
         history = read_history(runs, *names)
         forecaster = Recipe(steps, hidden_size, epochs, lr, device, seed).forecaster(history)
     else:
-        history, forecaster = settings_of(model, runs)
-    run_evaluate(history, forecaster, horizon=horizon, test_size=test_size, as_json=as_json)
+        history, forecaster, stored = settings_of(model, runs)
+        promise = stored if stored.level else promise
+    run_evaluate(
+        history,
+        forecaster,
+        promise if intervals else POINTS,
+        horizon=horizon,
+        test_size=test_size,
+        plot=plot,
+        as_json=as_json,
+    )
 
 
 @app.command(cls=Command)
@@ -352,12 +467,14 @@ def tune(
     seed: Seed = 0,
     splits: Annotated[int, typer.Option(min=2, help="Splits in time to validate on.")] = 3,
     n_jobs: Annotated[int, typer.Option(min=1, help="Fits at the same time.")] = 2,
+    level: Level = 0.9,
+    together: Together = "none",
     as_json: AsJson = False,
 ) -> None:
     """Search the best window, size and learning rate, fit with them on all runs, store the model.
 
     With --json: `model`, `runs`, `jobs`, `horizon`, `splits`, `ranking` (`rank`, `params`, `mae`
-    and its `std` over the splits in seconds, `fit_seconds`), `notes`.
+    and its `std` over the splits in seconds, `fit_seconds`), `promise`, `notes`.
     """
     from sklearn_jobtime.cli.fitting import run_tune
     from sklearn_jobtime.cli.history import read_history
@@ -372,6 +489,7 @@ def tune(
         read_history(runs, split_names(jobs), split_names(known)),
         Recipe(20, 32, epochs, 0.003, device, seed),
         output,
+        _promise(level, together),
         grid,
         horizon=horizon,
         splits=splits,
@@ -383,6 +501,16 @@ def tune(
 def split_names(values: list[str] | None) -> list[str]:
     """Split what was given as ``--jobs a,b --jobs c``."""
     return [name.strip() for value in values or [] for name in value.split(",") if name.strip()]
+
+
+def _promise(level: float, together: str) -> "Promise":
+    from sklearn_jobtime.cli.promise import TOGETHER, Promise
+
+    if together not in TOGETHER:
+        raise typer.BadParameter(
+            f"{together!r} came for --together; expected one of {', '.join(TOGETHER)}."
+        )
+    return Promise(level, together)
 
 
 def _numbers(option: str, text: str, kind: type[int] | type[float]) -> list[int] | list[float]:

@@ -7,10 +7,24 @@ from rich.console import Console
 from sklearn.base import clone
 
 from sklearn_jobtime.cli.fitting import history_record
-from sklearn_jobtime.cli.forecasting import forecast_records, print_forecasts, save_plot
+from sklearn_jobtime.cli.forecasting import (
+    forecast_records,
+    interval_name,
+    print_forecasts,
+    save_plot,
+)
 from sklearn_jobtime.cli.history import History
-from sklearn_jobtime.cli.output import human_seconds, print_json, print_trial, results, trial_record
-from sklearn_jobtime.cli.trial import Recipe, fit_shown, run_trial
+from sklearn_jobtime.cli.output import (
+    human_seconds,
+    print_json,
+    print_promise,
+    print_trial,
+    results,
+    trial_record,
+)
+from sklearn_jobtime.cli.promise import Promise, promise_record
+from sklearn_jobtime.cli.risk import next_risks, print_risks, risk_records
+from sklearn_jobtime.cli.trial import Recipe, fit_promised, run_trial
 from sklearn_jobtime.datasets import load_github_runs
 from sklearn_jobtime.persistence import save_model
 from sklearn_jobtime.pipeline import forecast
@@ -20,6 +34,7 @@ __all__ = ["run_demo"]
 
 HORIZON = 5
 TEST_SIZE = 0.2
+DEADLINE = "20min"  # from the start of the run; some three in four make it
 
 
 def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
@@ -39,14 +54,19 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
     trial = run_trial(model, history, HORIZON, TEST_SIZE)
 
     steps.print("3/4 Fitting on all runs, for the forecast.")
-    fitted = fit_shown(clone(model), history.runs, history.targets(history.runs, HORIZON))
+    fitted = fit_promised(clone(model), Promise(), history, history.runs, HORIZON)
     forecasts = forecast(fitted, history.runs)
+    promise = promise_record(fitted)
 
     steps.print("4/4 Storing the model and drawing.")
     model_path, plot_path = folder / "model.joblib", folder / "forecast.png"
     save_model(fitted, model_path)
     tested = ForecastDisplay.from_estimator(trial.model, history.runs, is_test=trial.is_test).tested
-    save_plot(ForecastDisplay(history.runs, forecasts, tested=tested).plot(), plot_path)
+    display = ForecastDisplay.from_predictions(
+        history.runs, forecasts, tested=tested, interval=interval_name(promise)
+    )
+    save_plot(display, plot_path)
+    risks = next_risks(fitted, forecasts, DEADLINE)
 
     seconds = perf_counter() - start
     if as_json:
@@ -56,6 +76,8 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
                 **history_record(history, HORIZON),
                 **trial_record(trial),
                 "forecasts": forecast_records(forecasts),
+                "promise": promise,
+                "risks": risk_records(risks),
                 "plot": str(plot_path),
                 "seconds": seconds,
             }
@@ -63,6 +85,8 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
         return
     print_trial(trial)
     print_forecasts(forecasts)
+    print_promise(promise)
+    print_risks(risks)
     results().print(
         f"Stored {model_path} and {plot_path}. All of it took {human_seconds(seconds)}.",
         markup=False,

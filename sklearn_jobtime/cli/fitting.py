@@ -14,21 +14,26 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, ParameterGrid, TimeSeriesSplit
 
 from sklearn_jobtime.anchored import AnchoredRegressor
+from sklearn_jobtime.cli.checking import check_intervals, checked_record, print_checked
+from sklearn_jobtime.cli.forecasting import save_plot
 from sklearn_jobtime.cli.history import History, read_as_fitted, split_off_coming
 from sklearn_jobtime.cli.output import (
     as_records,
     human_seconds,
     print_json,
     print_notes,
+    print_promise,
     print_table,
     print_trial,
     results,
     trial_record,
 )
-from sklearn_jobtime.cli.trial import Recipe, epochs_of, fit_shown, run_trial
+from sklearn_jobtime.cli.promise import Promise, point_model, promise_record
+from sklearn_jobtime.cli.trial import Recipe, epochs_of, fit_promised, run_trial
 from sklearn_jobtime.exceptions import ModelFileError, NoHistoryError
 from sklearn_jobtime.metrics import get_scorer
 from sklearn_jobtime.persistence import load_model, save_model
+from sklearn_jobtime.plots import CoverageDisplay
 from sklearn_jobtime.runs import STARTED_AT
 
 __all__ = ["history_record", "run_evaluate", "run_fit", "run_tune", "settings_of"]
@@ -50,6 +55,7 @@ def run_fit(
     history: History,
     recipe: Recipe,
     output: Path,
+    promise: Promise,
     *,
     horizon: int,
     test_size: float,
@@ -58,15 +64,17 @@ def run_fit(
     """Test the recipe on the newest runs, fit it on all, store it."""
     model = recipe.forecaster(history)
     trial = run_trial(model, history, horizon, test_size) if test_size else None
-    fitted = fit_shown(clone(model), history.runs, history.targets(history.runs, horizon))
+    fitted = fit_promised(clone(model), promise, history, history.runs, horizon)
     save_model(fitted, output)
     print_notes(history.notes)
     if as_json:
         tested = trial_record(trial) if trial else {"epochs": as_records(epochs_of(fitted))}
-        print_json({"model": str(output), **history_record(history, horizon), **tested})
+        record = {"model": str(output), **history_record(history, horizon), **tested}
+        print_json({**record, "promise": promise_record(fitted)})
         return
     if trial:
         print_trial(trial)
+    print_promise(promise_record(fitted))
     results().print(
         f"Fitted on all {len(history.runs)} runs, {horizon} ahead, and stored as {output}.",
         markup=False,
@@ -75,27 +83,42 @@ def run_fit(
 
 
 def run_evaluate(
-    history: History, model: AnchoredRegressor, *, horizon: int, test_size: float, as_json: bool
+    history: History,
+    model: AnchoredRegressor,
+    promise: Promise,
+    *,
+    horizon: int,
+    test_size: float,
+    plot: Path | None,
+    as_json: bool,
 ) -> None:
-    """Test a forecaster beside the rules."""
-    trial = run_trial(model, history, horizon, test_size)
-    print_notes(history.notes)
+    """Test a forecaster beside the rules, and its intervals where there are to be any."""
+    trial = run_trial(model, history, horizon, test_size, promise)
+    found = check_intervals(trial, history) if promise.level else None
+    if found and plot is not None:
+        save_plot(CoverageDisplay.from_predictions(found.intervals, promise.level), plot)
+    print_notes(history.notes + ([f"written: {plot}"] if found and plot is not None else []))
     if as_json:
-        print_json({**history_record(history, horizon), **trial_record(trial)})
-    else:
-        print_trial(trial)
+        record = {**history_record(history, horizon), **trial_record(trial)}
+        print_json({**record, **({"intervals": checked_record(found)} if found else {})})
+        return
+    print_trial(trial)
+    if found:
+        print_checked(found)
 
 
-def settings_of(path: Path, source: str) -> tuple[History, AnchoredRegressor]:
+def settings_of(path: Path, source: str) -> tuple[History, AnchoredRegressor, Promise]:
     """Load a forecaster without what it has learned (it may have seen the test runs), and runs."""
     model = load_model(path)
-    if not isinstance(model, AnchoredRegressor):
+    inner = point_model(model)
+    if not isinstance(inner, AnchoredRegressor):
         raise ModelFileError(
-            f"{path}: holds a {type(model).__name__}; expected an AnchoredRegressor stored by "
+            f"{path}: holds a {type(inner).__name__}; expected an AnchoredRegressor stored by "
             "`jobtime fit` or `jobtime tune`."
         )
     table, jobs = read_as_fitted(source, model)
-    return History(split_off_coming(table, jobs)[0], jobs, []), clone(model)
+    history = History(split_off_coming(table, jobs)[0], jobs, [])
+    return history, clone(inner), Promise.of(model)
 
 
 class CountedScorer:
@@ -137,6 +160,7 @@ def run_tune(
     history: History,
     recipe: Recipe,
     output: Path,
+    promise: Promise,
     grid: dict[str, list],
     *,
     horizon: int,
@@ -163,17 +187,20 @@ def run_tune(
             grid,
             cv=TimeSeriesSplit(splits, gap=gap),
             scoring=CountedScorer(counted),
+            refit=False,
             n_jobs=n_jobs,
             error_score="raise",
         )
         with _progress(counted, splits * len(ParameterGrid(grid))):
             search.fit(runs, y)
-    save_model(search.best_estimator_, output)
+    best = recipe.forecaster(history).set_params(**search.best_params_)
+    fitted = fit_promised(best, promise, history, runs, horizon)
+    save_model(fitted, output)
     print_notes(history.notes)
     ranking = _ranking(search.cv_results_)
     if as_json:
         record = {"model": str(output), **history_record(history, horizon), "splits": splits}
-        print_json({**record, "ranking": ranking})
+        print_json({**record, "ranking": ranking, "promise": promise_record(fitted)})
         return
     names = list(grid)
     print_table(
@@ -188,6 +215,7 @@ def run_tune(
             for row in ranking
         ),
     )
+    print_promise(promise_record(fitted))
     results().print(
         f"Fitted the first on all {len(runs)} runs, {horizon} ahead, and stored as {output}.",
         markup=False,

@@ -18,17 +18,27 @@ from sklearn_jobtime.cli.output import (
     human_seconds,
     print_json,
     print_notes,
+    print_promise,
     print_table,
     results,
 )
+from sklearn_jobtime.cli.promise import few_runs_noted, point_model, promise_record
 from sklearn_jobtime.loaders.files import TABLE_ENDINGS
 from sklearn_jobtime.persistence import load_model, replacing, write_table
 from sklearn_jobtime.pipeline import forecast
-from sklearn_jobtime.plots import ForecastDisplay
+from sklearn_jobtime.plots import CoverageDisplay, ForecastDisplay
 from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN
 from sklearn_jobtime.timeline import next_runs
 
-__all__ = ["forecast_records", "print_forecasts", "run_forecast", "save_plot"]
+__all__ = [
+    "forecast_records",
+    "interval_name",
+    "print_forecasts",
+    "read_times",
+    "read_zone",
+    "run_forecast",
+    "save_plot",
+]
 
 PICTURE_ENDINGS = (".png", ".svg", ".pdf")
 SHOWN_SERIES = 10
@@ -46,7 +56,7 @@ def run_forecast(
     as_json: bool,
 ) -> None:
     """Forecast the runs to come; print them, and write what was asked for."""
-    zone = _zone(timezone)
+    zone = read_zone(timezone)
     _check_ending(output, TABLE_ENDINGS, "--output")
     _check_ending(plot, PICTURE_ENDINGS, "--plot")
     model = load_model(model_path)
@@ -54,12 +64,16 @@ def run_forecast(
     runs, coming = split_off_coming(table, jobs)
     notes = [] if len(coming) else _notes_on_known(model)
     if at:
-        runs, coming = table, next_runs(table, _times(at, zone, table))
-    forecasts = _own_run_first(forecast(model, runs, coming if len(coming) else None))
+        runs, coming = table, next_runs(table, read_times(at, zone, table))
+    with few_runs_noted(notes):
+        forecasts = _own_run_first(forecast(model, runs, coming if len(coming) else None))
+    promise = promise_record(model)
     if output is not None:
         write_table(_named_rows(forecasts), output)
     if plot is not None:
-        save_plot(ForecastDisplay(runs, forecasts).plot(), plot)
+        save_plot(
+            ForecastDisplay.from_predictions(runs, forecasts, interval=interval_name(promise)), plot
+        )
     written = [str(path) for path in (output, plot) if path is not None]
     if as_json:
         print_json(
@@ -67,16 +81,19 @@ def run_forecast(
                 "model": str(model_path),
                 "runs": len(runs),
                 "forecasts": forecast_records(forecasts),
+                "promise": promise,
                 "written": written,
                 "notes": notes,
             }
         )
         return
     print_forecasts(forecasts, timezone)
+    print_promise(promise)
     print_notes(notes + [f"written: {path}" for path in written])
 
 
-def _zone(name: str) -> ZoneInfo:
+def read_zone(name: str) -> ZoneInfo:
+    """Read what was given as --timezone."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -92,8 +109,10 @@ def _check_ending(path: Path | None, endings: Sequence[str], option: str) -> Non
         )
 
 
-def _times(at: Sequence[str], zone: ZoneInfo, runs: pd.DataFrame) -> list[pd.Timestamp]:
-    """Read the times of --at; one without an offset is a wall-clock time of the zone."""
+def read_times(
+    at: Sequence[str], zone: ZoneInfo, runs: pd.DataFrame, option: str = "--at"
+) -> list[pd.Timestamp]:
+    """Read the times of an option; one without an offset is a wall-clock time of the zone."""
     times = []
     for text in at:
         try:
@@ -101,19 +120,20 @@ def _times(at: Sequence[str], zone: ZoneInfo, runs: pd.DataFrame) -> list[pd.Tim
             times.append(time.tz_localize(zone) if time.tz is None else time)
         except (ValueError, TypeError):  # also a wall-clock time that is skipped or comes twice
             raise typer.BadParameter(
-                f"{text!r} came for --at; expected a time such as 2026-03-01T02:00 or, with its "
-                "offset from UTC, 2026-03-01T02:00+01:00."
+                f"{text!r} came for {option}; expected a time such as 2026-03-01T02:00 or, with "
+                "its offset from UTC, 2026-03-01T02:00+01:00."
             ) from None
     times = sorted(time.tz_convert("UTC") for time in times)
     if STARTED_AT in runs and times[0] <= runs[STARTED_AT].max():
         raise typer.BadParameter(
-            f"{times[0]} came for --at; expected times after the last start in the table, "
+            f"{times[0]} came for {option}; expected times after the last start in the table, "
             f"{runs[STARTED_AT].max()}."
         )
     return times
 
 
 def _windows_of(model: BaseEstimator) -> BaseEstimator | None:
+    model = point_model(model)
     regressor = getattr(model, "regressor", model)
     return regressor.named_steps.get("windows") if isinstance(regressor, Pipeline) else None
 
@@ -153,6 +173,11 @@ def _named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:
     return forecasts.rename_axis(index=names).reset_index()
 
 
+def interval_name(promise: dict[str, Any] | None) -> str:
+    """Name of the intervals for the legend of a picture."""
+    return f"{100 * promise['confidence_level']:.3g} % interval" if promise else "interval"
+
+
 def forecast_records(forecasts: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of a forecast for JSON."""
     return as_records(_named_rows(forecasts))
@@ -177,43 +202,79 @@ def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
     further = np.where(forecasts["step"] > 1, " +" + (forecasts["step"] - 1).astype(str), "")
     run = pd.Index(label + further)
     names = list(run.unique())
-    seconds = forecasts.set_axis(run).pivot(columns="job", values="seconds")
+    forecasts = forecasts.set_axis(run)
+    cells = forecasts["seconds"].map(human_seconds)
+    if "lower" in forecasts:
+        cells += [f"\n{span(*ends)}" for ends in forecasts[["lower", "upper"]].to_numpy()]
+    cells = forecasts.assign(cell=cells).pivot(columns="job", values="cell")
     jobs = [job for job in dict.fromkeys(forecasts["job"]) if job != WHOLE_RUN]
-    sources = forecasts.groupby("job")["source"].unique().map(", ".join)
+    of_job = forecasts.groupby("job")
+    sources = of_job["source"].unique().map(", ".join) if "source" in forecasts else None
+
+    def behind(job: str = "") -> list[str]:
+        return [] if sources is None else [sources[job] if job else ""]
+
     timed = STARTED_AT in forecasts
-    times = forecasts.set_axis(run).groupby(level=0)
+    times = forecasts.groupby(level=0)
     starts = times[STARTED_AT].first() if timed else pd.Series()
-    ends = times["ends_at"].max() if timed and WHOLE_RUN in seconds else pd.Series()
+    ends = times["ends_at"].max() if timed and WHOLE_RUN in cells else pd.Series()
     for first in range(0, len(names), SHOWN_RUNS):
         shown = names[first : first + SHOWN_RUNS]
         rows = [
-            [escape(str(job)), *(human_seconds(seconds.loc[r, job]) for r in shown), sources[job]]
-            for job in jobs
+            [escape(str(job)), *(cells.loc[r, job] for r in shown), *behind(job)] for job in jobs
         ]
         if timed:
-            rows.insert(0, ["starts", *(_clock(starts[r], timezone) for r in shown), ""])
+            rows.insert(0, ["starts", *(_clock(starts[r], timezone) for r in shown), *behind()])
         if len(ends):
-            whole = ["whole run", *(human_seconds(seconds.loc[r, WHOLE_RUN]) for r in shown)]
-            rows.append([*whole, sources[WHOLE_RUN]])
-            rows.append(["done at", *(_clock(ends[r], timezone) for r in shown), ""])
+            whole = (cells.loc[r, WHOLE_RUN] for r in shown)
+            rows.append(["whole run", *whole, *behind(WHOLE_RUN)])
+            rows.append(["done at", *(_clock(ends[r], timezone) for r in shown), *behind()])
         title = f"Runs to come{f' of {escape(series)}' if series else ''}"
         title += f" (times in {timezone})" if timed else ""
-        print_table(title, ["run", *shown, "source"], rows)
+        print_table(title, ["run", *shown, *([] if sources is None else ["source"])], rows)
     if len(ends):
         of = f" of {series}" if series else ""
+        first_whole = forecasts[forecasts["job"] == WHOLE_RUN].iloc[0]
         results().print(
             f"Run {names[0]}{of}, starting {_clock(starts[names[0]], timezone)}, should be done at "
-            f"{_clock(ends[names[0]], timezone)} {timezone}.",
+            f"{_clock(ends[names[0]], timezone)} {timezone}{_between(first_whole, timezone)}.",
             markup=False,
             soft_wrap=True,
         )
+
+
+def span(lower: float, upper: float) -> str:
+    """Interval of durations for people.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.cli.forecasting import span
+    >>> span(50.0, 130.0), span(50.0, float("inf"))
+    ('50s to 2m 10s', 'over 50s')
+    """
+    if np.isinf(upper):
+        return f"over {human_seconds(lower)}"
+    return f"{human_seconds(lower)} to {human_seconds(upper)}"
+
+
+def _between(forecast: pd.Series, timezone: str) -> str:
+    """When a run will be done, as its interval says; empty without one."""
+    if "lower" not in forecast:
+        return ""
+    early, late = (
+        None if np.isinf(seconds) else forecast[STARTED_AT] + pd.Timedelta(seconds=seconds)
+        for seconds in forecast[["lower", "upper"]]
+    )
+    if late is None:
+        return f", not before {_clock(early, timezone)}"
+    return f", between {_clock(early, timezone)} and {_clock(late, timezone)}"
 
 
 def _clock(time: pd.Timestamp, timezone: str) -> str:
     return f"{time.tz_convert(timezone):%Y-%m-%d %H:%M}"
 
 
-def save_plot(display: ForecastDisplay, path: Path) -> None:
+def save_plot(display: ForecastDisplay | CoverageDisplay, path: Path) -> None:
     """Store the picture; whole or not at all."""
     with replacing(path) as new:
         display.figure_.savefig(new)

@@ -16,6 +16,7 @@ from sklearn_jobtime.runs import (
     ENDED_AT,
     WHOLE_RUN,
     job_columns,
+    make_lower_bounds,
     make_targets,
     series_of,
     status_column,
@@ -70,6 +71,12 @@ class History:
         for job in sorted(never - {WHOLE_RUN}):
             self.note(f"job {job!r} is not forecast: too few successful runs to learn from.")
         return y[kept]
+
+    def bounds(self, rows: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame | None:
+        """Give what the runs of `rows` that timed out took at least; None if none did."""
+        horizon = int(y.columns.get_level_values("step").max())
+        at_least = make_lower_bounds(rows, horizon, jobs=self.jobs).reindex(columns=y.columns)
+        return at_least if at_least.notna().any(axis=None) else None
 
     def note(self, text: str) -> None:
         """Add a note, once."""

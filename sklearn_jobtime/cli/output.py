@@ -19,6 +19,7 @@ __all__ = [
     "human_seconds",
     "print_json",
     "print_notes",
+    "print_promise",
     "print_table",
     "print_trial",
     "results",
@@ -85,6 +86,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value if isinstance(value, bool | int | str) else str(value)
+
+
+def print_promise(promise: dict[str, Any] | None) -> None:
+    """Print in one line which promise the intervals make, if there are any."""
+    if promise:
+        results().print(f"Promise: {promise['text']}.", markup=False, soft_wrap=True)
 
 
 def as_records(table: pd.DataFrame) -> list[dict[str, Any]]:

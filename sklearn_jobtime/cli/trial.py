@@ -5,19 +5,22 @@ from time import perf_counter
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 from sklearn_jobtime.anchored import AnchoredRegressor
 from sklearn_jobtime.backtest import backtest
 from sklearn_jobtime.cli.history import History
+from sklearn_jobtime.cli.promise import Promise, point_model
 from sklearn_jobtime.evaluation import best_of_each_job, default_rules, scores, verdicts
+from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.pipeline import make_anchored_forecaster
 from sklearn_jobtime.runs import WHOLE_RUN
 from sklearn_jobtime.timeline import split_by_time
 
-__all__ = ["MODEL_NAME", "Recipe", "Trial", "advice", "epochs_of", "fit_shown", "run_trial"]
+__all__ = ["MODEL_NAME", "Recipe", "Trial", "advice", "epochs_of", "fit_promised", "run_trial"]
 
 MODEL_NAME = "model"
+POINTS = Promise(level=0)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Trial:
 
     Parameters
     ----------
-    model : AnchoredRegressor
+    model : AnchoredRegressor or ConformalForecaster
         Fitted on the older runs.
     is_test : ndarray of bool
         The newer runs.
@@ -66,7 +69,7 @@ class Trial:
         `best_rule` and their errors on the test runs.
     """
 
-    model: AnchoredRegressor
+    model: BaseEstimator
     is_test: np.ndarray
     scores: pd.DataFrame
     verdicts: pd.DataFrame
@@ -74,7 +77,8 @@ class Trial:
     @property
     def kept_epoch(self) -> int:
         """The epoch whose weights are in use; 0 when the mix of rules alone forecasts."""
-        return 0 if self.model.regressor_ is None else self.model.regressor_[-1].kept_epoch_
+        regressor = point_model(self.model).regressor_
+        return 0 if regressor is None else regressor[-1].kept_epoch_
 
     @property
     def epochs(self) -> pd.DataFrame:
@@ -82,28 +86,55 @@ class Trial:
         return epochs_of(self.model)
 
 
-def epochs_of(model: AnchoredRegressor) -> pd.DataFrame:
+def epochs_of(model: BaseEstimator) -> pd.DataFrame:
     """Losses and accuracies by epoch; no row where the rules alone forecast, for want of runs."""
-    return pd.DataFrame() if model.regressor_ is None else model.regressor_[-1].history_
+    regressor = point_model(model).regressor_
+    return pd.DataFrame() if regressor is None else regressor[-1].history_
 
 
-def fit_shown(model: AnchoredRegressor, runs: pd.DataFrame, y: pd.DataFrame) -> AnchoredRegressor:
+def fit_shown(
+    model: BaseEstimator, runs: pd.DataFrame, y: pd.DataFrame, at_least: pd.DataFrame | None = None
+) -> BaseEstimator:
     """Fit with a progress bar on standard error, and no trace of the bar in the model."""
-    model.set_params(regressor__lstm__verbose=1).fit(runs, y)
-    if model.regressor_ is not None:
-        model.regressor_[-1].set_params(verbose=0)
-    return model.set_params(regressor__lstm__verbose=0)
+    given = point_model(model)  # the parameter of a model that is not fitted, whatever is around it
+    given.set_params(regressor__lstm__verbose=1)
+    model.fit(runs, y, at_least=at_least)
+    given.set_params(regressor__lstm__verbose=0)
+    fitted = point_model(model).set_params(regressor__lstm__verbose=0)
+    if fitted.regressor_ is not None:
+        fitted.regressor_[-1].set_params(verbose=0)
+    return model
 
 
-def run_trial(model: AnchoredRegressor, history: History, horizon: int, test_size: float) -> Trial:
+def fit_promised(
+    model: AnchoredRegressor, promise: Promise, history: History, rows: pd.DataFrame, horizon: int
+) -> BaseEstimator:
+    """Fit with the intervals that were asked for; without them, and a note, if runs are too few."""
+    y = history.targets(rows, horizon)
+    at_least = history.bounds(rows, y)
+    wanted = promise.around(model)
+    if wanted is not model:
+        try:
+            return fit_shown(wanted, rows, y, at_least)
+        except NoHistoryError as error:
+            history.note(f"the forecasts have no intervals: {error}")
+    return fit_shown(model, rows, y, at_least)
+
+
+def run_trial(
+    model: AnchoredRegressor,
+    history: History,
+    horizon: int,
+    test_size: float,
+    promise: Promise = POINTS,
+) -> Trial:
     """Fit `model` on the runs before one moment, and score it and the rules on those after it."""
     train, is_test = split_by_time(history.runs, test_size)
-    y = history.targets(train, horizon)
-    names = y.columns.get_level_values("job").unique()
-    jobs = [job for job in names if job != WHOLE_RUN]
     start = perf_counter()
-    fitted = fit_shown(clone(model), train, y)
+    fitted = fit_promised(clone(model), promise, history, train, horizon)
     seconds = perf_counter() - start
+    names = fitted.target_names_.get_level_values("job").unique()
+    jobs = [job for job in names if job != WHOLE_RUN]
     rules = default_rules()
     found = backtest(
         {**rules, MODEL_NAME: fitted},
