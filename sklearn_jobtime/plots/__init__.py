@@ -6,5 +6,6 @@ and `figure_`. matplotlib loads when something is drawn, not before.
 
 from sklearn_jobtime.plots.coverage import CoverageDisplay
 from sklearn_jobtime.plots.forecast import ForecastDisplay
+from sklearn_jobtime.plots.linkage import LinkageDisplay
 
-__all__ = ["CoverageDisplay", "ForecastDisplay"]
+__all__ = ["CoverageDisplay", "ForecastDisplay", "LinkageDisplay"]
