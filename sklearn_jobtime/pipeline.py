@@ -223,6 +223,25 @@ def make_anchored_forecaster(
     return AnchoredRegressor(Pipeline(steps))
 
 
+def with_coming(runs: pd.DataFrame, coming: pd.DataFrame) -> pd.DataFrame:
+    """Put runs to come below the runs so far, as one table that a model can predict.
+
+    Raises
+    ------
+    RunTableError
+        When a coming run is already in the table.
+    """
+    flags = runs.select_dtypes("bool").columns  # a flag not yet known is NaN, so a float
+    both = pd.concat([runs.astype(dict.fromkeys(flags, "float64")), coming[list(runs.columns)]])
+    if (again := both.index.duplicated()).any():
+        raise RunTableError(
+            f"the coming run {row_label(both.index, int(again.argmax()))} is already in the table; "
+            "give it a label of "
+            "its own, or drop the row to forecast it anew."
+        )
+    return both
+
+
 def forecast(
     model: BaseEstimator, runs: pd.DataFrame, coming: pd.DataFrame | None = None
 ) -> pd.DataFrame:
@@ -268,14 +287,7 @@ def forecast(
     """
     names = target_names(model)
     coming = next_runs(runs) if coming is None else coming
-    flags = runs.select_dtypes("bool").columns  # a flag not yet known is NaN, so a float
-    both = pd.concat([runs.astype(dict.fromkeys(flags, "float64")), coming[list(runs.columns)]])
-    if (again := both.index.duplicated()).any():
-        raise RunTableError(
-            f"the coming run {row_label(both.index, int(again.argmax()))} is already in the table; "
-            "give it a label of "
-            "its own, or drop the row to forecast it anew."
-        )
+    both = with_coming(runs, coming)
     seconds = np.maximum(model.predict(both)[len(runs) :].reshape(len(coming), -1), 0.0)
     table = pd.DataFrame(
         {

@@ -141,6 +141,7 @@ Epochs = Annotated[
 ]
 LearningRate = Annotated[float, typer.Option(help="Learning rate.")]
 Device = Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:<number>`, `mps`, or `auto`.")]
+StoredModel = Annotated[Path, typer.Argument(metavar="MODEL", help="File that `fit` stored.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed: the same one, the same result.")]
 ModelOut = Annotated[
     Path, typer.Option("--output", "-o", callback=_writable, help="File for the fitted model.")
@@ -282,7 +283,7 @@ def fit(
 
 @app.command(cls=Command)
 def forecast(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="File that `fit` stored.")],
+    model: StoredModel,
     runs: Runs,
     at: Annotated[
         Names,
@@ -496,6 +497,79 @@ def tune(
         n_jobs=n_jobs,
         as_json=as_json,
     )
+
+
+@app.command(cls=Command)
+def links(
+    model: StoredModel,
+    runs: Runs,
+    test_size: Annotated[
+        float, typer.Option(min=0.05, max=0.9, help="Share of the newest runs to test links on.")
+    ] = 0.5,
+    level: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="Share of wrong links that is accepted.")
+    ] = 0.05,
+    repeats: Annotated[
+        int, typer.Option(min=5, help="Redraws of each past: more are steadier, and take longer.")
+    ] = 20,
+    plot: Annotated[
+        Path | None, typer.Option(callback=_writable, help="Heat map, .png, .svg or .pdf.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Say which job's past moves which job's forecast, and which of these links hold.
+
+    The stored model is fitted anew on the older runs. A link holds when the past of the one job
+    makes forecasts of the other better on the newer runs than a redrawn past does.
+
+    With --json: `links` (`source`, `target`, `seconds`, `low`, `high`, `gain`, `p_value`,
+    `q_value`), and for all pairs, by source and target: `matrix`, `low`, `high`, `gains`,
+    `p_values`, `q_values`; `runs`, `test_runs`, `written`, `notes`.
+    """
+    from sklearn_jobtime.cli.linking import run_links
+
+    run_links(
+        model,
+        runs,
+        plot,
+        test_size=test_size,
+        repeats=repeats,
+        level=level,
+        seed=seed,
+        as_json=as_json,
+    )
+
+
+@app.command(cls=Command)
+def why(
+    model: StoredModel,
+    runs: Runs,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            help="Label of the run, with several series SERIES/RUN. Default: the next run to come."
+        ),
+    ] = None,
+    job: Annotated[
+        str | None, typer.Option(help="Job whose forecast to explain. Default: the whole run.")
+    ] = None,
+    permutations: Annotated[
+        int, typer.Option(min=2, help="Orders to sample where there are many jobs.")
+    ] = 10,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a run is forecast to take longer or shorter than usual, job by job.
+
+    The parts sum to the difference from the forecast if every job had run as usual lately.
+
+    With --json: `run`, `started_at`, `job`; by job `forecast` and `baseline`; by source and job
+    `contributions` and `errors`; all in seconds.
+    """
+    from sklearn_jobtime.cli.linking import run_why
+
+    run_why(model, runs, run, job, permutations=permutations, seed=seed, as_json=as_json)
 
 
 def split_names(values: list[str] | None) -> list[str]:
