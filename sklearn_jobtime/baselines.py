@@ -226,7 +226,7 @@ class ExponentialMean(Rule):
 
 
 class SeasonalRule(Rule):
-    """Forecast each job by the median of its newest runs at the same time of the week.
+    """Forecast each job by the median of its newest runs at the same time of the week or year.
 
     A nightly load on a Monday takes as long as those on the last Mondays. A run has its own hour
     and weekday (UTC) from its start. Where no successful run of that time is known, and in a table
@@ -234,10 +234,12 @@ class SeasonalRule(Rule):
 
     Parameters
     ----------
-    season : {"hour of week", "hour", "weekday"}, default="hour of week"
-        Which runs are alike: same weekday and hour, same hour, or same weekday.
+    season : {"hour of week", "hour", "weekday", "month"}, default="hour of week"
+        Which runs are alike: same weekday and hour, same hour, same weekday, or same month of the
+        year, for what runs once a month.
     n_runs : int, default=5
-        How many of them the median sees: about a month of a weekly rhythm.
+        How many of them the median sees: about a month of a weekly rhythm. With 1 it is the
+        seasonal naive forecast.
 
     Attributes
     ----------
@@ -257,7 +259,7 @@ class SeasonalRule(Rule):
     """
 
     _parameter_constraints = {  # noqa: RUF012
-        "season": [StrOptions({"hour of week", "hour", "weekday"})],
+        "season": [StrOptions({"hour of week", "hour", "weekday", "month"})],
         "n_runs": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -293,4 +295,5 @@ class SeasonalRule(Rule):
             "hour of week": hours % 168,
             "hour": hours % 24,
             "weekday": hours // 24 % 7,
+            "month": started.astype("datetime64[s]").astype("datetime64[M]").astype(np.intp) % 12,
         }[self.season]

@@ -84,9 +84,9 @@ def _assert_readable(figure: Figure) -> None:
     canvas.draw()
     renderer = canvas.get_renderer()
     width, height = canvas.get_width_height()
-    axes = [axis for ax in figure.axes if ax.axison for axis in (ax.xaxis, ax.yaxis)]
-    all_labels = {label for axis in axes for label in axis.get_ticklabels(which="both")}
-    on_axes = [_labels_in_view(axis) for axis in axes]
+    axes = [(axis, ax.axison) for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
+    all_labels = {label for axis, _ in axes for label in axis.get_ticklabels(which="both")}
+    on_axes = [_labels_in_view(axis) for axis, is_shown in axes if is_shown]
     texts = [
         text for text in figure.findobj(Text)
         if text.get_visible() and text.get_text().strip() and text not in all_labels

@@ -34,6 +34,7 @@ RULES = [
     SeasonalRule(n_runs=2),
     SeasonalRule("hour", n_runs=3),
     SeasonalRule("weekday", n_runs=2),
+    SeasonalRule("month", n_runs=2),
 ]
 MIX = OnlineMix(rules=RULES, half_life=3)
 SHORT_RULES = [RollingRule("last"), RollingRule("median", 3), SeasonalRule("hour", n_runs=2)]
@@ -43,6 +44,7 @@ SEASONS = {
     "hour of week": lambda time: (time.weekday(), time.hour),
     "hour": lambda time: time.hour,
     "weekday": lambda time: time.weekday(),
+    "month": lambda time: time.month,
 }
 seeds = st.integers(0, 10_000)
 each_rule = pytest.mark.parametrize("rule", RULES, ids=str)
@@ -50,9 +52,10 @@ each_regressor = pytest.mark.parametrize("regressor", EVERY, ids=lambda r: str(r
 
 
 def overlapping_runs(seed, n_rows=14):
-    """Make runs in three hours of two Mondays, some at once, some without length or end."""
+    """Make runs in three hours of Mondays in two months, some at once or without length or end."""
     rng = np.random.default_rng(seed)
-    started = rng.integers(0, 12, n_rows) * 900 + 345_600 + rng.choice([0, 604_800], n_rows)
+    monday = 345_600 + 604_800 * rng.choice([0, 1, 5], n_rows)
+    started = rng.integers(0, 12, n_rows) * 900 + monday
     started.sort()
     ended = (started + rng.integers(0, 6, n_rows) * 900).astype(float)
     ended[rng.random(n_rows) < 0.1] = np.nan

@@ -7,5 +7,15 @@ and `figure_`. matplotlib loads when something is drawn, not before.
 from sklearn_jobtime.plots.coverage import CoverageDisplay
 from sklearn_jobtime.plots.forecast import ForecastDisplay
 from sklearn_jobtime.plots.linkage import LinkageDisplay
+from sklearn_jobtime.plots.network import NetworkDisplay
+from sklearn_jobtime.plots.predictions import PredictionDisplay
+from sklearn_jobtime.plots.training import TrainingDisplay
 
-__all__ = ["CoverageDisplay", "ForecastDisplay", "LinkageDisplay"]
+__all__ = [
+    "CoverageDisplay",
+    "ForecastDisplay",
+    "LinkageDisplay",
+    "NetworkDisplay",
+    "PredictionDisplay",
+    "TrainingDisplay",
+]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 ACTUAL, TESTED, COMING, FAILED = "#4d4d4d", "#0072B2", "#D55E00", "#CC79A7"
+TRAINED = "#009E73"
 # A panel is read in the largest unit that a typical run fills.
 UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 
@@ -24,14 +25,17 @@ def unit_of(seconds: NDArray[np.floating]) -> tuple[str, float]:
 def axis_limits(seconds: NDArray[np.floating]) -> tuple[float, float]:
     """Limits that show nearly all values: one run that hung for hours must not flatten the rest.
 
-    The middle 95 % of the values, and half their spread on either side; below zero only where
-    values are.
+    The middle 95 % of the values, and half their spread on either side where values are; below
+    zero only where values are.
     """
     if not len(seconds):
         return 0.0, 1.0
     low, high = np.quantile(seconds, [0.025, 0.975])
-    room = max((high - low) / 2, 0.05 * abs(high), 1e-3)
-    return (low - room if low < 0 else max(0.0, low - room)), high + room
+    least = max(0.05 * (high - low), 0.05 * abs(high), 1e-3)
+    room = max((high - low) / 2, least)
+    bottom = max(low - room, seconds.min() - least)
+    top = min(high + room, seconds.max() + least)
+    return float(bottom if seconds.min() < 0 else max(0.0, bottom)), float(top)
 
 
 def spread_ticks(places: NDArray[np.integer], n_ticks: int = 7) -> NDArray[np.integer]:
@@ -107,3 +111,27 @@ def quiet_frame(ax: "Axes") -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="#dddddd", linewidth=0.6)
     ax.set_axisbelow(True)
+
+
+def label_times(ax: "Axes", name: str, *, dates: bool) -> None:
+    """Name the axis of time, and where it shows `dates`, write them short and apart."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    if dates:
+        # Of these pairs matplotlib finds ticks for any span; others leave gaps.
+        fewest, most = (3, 7) if inches_wide(ax) > 3.5 else (2, 5)
+        locator = AutoDateLocator(minticks=fewest, maxticks=most)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.set_xlabel(name)
+
+
+def legend_above(figure: Any, handles: list[Any]) -> None:
+    """Put a legend above all panels, in as many columns as the figure is wide for."""
+    columns = max(1, int(figure.bbox.width / figure.dpi / 2.2))
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=min(len(handles), columns),
+        frameon=False,
+    )

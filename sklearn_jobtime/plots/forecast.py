@@ -14,6 +14,7 @@ from sklearn_jobtime.plots.axes import (
     TESTED,
     axis_limits,
     date_format,
+    legend_above,
     panels_on,
     quiet_frame,
     set_panel_title,
@@ -350,6 +351,4 @@ class ForecastDisplay:
         if "upper" in self.forecasts:
             label = self.interval if self.tested_upper is None else f"{self.interval}, next runs"
             entries.append(Patch(color=COMING, alpha=0.25, lw=0, label=label))
-        self.figure_.legend(
-            handles=entries, loc="outside upper center", ncols=min(len(entries), 4), frameon=False
-        )
+        legend_above(self.figure_, entries)
