@@ -75,7 +75,8 @@ def test_it_shows_shapes_sizes_and_options_by_the_names_of_the_module():
 def test_a_skip_connection_is_a_line_of_its_own():
     lines = NetworkDisplay.from_estimator(fitted(skip_connection=True)).lines_
     assert set(lines) == {
-        ("input", "recurrent.lstm"),
+        ("input", "spatial_dropout"),
+        ("spatial_dropout", "recurrent.lstm"),
         ("input", "head.0"),
         ("recurrent.lstm", "head.0"),
         ("head.0", "head.1"),
@@ -103,7 +104,7 @@ def test_the_network_is_found_in_pipelines_searches_and_anchored_regressors():
         if model is not lstm:
             model.fit(rows, y)
         display = NetworkDisplay.from_estimator(model, given)
-        assert display.frame()["kind"].tolist()[1] == "LSTM"
+        assert "LSTM" in set(display.frame()["kind"])
     assert NetworkDisplay.from_estimator(pipe).frame()["returns"][0] == "(n, 4, 2)"
 
 
@@ -172,6 +173,21 @@ def test_a_layer_called_twice_is_one_box():
     layers = trace_network(Twice(), torch.zeros(1, 3))
     assert [layer.name for layer in layers] == ["input", "step", "output"]
     assert NetworkDisplay(layers).plot().lines_.keys() == {("input", "step"), ("step", "output")}
+
+
+def test_a_cell_with_weights_of_its_own_is_one_box_whatever_it_calls():
+    class Cell(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weights = nn.Parameter(torch.zeros(3, 3))
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            return self.act(self.act(x @ self.weights))
+
+    layers = trace_network(nn.Sequential(Cell(), nn.Linear(3, 2)), torch.zeros(1, 3))
+    assert [layer.name for layer in layers] == ["input", "0", "1", "output"]
+    assert [layer.n_parameters for layer in layers] == [0, 9, 8, 0]
 
 
 def test_a_single_layer_is_drawn():

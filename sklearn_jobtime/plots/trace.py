@@ -57,42 +57,53 @@ def with_tensors(value: Any, change: Any) -> Any:
 class _Trace:
     """Forward hooks that note, call by call, what the innermost modules read and return.
 
-    Which layer made what another one reads is found in autograd's graph: a tensor is followed
-    back through slices and concatenations to the next tensor that a layer has returned.
+    A module that has weights beyond those of the modules it calls is one layer, whatever it calls:
+    a cell of one's own with an activation inside, say. Which layer made what another one reads is
+    found in autograd's graph: a tensor is followed back through slices and concatenations to the
+    next tensor that a layer has returned.
     """
 
     def __init__(self, module: Any) -> None:
+        self.parts = {name or "network": part for name, part in module.named_modules()}
         self.layers: dict[str, Layer] = {}
         self.maker: dict[Any, str] = {}
-        self.calls: list[bool] = []  # of the calls under way: whether a layer was called inside
-        for name, part in module.named_modules():
+        self.calls: list[list[str]] = []  # of the calls under way: the layers called inside
+        for name, part in self.parts.items():
             part.register_forward_pre_hook(self._enter)
-            part.register_forward_hook(self._leave(name or "network"), with_kwargs=True)
+            part.register_forward_hook(self._leave(name, part is module), with_kwargs=True)
 
     def _enter(self, module: Any, inputs: Any) -> None:  # noqa: ARG002
-        self.calls.append(False)
+        self.calls.append([])
 
-    def _leave(self, name: str) -> Any:
+    def _leave(self, name: str, is_whole: bool) -> Any:
         def leave(module: Any, inputs: Any, named: dict[str, Any], outputs: Any) -> Any:
-            if self.calls.pop():
+            inside = self.calls.pop()
+            calls = self.calls[-1] if self.calls else []
+            if inside and (is_whole or not self._has_more_weights(module, inside)):
+                calls += inside
                 return outputs
             if any(hasattr(value, "batch_sizes") for value in inputs):
                 return outputs  # packed sequences have no steps: the module around is the layer
-            self.calls = [True] * len(self.calls)
-            given = list(tensors_in([inputs, named]))
-            if name not in self.layers:
-                self.layers[name] = Layer(
-                    name,
-                    kind_of(module),
-                    sum(weights.numel() for weights in module.parameters()),
-                    shapes_in(given),
-                    shapes_in(outputs),
-                )
-            known = self.layers[name].sources
-            known += [s for s in self.sources(given) if s not in (*known, name)]
+            for part in inside:
+                self.layers.pop(part, None)
+            calls.append(name)
+            self._note(name, module, list(tensors_in([inputs, named])), outputs)
             return self.made_by(name, outputs)
 
         return leave
+
+    def _has_more_weights(self, module: Any, inside: list[str]) -> bool:
+        weights = {id(w) for part in inside for w in self.parts[part].parameters()}
+        return any(id(own) not in weights for own in module.parameters())
+
+    def _note(self, name: str, module: Any, given: list[Any], outputs: Any) -> None:
+        if name not in self.layers:
+            n_parameters = sum(weights.numel() for weights in module.parameters())
+            self.layers[name] = Layer(
+                name, kind_of(module), n_parameters, shapes_in(given), shapes_in(outputs)
+            )
+        known = self.layers[name].sources
+        known += [s for s in self.sources(given) if s not in (*known, name)]
 
     def made_by(self, name: str, value: Any) -> Any:
         """Return `value` with tensors of its own, which are known as made by `name`."""
@@ -142,7 +153,8 @@ def trace_network(module: Any, inputs: Any) -> list[Layer]:
     Returns
     -------
     list of Layer
-        The first is the input and the last the output. A layer is a module that calls no other.
+        The first is the input and the last the output. A layer is a module that calls no other,
+        or has weights of its own.
         In shapes, ``"n"`` stands for what grows with the rows of the batch.
     """
     module = copy.deepcopy(module).cpu().eval()
