@@ -1,0 +1,226 @@
+"""Coverage and width of intervals on real run histories, beside MAPIE's.
+
+    python benchmarks/intervals.py DATA_DIR [--series NAME ...] [--model NAME] [--out DIR]
+
+On every history of `benchmarks/accuracy.py` a forecaster is fitted on the first 80 % of the time
+and calibrated on the newest quarter of that; the last 20 % are tested. From the same forecasts and
+the same calibration rows, job by job:
+
+- `static`: `ConformalForecaster`, as calibrated,
+- `adaptive`: the same, fed each run once it has ended (`update`),
+- `mapie abs`, `mapie gamma`: MAPIE's split conformal intervals, of absolute and relative errors.
+
+Mean widths are in seconds, over the finite intervals. `to MAPIE` is the width relative to that of
+MAPIE's better score at the level where it has the same coverage (below 1 is narrower): a width
+alone says nothing, since intervals that are too narrow miss more.
+"""
+
+import argparse
+import logging
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from deadlines import base_of, known_at
+from mapie.regression import SplitConformalRegressor
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from real_series import History, read_histories
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from sklearn_jobtime.conformal import ConformalForecaster
+from sklearn_jobtime.coverage import rolling_coverage
+from sklearn_jobtime.evaluation import as_text
+from sklearn_jobtime.exceptions import TooFewRunsWarning
+from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, make_targets
+from sklearn_jobtime.timeline import split_by_time
+
+LEVELS = [0.8, 0.9, 0.95]
+METHODS = ["static", "adaptive", "mapie abs", "mapie gamma"]
+SWEEP = np.round(np.arange(0.3, 0.996, 0.005), 3).tolist()
+MAPIE_SCORES = {"mapie abs": "absolute", "mapie gamma": "gamma"}
+ENOUGH = 300  # test runs from which on the adaptive coverage is held to two points
+
+
+class Given(RegressorMixin, BaseEstimator):
+    """Takes the forecast as its only column, so that all methods have the same ones."""
+
+    def fit(self, X, y=None):  # noqa: ARG002, D102
+        self.n_features_in_ = 1
+        return self
+
+    def predict(self, X):  # noqa: D102
+        return np.asarray(X)[:, 0]
+
+
+def adaptive_intervals(
+    model: ConformalForecaster, forecast: np.ndarray, actual: np.ndarray, times: pd.DataFrame
+) -> np.ndarray:
+    """Intervals of runs in start order, each after the updates by those that had ended."""
+    ended = np.argsort(times["known"].to_numpy(), kind="stable")
+    n_known = np.searchsorted(times["known"].to_numpy()[ended], times["started"], side="right")
+    found = np.empty((len(forecast), 2, len(LEVELS)))
+    fed = 0
+    for rows in np.split(np.arange(len(forecast)), np.flatnonzero(np.diff(n_known)) + 1):
+        new = ended[fed : n_known[rows[0]]]
+        fed = n_known[rows[0]]
+        if len(new):
+            model.update(None, actual[new], forecast=forecast[new, 0])
+        found[rows] = model.predict_interval(forecast[rows], LEVELS)[:, 0]
+    return found
+
+
+def intervals_of(history: History, model: str) -> pd.DataFrame:
+    """Every interval of every observed test run, one row for a method and level."""
+    runs = history.runs
+    train, is_test = split_by_time(runs)
+    options = {"jobs": history.jobs, "whole_run": False}
+    y = make_targets(runs, **options)
+    y_train = make_targets(train, **options).reindex(columns=y.columns)
+    forecaster = ConformalForecaster(base_of(model, history)).fit(train, y_train)
+    forecasts = np.reshape(forecaster.predict(runs), y.shape)
+    start = known_at(pd.DataFrame({ENDED_AT: runs[STARTED_AT]}))
+    times = pd.DataFrame({"started": start, "known": known_at(runs)})
+    parts = []
+    for k, job in enumerate(history.jobs):
+        calibrates = ~np.isnan(forecaster.calibration_targets_[:, k])
+        old = forecaster.calibration_forecasts_[calibrates, k][:, None]
+        old_actual = forecaster.calibration_targets_[calibrates, k]
+        rows = np.flatnonzero(is_test & y.iloc[:, k].notna())
+        rows = rows[np.argsort(start[rows], kind="stable")]
+        new, actual = forecasts[rows, k][:, None], y.iloc[rows, k].to_numpy()
+        static = ConformalForecaster(Given().fit(old), cv="prefit").fit(old, old_actual)
+        found = {("static", level): static.predict_interval(new, level)[:, 0] for level in LEVELS}
+        moved = adaptive_intervals(static, new, actual, times.iloc[rows])
+        found |= {("adaptive", level): moved[..., i] for i, level in enumerate(LEVELS)}
+        for name, score in MAPIE_SCORES.items():
+            positive = (old_actual > 0) & (old[:, 0] > 0)  # a relative error needs both
+            # It refuses levels that its calibration rows are too few for.
+            least = {"absolute": 1, "gamma": 2}[score] / max(positive.sum() - 2, 1)
+            levels = [level for level in SWEEP if 1 - level > least]
+            if not levels:
+                continue
+            mapie = SplitConformalRegressor(Given().fit(old), levels, score, prefit=True)
+            mapie.conformalize(old[positive], old_actual[positive])
+            swept = mapie.predict_interval(new)[1]
+            found |= {(name, level): swept[..., i] for i, level in enumerate(levels)}
+        for (method, level), bounds in found.items():
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "history": history.name,
+                        "job": job,
+                        "method": method,
+                        "level": level,
+                        STARTED_AT: runs[STARTED_AT].iloc[rows].to_numpy(),
+                        "inside": (bounds[:, 0] <= actual) & (actual <= bounds[:, 1]),
+                        "width": bounds[:, 1] - bounds[:, 0],
+                    }
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def summary(intervals: pd.DataFrame) -> pd.DataFrame:
+    """Coverage and width of each method and level over one history."""
+    finite = intervals["width"].where(np.isfinite(intervals["width"]))
+    by = intervals.assign(finite=finite, is_infinite=finite.isna()).groupby(["method", "level"])
+    table = by.agg(
+        n=("inside", "size"),
+        coverage=("inside", "mean"),
+        width=("finite", "mean"),
+        infinite=("is_infinite", "mean"),
+    )
+    asked = table[table.index.get_level_values("level").isin(LEVELS)].copy()
+    at_equal = np.column_stack(
+        [
+            np.interp(asked["coverage"], *same_coverage(table.loc[name]), left=np.nan, right=np.nan)
+            for name in MAPIE_SCORES
+        ]
+    )
+    least = pd.DataFrame(at_equal).min(axis=1).to_numpy()
+    return asked.assign(to_mapie=asked["width"].to_numpy() / least)
+
+
+def same_coverage(swept: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """MAPIE's widths by its coverage, increasing."""
+    by_coverage = swept.groupby("coverage")["width"].min()
+    return by_coverage.index.to_numpy(), by_coverage.to_numpy()
+
+
+def draw(intervals: pd.DataFrame, path: Path, level: float = 0.9) -> None:
+    """Draw the rolling coverage of the static and adaptive intervals, a panel for each history."""
+    names = intervals["history"].unique()
+    n_columns = min(3, len(names))
+    n_rows = -(-len(names) // n_columns)
+    figure = Figure(figsize=(4 * n_columns, 2.4 * n_rows), layout="constrained")
+    axes = np.ravel(figure.subplots(n_rows, n_columns, sharey=True, squeeze=False))
+    asked = intervals[intervals["level"] == level]
+    for ax, name in zip(axes, names, strict=False):
+        for method, colour in (("static", "0.6"), ("adaptive", "tab:blue")):
+            mine = asked[(asked["history"] == name) & (asked["method"] == method)]
+            rolling = rolling_coverage(mine.sort_values(STARTED_AT, kind="stable"))
+            ax.plot(rolling[STARTED_AT], rolling["coverage"], color=colour, label=method)
+        ax.axhline(level, color="black", linewidth=0.8, linestyle="--")
+        ax.set_title(name, loc="left", fontsize="medium")
+        locator = AutoDateLocator(maxticks=5)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    for ax in axes[len(names) :]:
+        ax.remove()
+    axes[0].legend(frameon=False, loc="lower left")
+    figure.supylabel(f"share of the newest 100 runs inside {level:.0%} intervals")
+    figure.savefig(path, dpi=110)
+
+
+def main(arguments: list[str] | None = None) -> pd.DataFrame:
+    """Print a table for each level, and which of the aims were reached."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--series", nargs="*", help="histories; all of them by default")
+    parser.add_argument("--model", choices=["mix", "recipe"], default="mix")
+    parser.add_argument("--limit", type=int, help="newest runs of each history, for a quick look")
+    parser.add_argument("--out", type=Path, help="folder for intervals.csv and intervals.png")
+    options = parser.parse_args(arguments)
+    logging.getLogger("sklearn_jobtime").setLevel(logging.ERROR)
+    tables, drawn = {}, []
+    for history in read_histories(options.data, options.series):
+        some = replace(history, runs=history.runs.iloc[-(options.limit or 0) :])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TooFewRunsWarning)
+            found = intervals_of(some, options.model)
+        tables[history.name] = summary(found)
+        drawn.append(found[found["method"].isin(["static", "adaptive"])])
+        print(f"{history.name}: {tables[history.name]['n'].iloc[0]} targets", flush=True)
+    table = pd.concat(tables, names=["history"]).reset_index()
+    for level, part in table.groupby("level"):
+        print(f"\n{level:.0%} intervals, {options.model}")
+        wide = part.pivot(index="history", columns="method")
+        print(
+            as_text(
+                pd.DataFrame(
+                    {
+                        "n": wide["n", "static"],
+                        **{f"{m} %": 100 * wide["coverage", m] for m in METHODS},
+                        **{f"{m} s": wide["width", m] for m in METHODS},
+                        **{f"{m} to MAPIE": wide["to_mapie", m] for m in METHODS[:2]},
+                    }
+                ).reset_index()
+            )
+        )
+    enough = table[(table["method"] == "adaptive") & (table["n"] >= ENOUGH)]
+    off = enough[(enough["coverage"] - enough["level"]).abs() > 0.02]
+    print(f"\nadaptive coverage within 2 points: {len(enough) - len(off)} of {len(enough)}")
+    for row in off.itertuples():
+        print(f"  not: {row.history} at {row.level:.0%}: {row.coverage:.1%} of {row.n}")
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        table.round(4).to_csv(options.out / "intervals.csv", index=False)
+        draw(pd.concat(drawn), options.out / "intervals.png")
+    return table
+
+
+if __name__ == "__main__":
+    main()
