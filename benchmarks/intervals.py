@@ -4,15 +4,15 @@
 
 On every history of `benchmarks/accuracy.py` a forecaster is fitted on the first 80 % of the time
 and calibrated on the newest quarter of that; the last 20 % are tested. From the same forecasts and
-the same calibration rows, job by job:
+the same calibration rows, job by job, for log ratios and for seconds:
 
 - `static`: `ConformalForecaster`, as calibrated,
 - `adaptive`: the same, fed each run once it has ended (`update`),
-- `mapie abs`, `mapie gamma`: MAPIE's split conformal intervals, of absolute and relative errors.
+- `mapie`: MAPIE's split conformal intervals, of relative ("gamma") and of absolute errors.
 
-Mean widths are in seconds, over the finite intervals. `to MAPIE` is the width relative to that of
-MAPIE's better score at the level where it has the same coverage (below 1 is narrower): a width
-alone says nothing, since intervals that are too narrow miss more.
+Mean widths are in seconds, over the finite intervals; `/ mapie` is the width relative to MAPIE's at
+the level where that has the same coverage (below 1 is narrower). A width alone says nothing, since
+intervals that are too narrow miss more.
 """
 
 import argparse
@@ -38,9 +38,9 @@ from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, make_targets
 from sklearn_jobtime.timeline import split_by_time
 
 LEVELS = [0.8, 0.9, 0.95]
-METHODS = ["static", "adaptive", "mapie abs", "mapie gamma"]
+METHODS = ["static", "adaptive", "mapie"]
 SWEEP = np.round(np.arange(0.3, 0.996, 0.005), 3).tolist()
-MAPIE_SCORES = {"mapie abs": "absolute", "mapie gamma": "gamma"}
+MAPIE_SCORES = {"log_ratio": "gamma", "absolute": "absolute"}
 ENOUGH = 300  # test runs from which on the adaptive coverage is held to two points
 
 
@@ -72,6 +72,20 @@ def adaptive_intervals(
     return found
 
 
+def mapie_intervals(
+    score: str, old: np.ndarray, old_actual: np.ndarray, new: np.ndarray
+) -> tuple[list[float], np.ndarray]:
+    """MAPIE's intervals at every level that its calibration rows are enough for."""
+    positive = (old_actual > 0) & (old[:, 0] > 0)  # a relative error needs both
+    least = {"absolute": 1, "gamma": 2}[score] / max(positive.sum() - 2, 1)
+    levels = [level for level in SWEEP if 1 - level > least]
+    if not levels:
+        return [], np.empty((len(new), 2, 0))
+    mapie = SplitConformalRegressor(Given().fit(old), levels, score, prefit=True)
+    mapie.conformalize(old[positive], old_actual[positive])
+    return levels, mapie.predict_interval(new)[1]
+
+
 def intervals_of(history: History, model: str) -> pd.DataFrame:
     """Every interval of every observed test run, one row for a method and level."""
     runs = history.runs
@@ -91,63 +105,54 @@ def intervals_of(history: History, model: str) -> pd.DataFrame:
         rows = np.flatnonzero(is_test & y.iloc[:, k].notna())
         rows = rows[np.argsort(start[rows], kind="stable")]
         new, actual = forecasts[rows, k][:, None], y.iloc[rows, k].to_numpy()
-        static = ConformalForecaster(Given().fit(old), cv="prefit").fit(old, old_actual)
-        found = {("static", level): static.predict_interval(new, level)[:, 0] for level in LEVELS}
-        moved = adaptive_intervals(static, new, actual, times.iloc[rows])
-        found |= {("adaptive", level): moved[..., i] for i, level in enumerate(LEVELS)}
-        for name, score in MAPIE_SCORES.items():
-            positive = (old_actual > 0) & (old[:, 0] > 0)  # a relative error needs both
-            # It refuses levels that its calibration rows are too few for.
-            least = {"absolute": 1, "gamma": 2}[score] / max(positive.sum() - 2, 1)
-            levels = [level for level in SWEEP if 1 - level > least]
-            if not levels:
-                continue
-            mapie = SplitConformalRegressor(Given().fit(old), levels, score, prefit=True)
-            mapie.conformalize(old[positive], old_actual[positive])
-            swept = mapie.predict_interval(new)[1]
-            found |= {(name, level): swept[..., i] for i, level in enumerate(levels)}
-        for (method, level), bounds in found.items():
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "history": history.name,
-                        "job": job,
-                        "method": method,
-                        "level": level,
-                        STARTED_AT: runs[STARTED_AT].iloc[rows].to_numpy(),
-                        "inside": (bounds[:, 0] <= actual) & (actual <= bounds[:, 1]),
-                        "width": bounds[:, 1] - bounds[:, 0],
-                    }
+        for score, of_mapie in MAPIE_SCORES.items():
+            static = ConformalForecaster(Given().fit(old), cv="prefit", conformity_score=score)
+            bounds = static.fit(old, old_actual).predict_interval(new, LEVELS)[:, 0]
+            moved = adaptive_intervals(static, new, actual, times.iloc[rows])
+            levels, swept = mapie_intervals(of_mapie, old, old_actual, new)
+            for method, asked, found in (
+                ("static", LEVELS, bounds),
+                ("adaptive", LEVELS, moved),
+                ("mapie", levels, swept),
+            ):
+                inside = (found[:, 0] <= actual[:, None]) & (actual[:, None] <= found[:, 1])
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "history": history.name,
+                            "job": job,
+                            "score": score,
+                            "method": method,
+                            "level": np.tile(asked, len(rows)),
+                            STARTED_AT: runs[STARTED_AT].iloc[rows].repeat(len(asked)).to_numpy(),
+                            "inside": inside.ravel(),
+                            "width": (found[:, 1] - found[:, 0]).ravel(),
+                        }
+                    )
                 )
-            )
     return pd.concat(parts, ignore_index=True)
 
 
 def summary(intervals: pd.DataFrame) -> pd.DataFrame:
-    """Coverage and width of each method and level over one history."""
+    """Coverage and width of each score, method and level over one history."""
     finite = intervals["width"].where(np.isfinite(intervals["width"]))
-    by = intervals.assign(finite=finite, is_infinite=finite.isna()).groupby(["method", "level"])
+    by = intervals.assign(finite=finite, is_infinite=finite.isna()).groupby(
+        ["score", "method", "level"]
+    )
     table = by.agg(
         n=("inside", "size"),
         coverage=("inside", "mean"),
         width=("finite", "mean"),
         infinite=("is_infinite", "mean"),
-    )
-    asked = table[table.index.get_level_values("level").isin(LEVELS)].copy()
-    at_equal = np.column_stack(
-        [
-            np.interp(asked["coverage"], *same_coverage(table.loc[name]), left=np.nan, right=np.nan)
-            for name in MAPIE_SCORES
-        ]
-    )
-    least = pd.DataFrame(at_equal).min(axis=1).to_numpy()
-    return asked.assign(to_mapie=asked["width"].to_numpy() / least)
-
-
-def same_coverage(swept: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """MAPIE's widths by its coverage, increasing."""
-    by_coverage = swept.groupby("coverage")["width"].min()
-    return by_coverage.index.to_numpy(), by_coverage.to_numpy()
+    ).reset_index()
+    asked = table[table["level"].isin(LEVELS)].copy()
+    for score, mine in asked.groupby("score"):
+        swept = table[(table["score"] == score) & (table["method"] == "mapie")]
+        least = swept.groupby("coverage")["width"].min()
+        if len(least):
+            at_equal = np.interp(mine["coverage"], least.index, least, left=np.nan, right=np.nan)
+            asked.loc[mine.index, "to_mapie"] = mine["width"] / at_equal
+    return asked
 
 
 def draw(intervals: pd.DataFrame, path: Path, level: float = 0.9) -> None:
@@ -157,7 +162,7 @@ def draw(intervals: pd.DataFrame, path: Path, level: float = 0.9) -> None:
     n_rows = -(-len(names) // n_columns)
     figure = Figure(figsize=(4 * n_columns, 2.4 * n_rows), layout="constrained")
     axes = np.ravel(figure.subplots(n_rows, n_columns, sharey=True, squeeze=False))
-    asked = intervals[intervals["level"] == level]
+    asked = intervals[(intervals["level"] == level) & (intervals["score"] == "log_ratio")]
     for ax, name in zip(axes, names, strict=False):
         for method, colour in (("static", "0.6"), ("adaptive", "tab:blue")):
             mine = asked[(asked["history"] == name) & (asked["method"] == method)]
@@ -195,26 +200,21 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
         drawn.append(found[found["method"].isin(["static", "adaptive"])])
         print(f"{history.name}: {tables[history.name]['n'].iloc[0]} targets", flush=True)
     table = pd.concat(tables, names=["history"]).reset_index()
-    for level, part in table.groupby("level"):
-        print(f"\n{level:.0%} intervals, {options.model}")
-        wide = part.pivot(index="history", columns="method")
-        print(
-            as_text(
-                pd.DataFrame(
-                    {
-                        "n": wide["n", "static"],
-                        **{f"{m} %": 100 * wide["coverage", m] for m in METHODS},
-                        **{f"{m} s": wide["width", m] for m in METHODS},
-                        **{f"{m} to MAPIE": wide["to_mapie", m] for m in METHODS[:2]},
-                    }
-                ).reset_index()
-            )
-        )
+    for (score, level), part in table.groupby(["score", "level"]):
+        print(f"\n{level:.0%} intervals, {score}, {options.model}")
+        wide = part.pivot(index="history", columns="method").reindex(columns=METHODS, level=1)
+        columns = {
+            "n": wide["n", "static"],
+            **{f"{m} %": 100 * wide["coverage", m] for m in METHODS},
+            **{f"{m} s": wide["width", m] for m in METHODS},
+            **{f"{m} / mapie": wide["to_mapie", m] for m in METHODS[:2]},
+        }
+        print(as_text(pd.DataFrame(columns).reset_index()))
     enough = table[(table["method"] == "adaptive") & (table["n"] >= ENOUGH)]
     off = enough[(enough["coverage"] - enough["level"]).abs() > 0.02]
     print(f"\nadaptive coverage within 2 points: {len(enough) - len(off)} of {len(enough)}")
     for row in off.itertuples():
-        print(f"  not: {row.history} at {row.level:.0%}: {row.coverage:.1%} of {row.n}")
+        print(f"  not: {row.history}, {row.score}, {row.level:.0%}: {row.coverage:.1%} of {row.n}")
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
         table.round(4).to_csv(options.out / "intervals.csv", index=False)

@@ -1,7 +1,6 @@
 """Runs that took unusually long or short, with a rate of false alarms that one can choose."""
 
 import logging
-import warnings
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -18,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_jobtime.calibration import largest_scaled
 from sklearn_jobtime.conformal import ConformalForecaster
 from sklearn_jobtime.conformity import LEAST
-from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
+from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.online_mix import OnlineMix
 from sklearn_jobtime.past import HistoryRegressor
 from sklearn_jobtime.runs import (
@@ -167,6 +166,8 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         `contamination`.
     n_calibration_ : int
         Runs with which a new one is compared.
+    least_p_value_ : float
+        The least p-value that a new run can have; above `contamination`, none is an alarm.
     n_features_in_ : int
         Number of columns of `X`.
     feature_names_in_ : ndarray of str
@@ -186,6 +187,10 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
     several jobs is that of its largest error over them, each in the unit of its job: the mean
     error over the runs of `fit` and the run itself, so that all of them are treated alike and the
     p-value holds with a finite number of runs. :meth:`p_values` has one for each job.
+
+    With n runs to compare with, no p-value of a job is below ``2 / (n + 1)``, so a control of false
+    discoveries among m jobs of runs lists a single odd one only where ``2 m / (n + 1)`` is below
+    the rate; several odd ones support each other.
 
     Jobs that failed or were not observed are not judged: their status says more than their time.
     If more than a share `contamination` of the runs of `fit` went wrong, the threshold lies among
@@ -272,8 +277,15 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         self.n_calibration_ = self.forecaster_.n_calibration_
         self.offset_ = float(np.nextafter(self.contamination, 1.0))
         self._calibrate(runs, targets)
-        if message := self._too_few():
-            _logger.warning(message)
+        self.least_p_value_ = 2 / (self.n_calibration_ + 1)
+        if self.least_p_value_ > self.contamination:
+            _logger.warning(
+                "%d runs are too few to call a new one anomalous at a contamination of %g: "
+                "expected at least %d; load a longer history or raise contamination.",
+                self.n_calibration_,
+                self.contamination,
+                np.ceil(2 / self.contamination - TIE) - 1,
+            )
         return self
 
     def _calibrate(self, runs: pd.DataFrame, targets: pd.DataFrame) -> None:
@@ -391,17 +403,10 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             `job`, `direction` ("long" or "short"), `seconds`, `expected_seconds`, `p_value` (of the
             run, or with `false_discovery_rate` that of the job adjusted for their number) and
             `why`.
-
-        Warns
-        -----
-        TooFewRunsWarning
-            When `fit` had too few runs for any alarm.
         """
         p_run = self.score_samples(X)
         runs = self._checked(X, reset=False)
         errors, seconds, expected = self._judged(runs)
-        if (message := self._too_few()) and false_discovery_rate is None:
-            warnings.warn(message, TooFewRunsWarning, stacklevel=2)
         table = self._p_of_jobs(runs, errors)
         if false_discovery_rate is None:
             rows = np.flatnonzero(p_run < self.offset_)
@@ -438,16 +443,6 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             f"{label}: {alarm.job} took {alarm.seconds:,.0f} s, {abs(off):,.0f} s "
             f"{'more' if off > 0 else 'less'} than expected ({alarm.expected_seconds:,.0f} s"
             f"{times}); {alarm.p_value:.2%} of {self.n_calibration_} runs were as unusual."
-        )
-
-    def _too_few(self) -> str:
-        needed = int(np.ceil(2 / self.contamination - TIE)) - 1
-        if self.n_calibration_ >= needed:
-            return ""
-        return (
-            f"{self.n_calibration_} runs are too few to call a new one anomalous at a "
-            f"contamination of {self.contamination:g}: expected at least {needed}; load a longer "
-            "history or raise contamination."
         )
 
     def _judged(self, runs: pd.DataFrame) -> tuple[Floats, Floats, Floats]:

@@ -16,6 +16,27 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from sklearn_jobtime._version import __version__
+from sklearn_jobtime.cli.options import (
+    AsJson,
+    Device,
+    Epochs,
+    HiddenSize,
+    Horizon,
+    Jobs,
+    Known,
+    LearningRate,
+    Level,
+    ModelOut,
+    Names,
+    Runs,
+    Seed,
+    Steps,
+    StoredModel,
+    TestSize,
+    Timezone,
+    Together,
+    writable,
+)
 
 if TYPE_CHECKING:
     from sklearn_jobtime.cli.promise import Promise
@@ -84,73 +105,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _writable(path: Path | None) -> Path | None:
-    """Say before an hour of training, not after it, that the result has no place to go."""
-    if path is not None and path.is_dir():
-        raise typer.BadParameter(f"{path} is a folder; expected the name of a file to write.")
-    if path is not None and not path.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {path.parent}; create it first.")
-    return path
-
-
-Runs = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="Run table (.csv, .csv.gz, .parquet, .jsonl): one row a run in start order, "
-        "started_at, ended_at, a column of seconds for each JOB, and JOB__status. Last rows "
-        "without any outcome are runs to forecast. Or another source: a log of jobs, "
-        "airflow+URL, URL#TABLE, bigquery://PROJECT#TABLE, slurm:FILE, swf:FILE, github:PATH, "
-        "jenkins:PATH.",
-    ),
-]
-Names = list[str] | None
-Jobs = Annotated[
-    Names,
-    typer.Option(help="Columns of durations, separated by commas. Default: by their status."),
-]
-Known = Annotated[
-    Names,
-    typer.Option(
-        help="Columns known when a run starts, numbers or names, separated by commas. Other "
-        "numbers are used one run later, other columns of text are left out."
-    ),
-]
-Horizon = Annotated[int, typer.Option(min=1, help="Runs to forecast ahead.")]
-Level = Annotated[
-    float,
-    typer.Option(
-        min=0.0, max=0.999, help="How often the interval of a forecast is to hold; 0: no intervals."
-    ),
-]
-Together = Annotated[
-    str,
-    typer.Option(
-        help="What is to lie in its interval at once: `none` (each job and step by itself), "
-        "`jobs` of a run, `steps` of a job, or `all`."
-    ),
-]
-Timezone = Annotated[str, typer.Option(help="Zone of the printed times, and of TIME without one.")]
-TestSize = Annotated[
-    float, typer.Option(min=0.0, max=0.9, help="Share of the newest runs to test on; 0: no test.")
-]
-Steps = Annotated[int, typer.Option(min=1, help="Ended runs in a window.")]
-HiddenSize = Annotated[int, typer.Option(min=1, help="Units of the LSTM.")]
-Epochs = Annotated[
-    int, typer.Option(min=1, help="Passes over the runs, at most; early stopping ends sooner.")
-]
-LearningRate = Annotated[float, typer.Option(help="Learning rate.")]
-Device = Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:<number>`, `mps`, or `auto`.")]
-StoredModel = Annotated[Path, typer.Argument(metavar="MODEL", help="File that `fit` stored.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed: the same one, the same result.")]
-ModelOut = Annotated[
-    Path, typer.Option("--output", "-o", callback=_writable, help="File for the fitted model.")
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object, for scripts; seconds and UTC.")
-]
-
-
 @app.callback()
 def options(
     debug: Annotated[
@@ -193,7 +147,7 @@ def load(
     source: Runs,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", callback=_writable, help="Run table, .csv or .parquet."),
+        typer.Option("--output", "-o", callback=writable, help="Run table, .csv or .parquet."),
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only what started then or later.")] = None,
     jobs: Annotated[Names, typer.Option(help="Only these jobs, separated by commas.")] = None,
@@ -291,10 +245,10 @@ def forecast(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", callback=_writable, help="Table, .csv or .parquet."),
+        typer.Option("--output", "-o", callback=writable, help="Table, .csv or .parquet."),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(callback=_writable, help="Picture, .png, .svg or .pdf.")
+        Path | None, typer.Option(callback=writable, help="Picture, .png, .svg or .pdf.")
     ] = None,
     timezone: Timezone = "UTC",
     as_json: AsJson = False,
@@ -412,7 +366,7 @@ def evaluate(
     together: Together = "none",
     plot: Annotated[
         Path | None,
-        typer.Option(callback=_writable, help="Picture of the coverage, with --intervals."),
+        typer.Option(callback=writable, help="Picture of the coverage, with --intervals."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -500,6 +454,51 @@ def tune(
 
 
 @app.command(cls=Command)
+def anomalies(
+    runs: Runs,
+    jobs: Jobs = None,
+    newest: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many of the newest runs to judge. Default: a fifth of them."),
+    ] = None,
+    false_alarms: Annotated[
+        float, typer.Option(min=1e-6, max=0.5, help="Share of usual runs that may be called odd.")
+    ] = 0.01,
+    false_discoveries: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-6,
+            max=0.5,
+            help="List jobs of runs instead, so many that only this share of the list is expected "
+            "to be false: for many jobs at once.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs that took unusually long or short, and say why each is on the list.
+
+    The runs before those judged say what is usual; each is compared with what a mix of rules
+    forecasts for it, so a season or a new level is no alarm for long. No model is needed. Failed
+    jobs are not judged.
+
+    With --json: `anomalies` (`series` and `run`, `job`, `direction`, `seconds`, `expected_seconds`,
+    `p_value`, `why`), `judged` runs, `compared_with` how many, `false_alarms`,
+    `false_discoveries`, `least_p_value` (above `false_alarms`, there are too few runs for any
+    alarm), `notes`.
+    """
+    from sklearn_jobtime.cli.anomalies import run_anomalies
+    from sklearn_jobtime.cli.history import read_history
+
+    run_anomalies(
+        read_history(runs, split_names(jobs), ()),
+        newest=newest,
+        false_alarms=false_alarms,
+        false_discoveries=false_discoveries,
+        as_json=as_json,
+    )
+
+
+@app.command(cls=Command)
 def links(
     model: StoredModel,
     runs: Runs,
@@ -513,7 +512,7 @@ def links(
         int, typer.Option(min=5, help="Redraws of each past: more are steadier, and take longer.")
     ] = 20,
     plot: Annotated[
-        Path | None, typer.Option(callback=_writable, help="Heat map, .png, .svg or .pdf.")
+        Path | None, typer.Option(callback=writable, help="Heat map, .png, .svg or .pdf.")
     ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,

@@ -1,0 +1,90 @@
+"""Command `anomalies`: which runs took unusually long or short."""
+
+import pandas as pd
+import typer
+from rich.markup import escape
+
+from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
+from sklearn_jobtime.cli.forecasting import forecast_records
+from sklearn_jobtime.cli.history import History
+from sklearn_jobtime.cli.output import human_seconds, print_json, print_notes, print_table, results
+from sklearn_jobtime.runs import WHOLE_RUN
+
+__all__ = ["run_anomalies"]
+
+SHOWN = 30
+JUDGED = 0.2
+
+
+def run_anomalies(
+    history: History,
+    *,
+    newest: int | None,
+    false_alarms: float,
+    false_discoveries: float | None,
+    as_json: bool,
+) -> None:
+    """Judge the newest runs by those before them."""
+    runs = history.runs
+    n_judged = max(1, round(JUDGED * len(runs))) if newest is None else newest
+    if n_judged >= len(runs):
+        raise typer.BadParameter(
+            f"--newest {n_judged} leaves none of the {len(runs)} runs to compare with."
+        )
+    older, judged = runs[:-n_judged], runs[-n_judged:]
+    detector = JobTimeAnomalyDetector(contamination=false_alarms, jobs=history.jobs).fit(older)
+    found = detector.alarms(judged, false_discoveries)
+    if as_json:
+        print_json(
+            {
+                "anomalies": forecast_records(found),
+                "judged": n_judged,
+                "compared_with": detector.n_calibration_,
+                "false_alarms": false_alarms,
+                "false_discoveries": false_discoveries,
+                "least_p_value": detector.least_p_value_,
+                "notes": history.notes,
+            }
+        )
+        return
+    _print(found, n_judged, detector, false_discoveries)
+    print_notes(history.notes)
+
+
+def _print(
+    found: pd.DataFrame,
+    n_judged: int,
+    detector: JobTimeAnomalyDetector,
+    false_discoveries: float | None,
+) -> None:
+    if len(found):
+        print_table(
+            "Unusual runs",
+            ["run", "job", "took", "expected", "p-value"],
+            (
+                [
+                    escape("/".join(map(str, label)) if isinstance(label, tuple) else str(label)),
+                    "whole run" if alarm["job"] == WHOLE_RUN else escape(str(alarm["job"])),
+                    human_seconds(alarm["seconds"]),
+                    human_seconds(alarm["expected_seconds"]),
+                    f"{alarm['p_value']:.2%}",
+                ]
+                for label, alarm in found.tail(SHOWN).iterrows()
+            ),
+        )
+    if len(found) > SHOWN:
+        results().print(f"{len(found) - SHOWN} older ones: see them with --json.")
+    for why in found["why"].tail(3):
+        results().print(f"Run {why}", markup=False, soft_wrap=True)
+    rate = (
+        f"of usual runs, {detector.contamination:.3g} are expected to be called so"
+        if false_discoveries is None
+        else f"{false_discoveries:.3g} of the list are expected to be false"
+    )
+    what = "runs" if false_discoveries is None else "jobs of runs"
+    results().print(
+        f"{len(found)} unusual {what} among the newest {n_judged}, compared with "
+        f"{detector.n_calibration_} before them; {rate}.",
+        markup=False,
+        soft_wrap=True,
+    )

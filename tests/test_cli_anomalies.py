@@ -1,0 +1,58 @@
+"""`jobtime anomalies`, as a user runs it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from sklearn_jobtime.cli.app import app
+from sklearn_jobtime.datasets import make_job_runs
+from sklearn_jobtime.persistence import write_table
+
+
+def jobtime(*args):
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    runs = make_job_runs(n_runs=400, n_jobs=3, failure_rate=0, random_state=0)
+    runs.iloc[-5, runs.columns.get_loc("job_1")] *= 8
+    runs.iloc[-9, runs.columns.get_loc("job_2")] /= 20
+    path = tmp_path_factory.mktemp("anomalies") / "runs.csv"
+    write_table(runs, path)
+    return path
+
+
+def test_odd_runs_are_listed_with_the_reason(table):
+    result = jobtime("anomalies", table)
+    assert result.exit_code == 0, result.stderr
+    for text in ("Unusual runs", "395", "job_1", "more than expected", "less than expected"):
+        assert text in result.stdout
+
+
+def test_json_tells_the_same(table):
+    record = json.loads(jobtime("anomalies", table, "--newest", 20, "--json").stdout)
+    odd = {(alarm["run"], alarm["job"]): alarm for alarm in record["anomalies"]}
+    assert odd[395, "job_1"]["direction"] == "long"
+    assert odd[391, "job_2"]["direction"] == "short"
+    assert odd[395, "job_1"]["seconds"] > 3 * odd[395, "job_1"]["expected_seconds"]
+    assert record["judged"] == 20
+    assert record["compared_with"] == 380
+    assert record["least_p_value"] < record["false_alarms"] == 0.01
+
+
+def test_discoveries_are_jobs_of_runs(table):
+    options = ("--newest", 20, "--jobs", "job_1,job_2", "--false-discoveries", 0.3, "--json")
+    record = json.loads(jobtime("anomalies", table, *options).stdout)
+    listed = {(alarm["run"], alarm["job"]) for alarm in record["anomalies"]}
+    assert {(395, "job_1"), (391, "job_2")} <= listed
+
+
+def test_wrong_use_is_told_in_a_sentence(table, tmp_path):
+    result = jobtime("anomalies", table, "--newest", 400)
+    assert result.exit_code == 2
+    assert "--newest 400 leaves none of the 400 runs" in " ".join(result.stderr.split())
+    missing = jobtime("anomalies", tmp_path / "nothing.csv")
+    assert missing.exit_code == 1
+    assert missing.stderr.startswith("error:")
