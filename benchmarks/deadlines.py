@@ -12,8 +12,9 @@ forecast if it still runs. Three answers are compared with what happened:
 - `fixed`: `DurationDistribution` of the held-out runs as they were at the fit,
 - `followed`: of the newest 200 held-out runs of the series, made anew every 20 runs.
 
-The figure is the expected calibration error: the mean distance between the chances and the shares
-that came true, in tens of percents. Every answer uses only what was known when the run started.
+The figures are the expected calibration error, the mean distance between the chances and the shares
+that came true, in tens of percents; and the Brier score, which also tells who dares to say more
+than the usual share. Every answer uses only what was known when the run started.
 """
 
 import argparse
@@ -136,6 +137,14 @@ def errors(events: pd.DataFrame) -> dict[str, float]:
     }
 
 
+def brier_scores(events: pd.DataFrame) -> dict[str, float]:
+    """Give the mean squared distance of each answer from what happened, which wants sharp ones."""
+    return {
+        f"{name} Brier": float(((events[name] - events["happened"]) ** 2).mean())
+        for name in ANSWERS
+    }
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Ask, and print what came of the answers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -151,12 +160,14 @@ def main(arguments: list[str] | None = None) -> None:
     for history in read_histories(options.data, options.series):
         some = replace(history, runs=history.runs.iloc[-(options.limit or 0) :])
         events = pd.concat(answers(some, options.model), ignore_index=True)
-        lines.append({"history": history.name, "questions": len(events), **errors(events)})
+        found = {**errors(events), **brier_scores(events)}
+        lines.append({"history": history.name, "questions": len(events), **found})
         everything.append(events)
         print(as_text(pd.DataFrame(lines[-1:])).splitlines()[-1], flush=True)
     pooled = pd.concat(everything, ignore_index=True)
-    lines.append({"history": "all questions", "questions": len(pooled), **errors(pooled)})
-    means = {name: float(np.mean([line[name] for line in lines[:-1]])) for name in ANSWERS}
+    means = pd.DataFrame(lines).drop(columns=["history", "questions"]).mean().to_dict()
+    found = {**errors(pooled), **brier_scores(pooled)}
+    lines.append({"history": "all questions", "questions": len(pooled), **found})
     lines.append({"history": "mean of the histories", "questions": len(pooled), **means})
     print(as_text(pd.DataFrame(lines)))
     for name in ANSWERS:

@@ -430,3 +430,18 @@ def test_a_regressor_without_bounds_does_not_hear_of_them(runs):
     )
     with pytest.raises(ValueError, match="at_least has shape"):
         model.fit(runs, y, at_least=at_least.iloc[:, :1])
+
+
+def test_the_recipe_learns_from_what_was_cut_off():
+    runs = make_job_runs(n_runs=200, n_jobs=1, random_state=0)
+    long = (runs["job_0"] > runs["job_0"].median()) & (runs["job_0__status"] == "success")
+    runs.loc[long & (np.arange(200) % 2 == 0), "job_0__status"] = "timeout"
+    y, at_least = make_targets(runs, whole_run=False), make_lower_bounds(runs, whole_run=False)
+    assert at_least.notna().to_numpy().sum() > 30
+    model = make_anchored_forecaster(n_members=1, device="cpu", random_state=0)
+    model.set_params(regressor__lstm__max_epochs=15, prior_runs=0.0)
+    model.set_params(regressor__lstm__early_stopping=False)
+    without = clone(model).fit(runs, y).predict(runs)
+    informed = clone(model).fit(runs, y, at_least=at_least).predict(runs)
+    cut = at_least.notna().to_numpy()
+    assert informed[cut].mean() > without[cut].mean()

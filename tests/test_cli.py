@@ -87,7 +87,7 @@ def test_help_is_fast_and_says_units_and_exit_codes():
     assert heavy.strip() == "set()"
     assert float(seconds) < 2  # a tenth of that where nothing else runs
     assert "Exit codes" in ran.stdout
-    for command in ("demo", "load", "fit", "forecast", "evaluate", "tune"):
+    for command in ("demo", "load", "fit", "forecast", "risk", "evaluate", "tune"):
         assert command in ran.stdout
         page = jobtime(command, "--help")
         assert page.exit_code == 0
