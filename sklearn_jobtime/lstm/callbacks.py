@@ -2,10 +2,14 @@
 
 import copy
 import time
+import warnings
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from skorch import callbacks as skorch_callbacks
@@ -14,7 +18,15 @@ from torch import Tensor, nn
 # Counts the outputs of a batch that are right, and those that could be: those observed.
 Count = Callable[[Tensor, Any], tuple[int, int]]
 
-__all__ = ["Count", "EarlyStopping", "EpochScores", "GradientClipping", "ProgressBar"]
+__all__ = [
+    "Count",
+    "EarlyStopping",
+    "EpochScores",
+    "GradientClipping",
+    "ProgressBar",
+    "TensorBoard",
+    "new_log_folder",
+]
 
 
 class EpochScores(skorch_callbacks.Callback):
@@ -131,3 +143,76 @@ class ProgressBar(skorch_callbacks.Callback):
         if self.bar_ is not None:
             self.bar_.stop()
         self.bar_ = None
+
+
+def new_log_folder(log_dir: str | Path) -> Path:
+    """Make the next of the folders ``fit-1``, ``fit-2``, ... in `log_dir`: one for each fit.
+
+    TensorBoard takes each folder for a curve, so the fits of a search can be compared. Fits in
+    other processes get folders of their own.
+
+    Raises
+    ------
+    ImportError
+        When TensorBoard is not installed.
+    """
+    try:
+        import torch.utils.tensorboard  # noqa: F401, PLC0415  an extra, slow to load
+    except ImportError:
+        raise ImportError(
+            "log_dir is written with TensorBoard, which is not installed; run "
+            "pip install 'sklearn-jobtime[tensorboard]', or leave log_dir=None."
+        ) from None
+    for number in count(1):
+        folder = Path(log_dir, f"fit-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("unreachable")
+
+
+class TensorBoard(skorch_callbacks.TensorBoard):
+    """skorch's log for TensorBoard, with the network's graph and the weights of every epoch."""
+
+    writer: Any
+
+    def __init__(self, folder: Path) -> None:
+        # The writer holds an open file and a thread: it lives in training only.
+        super().__init__(writer=None, key_mapper=self.tag_of)
+        self.folder = folder
+
+    @staticmethod
+    def tag_of(key: str) -> str:
+        """Turn ``train_loss`` into ``loss/train``, so that train and valid share a chart."""
+        part, _, score = key.partition("_")
+        return f"{score}/{part}" if part in ("train", "valid") else key
+
+    def on_train_begin(self, net: Any, X: Any = None, **_kwargs: Any) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  an extra
+
+        self.writer = SummaryWriter(self.folder)
+        if len(net.history):
+            return
+        windows, _ = X[np.arange(1)]
+        with warnings.catch_warnings():
+            # torch's own way to the graph; until SummaryWriter.add_graph goes without it.
+            warnings.filterwarnings("ignore", r"`torch\.jit\.", DeprecationWarning)
+            # It warns that a trace holds for inputs of one shape; this one is drawn, not run.
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            self.writer.add_graph(net.module_, windows.to(net.device))
+
+    def add_scalar_maybe(self, history: Any, key: str, tag: str, global_step: Any = None) -> None:
+        if not np.isnan(history[-1, key]):
+            super().add_scalar_maybe(history, key, tag, global_step)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        for name, weight in net.module_.named_parameters():
+            self.writer.add_histogram(name, weight.detach().cpu(), net.history[-1, "epoch"])
+        super().on_epoch_end(net, **kwargs)
+
+    def stop(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+        self.writer = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.batches import WindowDataset
+from sklearn_jobtime.lstm.callbacks import new_log_folder
 from sklearn_jobtime.lstm.inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.lstm.losses import LOSSES, WithinTenPercent, make_loss
 from sklearn_jobtime.lstm.network import ACTIVATIONS, LSTMEnsemble, LSTMNetwork
@@ -156,6 +158,10 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
     callbacks : list of skorch callbacks or None, default=None
         Told of each batch and epoch, such as ``skorch.callbacks.LRScheduler()``. They are used as
         given, not copied, so that what they collect can be read from them.
+    log_dir : str, Path or None, default=None
+        Where to log the graph of the network, the losses and the weights of every epoch for
+        TensorBoard: ``tensorboard --logdir <log_dir>`` shows them. Each fit gets a folder of its
+        own in it. Needs ``pip install 'sklearn-jobtime[tensorboard]'``.
 
     Attributes
     ----------
@@ -187,6 +193,8 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         The device in use.
     seed_ : int
         The seed drawn from `random_state`.
+    log_dir_ : pathlib.Path
+        Folder of this fit; only with `log_dir`.
 
     Notes
     -----
@@ -279,6 +287,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "callbacks": [list, tuple, None],
+        "log_dir": [str, Path, None],
     }
 
     def __init__(
@@ -318,6 +327,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
         callbacks: Sequence[Any] | None = None,
+        log_dir: str | Path | None = None,
     ) -> None:
         self.hidden_size = hidden_size
         self.n_layers = n_layers
@@ -353,6 +363,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         self.random_state = random_state
         self.verbose = verbose
         self.callbacks = callbacks
+        self.log_dir = log_dir
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -524,6 +535,8 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         module: type[torch.nn.Module] = LSTMNetwork
         if self.n_members > 1:
             module, network = LSTMEnsemble, {"n_members": self.n_members, **network}
+        if self.log_dir is not None:
+            self.log_dir_ = new_log_folder(self.log_dir)
         mean, scale = self.target_mean_, self.target_scale_
         zero = np.divide(-mean, scale, where=scale > 0, out=0.0 * mean)
         with training.seeded(self.seed_, self.device_):
@@ -543,6 +556,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
                 device=self.device_,
                 callbacks=self.callbacks or (),
                 verbose=self.verbose,
+                log_folder=None if self.log_dir is None else self.log_dir_,
             )
 
     def _train(self, windows: Floats, targets: Targets, epochs: int, validation: float) -> None:

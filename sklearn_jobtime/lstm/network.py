@@ -334,7 +334,7 @@ class LSTMNetwork(nn.Module):
         """Forecast from the windows `x`, ``(n, steps, features)``."""
         _, (hidden, _) = self.recurrent(self.spatial_dropout(x))
         n_directions = 2 if self.recurrent.lstm.bidirectional else 1
-        ends = list(hidden[-n_directions:]) + ([x[:, -1]] if self.skip_connection else [])
+        ends = [*hidden[-n_directions:].unbind(), *([x[:, -1]] if self.skip_connection else [])]
         return self.head(torch.cat(ends, dim=-1))
 
     @torch.no_grad()

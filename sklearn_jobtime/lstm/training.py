@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from sklearn_jobtime.lstm.callbacks import (
     EpochScores,
     GradientClipping,
     ProgressBar,
+    TensorBoard,
 )
 
 __all__ = [
@@ -91,13 +93,15 @@ def build_net(
     callbacks: Sequence[Any],
     verbose: int,
     start: np.ndarray | None = None,
+    log_folder: Path | None = None,
 ) -> NeuralNetRegressor:
     """Return an initialised skorch net around a `module` with the options `network`.
 
     `count` counts the right outputs of a batch, and those that could be, for the accuracies.
     With `start`, the network's :meth:`start_at` is told it, and untrained it is a candidate of
     early stopping. `patience` None means no early stopping. `momentum` and `weight_decay` go to
-    an optimizer that has them. Call it within :func:`seeded`: the weights are drawn here.
+    an optimizer that has them. In `log_folder` the training is logged for TensorBoard.
+    Call it within :func:`seeded`: the weights are drawn here.
     """
     optimizer = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
     if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
@@ -116,6 +120,7 @@ def build_net(
         steps.append(("early_stopping", stopping))
     if verbose:
         steps.append(("progress", ProgressBar()))
+    last = [] if log_folder is None else [("tensorboard", TensorBoard(log_folder))]
     net = _Net(
         module,
         criterion=loss,
@@ -127,8 +132,9 @@ def build_net(
         iterator_valid=Batches,
         iterator_valid__batch_size=max(batch_size, PREDICT_BATCH_SIZE),
         train_split=None,
-        # Ours first: what an epoch scored is in the history when the user's callbacks look.
-        callbacks=[*steps, *callbacks],
+        # What an epoch scored is in the history when the user's callbacks look, and what these
+        # add is there when it is logged.
+        callbacks=[*steps, *callbacks, *last],
         callbacks__epoch_timer=None,
         callbacks__train_loss=None,
         callbacks__valid_loss=None,
@@ -165,9 +171,9 @@ def train(
     try:
         net.partial_fit(dataset)
     finally:
-        progress = dict(net.callbacks_).get("progress")
-        if progress is not None:
-            progress.stop()
+        for name, callback in net.callbacks_:
+            if name in ("progress", "tensorboard"):
+                callback.stop()
     for epoch in net.history:
         epoch["batches"] = []
     net._set_training(False)
