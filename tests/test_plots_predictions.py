@@ -70,8 +70,8 @@ def test_the_legend_tells_the_parts(runs, y, rule):
         return [text.get_text() for text in display.figure_.legends[0].get_texts()]
 
     assert legend(is_test=IS_TEST) == ["actual", "forecast, training rows", "forecast, test rows"]
-    assert legend() == ["actual", "forecast"]
-    assert legend(kind="scatter") == ["perfect forecast", "forecast"]
+    assert legend() == ["actual", "forecast, all rows"]
+    assert legend(kind="scatter") == ["perfect forecast", "forecast, all rows"]
 
 
 def test_a_step_further_ahead(runs, y, rule):

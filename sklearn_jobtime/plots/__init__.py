@@ -4,18 +4,22 @@ Every display has `plot`, with `ax` for a figure of your own, and leaves what it
 and `figure_`. matplotlib loads when something is drawn, not before.
 """
 
+from sklearn_jobtime.plots.calendar import CalendarDisplay
 from sklearn_jobtime.plots.coverage import CoverageDisplay
 from sklearn_jobtime.plots.forecast import ForecastDisplay
 from sklearn_jobtime.plots.linkage import LinkageDisplay
 from sklearn_jobtime.plots.network import NetworkDisplay
 from sklearn_jobtime.plots.predictions import PredictionDisplay
+from sklearn_jobtime.plots.residuals import ResidualDisplay
 from sklearn_jobtime.plots.training import TrainingDisplay
 
 __all__ = [
+    "CalendarDisplay",
     "CoverageDisplay",
     "ForecastDisplay",
     "LinkageDisplay",
     "NetworkDisplay",
     "PredictionDisplay",
+    "ResidualDisplay",
     "TrainingDisplay",
 ]

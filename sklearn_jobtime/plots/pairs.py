@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
+from sklearn_jobtime.plots.axes import TESTED, TRAINED
 from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, series_of
 
 __all__ = ["Panel", "read_panels", "times_of_rows"]
@@ -29,6 +30,16 @@ class Panel:
 
     title: str
     rows: pd.DataFrame
+
+    def parts(self) -> list[tuple[str, str, str, pd.Series]]:
+        """Name, label, colour and rows of the parts that are drawn alike."""
+        tested = self.rows["is_test"]
+        if not tested.any():
+            return [("trained", "all rows", TESTED, ~tested)]
+        return [
+            ("trained", "training rows", TRAINED, ~tested),
+            ("tested", "test rows", TESTED, tested),
+        ]
 
 
 def times_of(y: Any, times: Any) -> tuple[NDArray[Any], str]:

@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike
 
 from sklearn_jobtime.plots.axes import (
     ACTUAL,
-    TESTED,
-    TRAINED,
     axis_limits,
     label_times,
     legend_above,
@@ -196,16 +194,6 @@ class PredictionDisplay:
         legend_above(self.figure_, list(named.values()))
         return self
 
-    def _parts(self, panel: Panel) -> list[tuple[str, str, str, Any]]:
-        """Name, label, colour and rows of the forecasts that are drawn alike."""
-        tested = panel.rows["is_test"]
-        if not tested.any():
-            return [("trained", "forecast", TESTED, ~tested)]
-        return [
-            ("trained", "forecast, training rows", TRAINED, ~tested),
-            ("tested", "forecast, test rows", TESTED, tested),
-        ]
-
     def _scale(self, panel: Panel) -> tuple[str, float, tuple[float, float]]:
         values = panel.rows[["actual", "forecast"]].to_numpy().ravel()
         values = values[np.isfinite(values)]
@@ -223,10 +211,10 @@ class PredictionDisplay:
             rows["time"], values["actual"], color=ACTUAL, linewidth=0.8 if few else 0,
             marker="o", markersize=3 if few else 1.8, label="actual",
         )  # fmt: skip
-        for part, label, color, mine in self._parts(panel):
+        for part, label, color, mine in panel.parts():
             (lines[part],) = ax.plot(
                 rows["time"], values["forecast"].where(mine), color=color, linewidth=1.4,
-                marker="D" if mine.sum() == 1 else None, markersize=4, label=label,
+                marker="D" if mine.sum() == 1 else None, markersize=4, label=f"forecast, {label}",
             )  # fmt: skip
         for line in lines.values():
             line.set(clip_on=False, in_layout=False)
@@ -243,14 +231,15 @@ class PredictionDisplay:
         (lines["diagonal"],) = ax.plot(
             limits, limits, color=ACTUAL, linewidth=0.8, linestyle="--", label="perfect forecast"
         )
-        for part, label, color, mine in self._parts(panel):
+        for part, label, color, mine in panel.parts():
             (lines[part],) = ax.plot(
                 values["forecast"][mine], values["actual"][mine], color=color, linewidth=0,
-                marker="o", markersize=3, alpha=0.6, label=label,
+                marker="o", markersize=3, alpha=0.6, label=f"forecast, {label}",
             )  # fmt: skip
             lines[part].set(clip_on=False, in_layout=False)
         set_panel_title(ax, panel.title)
         ax.set(xlabel=f"forecast ({name})", ylabel=f"actual ({name})", xlim=limits, ylim=limits)
+        ax.locator_params(axis="x", nbins=5)
         ax.set_box_aspect(1)
         quiet_frame(ax)
         return lines
