@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sklearn_jobtime.plots.axes import ACTUAL, COMING, TESTED, panels_on, quiet_frame
+from sklearn_jobtime.plots.axes import ACTUAL, COMING, TESTED, legend_above, panels_on, quiet_frame
 from sklearn_jobtime.plots.fitted import fitted_part
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ class TrainingDisplay:
         for axis, (score, label, factor) in zip(self.ax_, panels, strict=True):
             self._draw(axis, shown, score, factor)
             axis.set_ylabel(label)
+        legend_above(self.figure_, self.ax_[0].get_legend_handles_labels()[0])
         return self
 
     def _draw(self, ax: "Axes", shown: pd.DataFrame, score: str, factor: float) -> None:
@@ -155,5 +156,4 @@ class TrainingDisplay:
             )
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel("epoch")
-        ax.legend(frameon=False, fontsize="small")
         quiet_frame(ax)
