@@ -25,7 +25,7 @@ from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, row_label, series_of, ta
 from sklearn_jobtime.timeline import median_gap, next_runs
 from sklearn_jobtime.windows import SequenceWindower
 
-__all__ = ["forecast", "make_anchored_forecaster", "make_forecast_pipeline"]
+__all__ = ["forecast", "make_anchored_forecaster", "make_forecast_pipeline", "with_coming"]
 
 
 def derived_name(column: str, category: object) -> str:

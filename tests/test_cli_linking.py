@@ -53,7 +53,7 @@ def test_links_are_printed_with_what_was_tested(files):
     result = jobtime("links", *files, "--repeats", 5)
     assert result.exit_code == 0, result.stderr
     assert "Links that held on the newest 60 runs" in result.stdout
-    assert "pairs of jobs are linked" in result.stdout
+    assert " of 6 pairs of different jobs are linked" in result.stdout
 
 
 def test_why_adds_up_for_every_job(files):

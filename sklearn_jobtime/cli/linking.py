@@ -94,10 +94,10 @@ def run_links(
             for _, row in links[:SHOWN].iterrows()
         ),
     )
-    tested = int(found.q_values.notna().to_numpy().sum())
+    tested = len(found.links(1.0))
     results().print(
-        f"{len(links)} of {tested} pairs of jobs are linked; on average at most {level:.0%} of "
-        "those listed are there by chance.",
+        f"{len(links)} of {tested} pairs of different jobs are linked; on average at most "
+        f"{level:.0%} of those listed are there by chance.",
         soft_wrap=True,
     )
     print_notes(notes + ([] if plot is None else [f"written: {plot}"]))
