@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
     from sklearn_jobtime.conformal import ConformalForecaster
     from sklearn_jobtime.lstm.forecaster import LSTMForecaster
+    from sklearn_jobtime.lstm.stateful import StatefulForecaster
     from sklearn_jobtime.lstm.tagger import LSTMTagger
     from sklearn_jobtime.preprocessing import (
         CovariateEncoder,
@@ -39,6 +40,7 @@ _HOME = {
     "RecentRuns": "preprocessing",
     "SequenceWindower": "windows",
     "SeriesEncoder": "preprocessing",
+    "StatefulForecaster": "lstm.stateful",
     "TimestampToNumeric": "preprocessing",
 }
 
@@ -55,6 +57,7 @@ __all__ = [
     "RecentRuns",
     "SequenceWindower",
     "SeriesEncoder",
+    "StatefulForecaster",
     "TimestampToNumeric",
     "__version__",
 ]

@@ -18,6 +18,7 @@ from sklearn_jobtime import (
     RecentRuns,
     SequenceWindower,
     SeriesEncoder,
+    StatefulForecaster,
     TimestampToNumeric,
 )
 from sklearn_jobtime.anchored import ObservedRegressor
@@ -47,6 +48,7 @@ ESTIMATORS = [
         {},
         marks=pytest.mark.slow,
     ),
+    (StatefulForecaster(LSTMForecaster(max_epochs=40, random_state=0)), LOOKS_BACK),
     (LSTMTagger(), {}),
     (RollingRule("last"), LOOKS_BACK),
     (RollingRule("mean", n_runs=2), LOOKS_BACK),

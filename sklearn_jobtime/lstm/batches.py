@@ -79,11 +79,14 @@ class WindowDataset(RowsDataset):
 
     def __getitem__(self, index: Any) -> tuple[Tensor, BatchTargets]:
         rows = self.rows[index]
+        return self._inputs(rows), self._targets(torch.from_numpy(rows))
+
+    def _inputs(self, rows: np.ndarray) -> Tensor:
         # NumPy's indexing copies these rows only, where numpy.take would copy the view whole.
         batch = torch.from_numpy(self.X[rows])
         batch.sub_(self.mean).div_(self.scale)
         batch.nan_to_num_(0.0).clamp_(-INPUT_BOUND, INPUT_BOUND)
-        return batch.to(self.dtype), self._targets(torch.from_numpy(rows))
+        return batch.to(self.dtype)
 
     def subset(self, part: slice) -> Self:
         """Return the dataset of a slice of the rows, weighed among themselves."""

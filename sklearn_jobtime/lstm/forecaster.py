@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime.lstm import training
-from sklearn_jobtime.lstm.batches import WindowDataset
+from sklearn_jobtime.lstm.batches import RowsDataset, WindowDataset
 from sklearn_jobtime.lstm.callbacks import new_log_folder
 from sklearn_jobtime.lstm.inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.lstm.losses import LOSSES, WithinTenPercent, make_loss
@@ -415,11 +415,12 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         """
         fresh = not (self.warm_start and hasattr(self, "net_"))
         windows, targets = self._validate(X, y, sample_weight, at_least, reset=fresh)
+        if len(windows) < FEW_ROWS:
+            windows, targets = merge_repeats(windows, targets)
         with training.limited_threads(self.n_threads):
             if fresh:
                 self._initialize(windows, targets)
-            validation = self.validation_fraction if self.early_stopping else 0.0
-            self._train(windows, targets, self.max_epochs, validation)
+            self._train(windows, targets, self.max_epochs, self._validation)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -452,6 +453,8 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         """
         fresh = not hasattr(self, "net_")
         windows, targets = self._validate(X, y, sample_weight, at_least, reset=fresh)
+        if len(windows) < FEW_ROWS:
+            windows, targets = merge_repeats(windows, targets)
         with training.limited_threads(self.n_threads):
             if fresh:
                 self._initialize(windows, targets)
@@ -477,10 +480,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             forecast = training.predict_windows(
                 self.net_, windows, self.feature_mean_, self.feature_scale_
             )
-        # ReLU cells can overflow float32 on windows unlike any seen: the mean is then the forecast.
-        forecast = np.where(np.isfinite(forecast), forecast, 0.0).astype(np.float64)
-        forecast = forecast * self.target_scale_ + self.target_mean_
-        return forecast[:, 0] if self.target_ndim_ == 1 else forecast
+        return self._in_units(forecast)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R2 over the observed targets, averaged over the outputs.
@@ -519,7 +519,11 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
                 f"y has {targets.observed.shape[1]} outputs, but LSTMForecaster was fitted with "
                 f"{self.n_outputs_}; fit a new one with warm_start=False."
             )
-        return merge_repeats(windows, targets) if len(windows) < FEW_ROWS else (windows, targets)
+        return windows, targets
+
+    @property
+    def _validation(self) -> float:
+        return self.validation_fraction if self.early_stopping else 0.0
 
     def _initialize(self, windows: Floats, targets: Targets) -> None:
         self.feature_mean_, self.feature_scale_ = windows_mean_and_scale(windows, targets.weight)
@@ -572,12 +576,21 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             at_least=None if targets.at_least is None else self._standardised(targets.at_least),
             weight=None if targets.weight is None else torch.from_numpy(targets.weight),
         )
+        self._train_on(dataset, epochs, validation)
+
+    def _train_on(self, dataset: RowsDataset, epochs: int, validation: float) -> None:
         # Each call draws its own batches: going on is not doing the same again.
         with training.seeded(self.seed_ + len(self.net_.history) + 1, self.device_):
             training.train(self.net_, dataset, epochs=epochs, validation_fraction=validation)
         # An epoch that the user interrupted has no scores yet.
         self.kept_epoch_ = training.kept_epoch(self.net_)
         self.history_ = pd.DataFrame(self.net_.history.to_list()).reindex(columns=training.HISTORY)
+
+    def _in_units(self, forecast: Floats) -> Floats:
+        # ReLU cells can overflow float32 on windows unlike any seen: the mean is then the forecast.
+        forecast = np.where(np.isfinite(forecast), forecast, 0.0).astype(np.float64)
+        forecast = forecast * self.target_scale_ + self.target_mean_
+        return forecast[:, 0] if self.target_ndim_ == 1 else forecast
 
     def _standardised(self, y: Floats) -> torch.Tensor:
         scale = np.where(self.target_scale_ == 0, 1.0, self.target_scale_)

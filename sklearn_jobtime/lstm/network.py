@@ -19,6 +19,7 @@ __all__ = [
     "LSTMNetwork",
     "RecurrentLayers",
     "SpatialDropout",
+    "State",
     "dense_layers",
     "lstm_cell",
 ]
@@ -337,6 +338,23 @@ class LSTMNetwork(nn.Module):
         ends = [*hidden[-n_directions:].unbind(), *([x[:, -1]] if self.skip_connection else [])]
         return self.head(torch.cat(ends, dim=-1))
 
+    def stream(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Forecast at every step of the sequences `x`, from `state` or from zeros.
+
+        Returns
+        -------
+        outputs : Tensor of shape (n, steps, n_outputs)
+            Where the sequence is padded (see :meth:`RecurrentLayers.forward`) they mean nothing.
+        state : (hidden, cell), each of shape (n_layers, n, hidden_size)
+            After the last step, to go on from.
+        """
+        sequence, state = self.recurrent(self.spatial_dropout(x), state, lengths)
+        if self.skip_connection:
+            sequence = torch.cat([sequence, x], dim=-1)
+        return self.head(sequence), state
+
     @torch.no_grad()
     def start_at(self, outputs: Tensor) -> None:
         """Set the last layer so that the network forecasts `outputs`, whatever it reads."""
@@ -374,13 +392,36 @@ class LSTMEnsemble(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Forecast from the windows `x`, ``(n, steps, features)``."""
-        forecasts = [member(x) for member in self.members]
+        return self._together([member(x) for member in self.members])
+
+    def stream(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Forecast at every step, see :meth:`LSTMNetwork.stream`.
+
+        In `state` the layers of the members stand one behind the other.
+        """
+        n = len(self.members)
+        pairs: list[Any] = [None] * n
+        if state is not None:
+            pairs = list(zip(*(part.chunk(n) for part in state), strict=True))
+        found = [
+            member.stream(x, pair, lengths)
+            for member, pair in zip(self._networks, pairs, strict=True)
+        ]
+        hidden, cell = (torch.cat([end[k] for _, end in found]) for k in (0, 1))
+        return self._together([outputs for outputs, _ in found]), (hidden, cell)
+
+    def _together(self, forecasts: list[Tensor]) -> Tensor:
         if self.training:
             return torch.cat(forecasts, dim=-1)
         return torch.stack(forecasts).mean(dim=0)
 
     def start_at(self, outputs: Tensor) -> None:
         """Set the last layer of every member, see :meth:`LSTMNetwork.start_at`."""
-        for member in self.members:
-            assert isinstance(member, LSTMNetwork)
+        for member in self._networks:
             member.start_at(outputs)
+
+    @property
+    def _networks(self) -> list[LSTMNetwork]:
+        return [member for member in self.members if isinstance(member, LSTMNetwork)]

@@ -1,0 +1,410 @@
+"""The stateful mode of the LSTM: it reads each run once and keeps what it knows in a state."""
+
+import copy
+from collections.abc import Hashable, Iterable, Mapping
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
+from sklearn.utils import Tags, get_tags
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_jobtime.lstm import training
+from sklearn_jobtime.lstm.forecaster import LSTMForecaster
+from sklearn_jobtime.lstm.inputs import read_windows
+from sklearn_jobtime.lstm.streams import SeriesDataset, in_chunks, read_on
+from sklearn_jobtime.lstm.targets import Targets
+from sklearn_jobtime.metrics import observed_r2
+
+__all__ = ["StatefulForecaster"]
+
+Rows = NDArray[np.intp]
+Floats = NDArray[np.floating[Any]]
+States = dict[Hashable, Floats]
+
+# The first rows of a series, by which it is recognised when it is given again from its start.
+HEAD = 32
+
+
+def read_series(X: Any, series: ArrayLike | None, n: int) -> tuple[Rows, list[Hashable]]:
+    """Return the code of each row's series, and the names of the series in order of their codes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_jobtime.lstm.stateful import read_series
+    >>> read_series(np.zeros((3, 1)), ["etl", "ci", "etl"], 3)
+    (array([0, 1, 0]), ['etl', 'ci'])
+    """
+    index = getattr(X, "index", None)
+    if series is not None:
+        names = pd.Index(series)
+    elif isinstance(index, pd.MultiIndex):
+        names = index.droplevel(-1)
+    else:
+        return np.zeros(n, dtype=np.intp), [0]
+    if len(names) != n:
+        raise ValueError(f"series has {len(names)} entries and X {n} rows; expected one a row.")
+    codes, seen = pd.factorize(names)
+    if (codes < 0).any():
+        raise ValueError(
+            f"the series of row {int(np.argmin(codes))} is missing; expected a name for each row."
+        )
+    return codes, seen.tolist()
+
+
+class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    """The stateful mode of :class:`LSTMForecaster`: it reads each run once and remembers.
+
+    A window shows the last twenty runs and nothing before them, and each forecast reads all twenty
+    anew. Here the network reads every run once, in order of time, and keeps what it knows of its
+    series in a *state*, a few numbers. A forecast takes the new run and the state, and gives
+    the next state: what happened two hundred runs ago can still count, and the cost of a
+    forecast does not grow with the history.
+
+    Training runs over each series in chunks of `n_steps` rows, with a forecast and an error at each
+    row. The state goes on from chunk to chunk, the gradient does not (truncated back-propagation
+    [1]_). Series are read side by side, each with a state of its own: nothing crosses over.
+
+    `fit` keeps the state behind the last row of each series, and `predict` of later rows starts
+    there. `predict` never changes the model: a service stores the state of each series itself,
+    gives it to :meth:`step` with the next run, and stores what comes back.
+
+    Parameters
+    ----------
+    forecaster : LSTMForecaster
+        The network and its training; it is cloned. ``batch_size`` is the number of series
+        read side by side here. Dropout masks are drawn once a chunk. It can not be bidirectional,
+        and ``warm_start`` is not used.
+    n_steps : int, default=20
+        Length of a chunk: how far back an error reaches in training, not how far the state does.
+        A cause is learned where its effect follows within a chunk, at least now and then.
+        Longer chunks also mean fewer, and cheaper, steps of training in an epoch.
+
+    Attributes
+    ----------
+    forecaster_ : LSTMForecaster
+        The trained clone, with its `net_`, `history_` and `kept_epoch_`, and the scaling.
+    state_ : dict of series to ndarray of shape (2, n_layers, hidden_size)
+        Hidden and cell state behind the last row of each series seen in `fit`; the layers of
+        several members stand one behind the other.
+    head_ : dict of series to ndarray
+        The first rows of each series in `fit`, at most 32, see the Notes.
+    n_features_in_ : int
+        Columns of `X`; features of a run where `X` holds windows.
+    feature_names_in_ : ndarray of str
+        Column names; only when fitted on a DataFrame with string names.
+    n_steps_in_, ndim_in_ : int
+        The shape of the rows seen in `fit`.
+
+    Raises
+    ------
+    FloatingPointError
+        When training diverged, or a state grew without bound.
+
+    See Also
+    --------
+    LSTMForecaster : Forecasts from windows; no order of the rows is needed.
+
+    Notes
+    -----
+    A row of `X` is a step: what is known of the run, and the newest outcomes when it started. That
+    is what ``SequenceWindower(n_steps=1)`` gives. Where runs overlap, two may end between two
+    starts, and the step holds only the later one: ``SequenceWindower(n_steps=3)`` gives the last
+    three of them, which are read together as one step.
+
+    Rows given to `predict` come after those of `fit`, with one exception: a series that
+    begins with the same rows as in `fit` (32 of them, or all if it was shorter) is read from its
+    start again, so training rows get the forecasts of training, and new rows behind them go on
+    from there. With `state` nothing is recognised: it starts where it is told to.
+
+    Behind a transformer that gives an array, the index is gone, and `series` has to say which rows
+    belong together: ``pipe.fit(runs, y, lstm__series=names)`` and ``pipe.predict(runs,
+    series=names)``.
+
+    There are no sample weights: a row that counted twice would be two steps in time.
+
+    References
+    ----------
+    .. [1] R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training
+       of recurrent network trajectories", Neural Computation 2 (1990).
+
+    Examples
+    --------
+    A flag is raised now and then; the runs take long until it is lowered again:
+
+    >>> import numpy as np
+    >>> from sklearn_jobtime import LSTMForecaster, StatefulForecaster
+    >>> flag = np.zeros(400)
+    >>> flag[::80], flag[40::80] = 1, -1
+    >>> X, seconds = flag.reshape(-1, 1), 60.0 + 30 * np.cumsum(flag)
+    >>> network = LSTMForecaster(8, lr=0.03, max_epochs=15, device="cpu", random_state=0)
+    >>> model = StatefulForecaster(network, n_steps=20).fit(X, seconds)
+
+    A new run, the flag raised 39 runs ago; then the flag is lowered. The state goes along:
+
+    >>> run, lowered = [[0.0]], [[-1.0]]
+    >>> forecast, state = model.step([[1.0]], model.state_[0])
+    >>> for _ in range(39):
+    ...     forecast, state = model.step(run, state)
+    >>> forecast.round(-1)
+    array([90.])
+    >>> forecast, state = model.step(lowered, state)
+    >>> forecast.round(-1)
+    array([60.])
+    >>> state.shape
+    (2, 1, 8)
+    """
+
+    masks_missing_targets = True  # AnchoredRegressor passes it rows whose target is NaN
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "forecaster": [LSTMForecaster],
+        "n_steps": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, forecaster: LSTMForecaster, *, n_steps: int = 20) -> None:
+        self.forecaster = forecaster
+        self.n_steps = n_steps
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags = get_tags(self.forecaster).input_tags
+        tags.target_tags = get_tags(self.forecaster).target_tags
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        series: ArrayLike | None = None,
+        at_least: ArrayLike | None = None,
+    ) -> Self:
+        """Train on all series in order of time, and keep the state behind the last row of each.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features) or (n, k, n_features)
+            One step a row, the rows of a series in order of time; NaN where a value is not known.
+            The k runs of a window are read together, as one step.
+        y : array-like of shape (n,) or (n, n_outputs)
+            What is to be forecast at each step; NaN where it was not observed.
+        series : array-like of shape (n,), default=None
+            The series of each row. None: every level but the last of the MultiIndex of a
+            DataFrame; anything else is one series, named 0.
+        at_least : array-like of the shape of y, default=None
+            Lower bounds of targets that were cut off, as in :meth:`LSTMForecaster.fit`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NoHistoryError
+            When an output was never observed; a ValueError that names it.
+        FloatingPointError
+            When training diverged, or the state of a series grew without bound.
+        """
+        if self.forecaster.bidirectional:
+            raise ValueError(
+                "forecaster came with bidirectional=True, but a state knows only the past; set it "
+                "to False, or read windows in both directions with LSTMForecaster itself."
+            )
+        steps = self._read_steps(X, reset=True)
+        codes, names = read_series(X, series, len(steps))
+        self.forecaster_ = forecaster = clone(self.forecaster)
+        _, targets = forecaster._validate(steps, y, None, at_least, reset=True)
+        with training.limited_threads(forecaster.n_threads):
+            forecaster._initialize(steps, targets)
+            dataset = self._dataset(steps, codes, targets)
+            with in_chunks(forecaster.net_, self.n_steps):
+                forecaster._train_on(dataset, forecaster.max_epochs, forecaster._validation)
+        self.head_ = {name: steps[codes == code][:HEAD, 0] for code, name in enumerate(names)}
+        self.state_ = self._read_on(steps, codes, names, {})[1]
+        endless = [name for name, state in self.state_.items() if not np.isfinite(state).all()]
+        if endless:
+            raise FloatingPointError(
+                f"the state of series {endless[0]!r} grew without bound, as cells with "
+                f"activation={forecaster.activation!r} can over a long series; take 'tanh'."
+            )
+        return self
+
+    def predict(
+        self,
+        X: ArrayLike,
+        series: ArrayLike | None = None,
+        state: Mapping[Hashable, ArrayLike] | None = None,
+        return_state: bool = False,
+    ) -> Any:
+        """Forecast every row from its inputs and the state before it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features) or (n, k, n_features)
+            One step a row, as in `fit`.
+        series : array-like of shape (n,), default=None
+            The series of each row, as in `fit`.
+        state : mapping of series to array-like, default=None
+            Where each series stands before its first row; one that is not in it starts from
+            zeros. None takes the states that `fit` kept, see the Notes.
+        return_state : bool, default=False
+            Whether to give the states too.
+
+        Returns
+        -------
+        forecast : ndarray of shape (n,) or (n, n_outputs), as `y` was
+            In the unit of `y`, never NaN.
+        state : dict of series to ndarray of shape (2, n_layers, hidden_size)
+            Only with `return_state`: the states given (or kept), those of the series in `X` moved
+            on to behind their last row.
+        """
+        check_is_fitted(self)
+        steps = self._read_steps(X, reset=False)
+        codes, names = read_series(X, series, len(steps))
+        before = dict(self.state_)
+        if state is not None:
+            before = {name: self._checked(name, one) for name, one in state.items()}
+        start = before
+        if state is None:
+            rows = [steps[codes == code, 0] for code in range(len(names))]
+            again = {
+                name for name, mine in zip(names, rows, strict=True) if self._again(name, mine)
+            }
+            start = {name: one for name, one in before.items() if name not in again}
+        forecast, after = self._read_on(steps, codes, names, start)
+        return (forecast, before | after) if return_state else forecast
+
+    def step(self, X: ArrayLike, state: ArrayLike | None = None) -> tuple[Floats, Floats]:
+        """Forecast one run of one series, and give the state to go on from.
+
+        The cost is that of one step of the network, however long the history. What a service stores
+        for a series between two calls is the state: an array of numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (1, n_features) or (1, k, n_features)
+            The run, as a table of one row.
+        state : array-like of shape (2, n_layers, hidden_size), default=None
+            What the last call gave, or ``state_[series]`` after `fit`; None starts from zeros.
+
+        Returns
+        -------
+        forecast : ndarray of shape (1,) or (1, n_outputs)
+        state : ndarray of shape (2, n_layers, hidden_size)
+        """
+        check_is_fitted(self)
+        run = self._read_steps(X, reset=False)
+        if len(run) != 1:
+            raise ValueError(
+                f"X has {len(run)} rows; expected one run. Forecast several with predict(X, "
+                "state={series: state}, return_state=True)."
+            )
+        start: States = {} if state is None else {0: self._checked(0, state)}
+        forecast, after = self._read_on(run, np.zeros(1, dtype=np.intp), [0], start)
+        return forecast, after[0]
+
+    def reset(self, series: Iterable[Hashable] | None = None) -> Self:
+        """Forget the states that `fit` kept, so that the next runs start from zeros.
+
+        For a series that begins anew: a job that was rewritten, or moved to another machine.
+
+        Parameters
+        ----------
+        series : iterable of series, default=None
+            Those to forget; None for all.
+
+        Returns
+        -------
+        self
+        """
+        check_is_fitted(self)
+        forgotten = set(self.state_) if series is None else set(series)
+        if unknown := forgotten - set(self.state_):
+            raise KeyError(
+                f"series {min(unknown, key=str)!r} has no state; there are {list(self.state_)}."
+            )
+        self.state_ = {name: one for name, one in self.state_.items() if name not in forgotten}
+        return self
+
+    def score(self, X: ArrayLike, y: ArrayLike, series: ArrayLike | None = None) -> float:
+        """Return R2 over the observed targets, averaged over the outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features) or (n, k, n_features)
+            One step a row.
+        y : array-like of shape (n,) or (n, n_outputs)
+            What followed; NaN is skipped.
+        series : array-like of shape (n,), default=None
+            The series of each row, as in `fit`.
+
+        Returns
+        -------
+        float
+        """
+        return observed_r2(y, self.predict(X, series))
+
+    def _read_steps(self, X: ArrayLike, reset: bool) -> Floats:
+        steps = read_windows(self, X, reset=reset)
+        return steps.reshape(len(steps), 1, -1)
+
+    def _dataset(self, steps: Floats, codes: Rows, targets: Targets) -> SeriesDataset:
+        forecaster = self.forecaster_
+        bounds = targets.at_least
+        return SeriesDataset(
+            steps,
+            forecaster._standardised(targets.observed),
+            np.flatnonzero(~np.isnan(targets.best_known).all(axis=1)),
+            forecaster.feature_mean_,
+            forecaster.feature_scale_,
+            at_least=None if bounds is None else forecaster._standardised(bounds),
+            series=codes,
+        )
+
+    def _read_on(
+        self, steps: Floats, codes: Rows, names: list[Hashable], start: Mapping[Hashable, Floats]
+    ) -> tuple[Floats, States]:
+        """Forecasts in the unit of `y`, and the states of the series `names` behind their rows."""
+        forecaster = self.forecaster_
+        dtype = training.predict_dtype(forecaster.net_)
+        dataset = SeriesDataset(
+            steps,
+            torch.empty((len(steps), 0)),
+            np.arange(len(steps)),
+            forecaster.feature_mean_,
+            forecaster.feature_scale_,
+            dtype,
+            series=codes,
+        )
+        network = copy.deepcopy(forecaster.net_.module_).to(dtype).eval()
+        with training.limited_threads(forecaster.n_threads):
+            before = [start.get(name) for name in names]
+            forecast, after = read_on(network, dataset, before, forecaster.device_)
+        return forecaster._in_units(forecast), dict(zip(names, after, strict=True))
+
+    def _again(self, name: Hashable, rows: Floats) -> bool:
+        """Tell whether these rows of a series begin with those that began it in `fit`."""
+        head = self.head_.get(name)
+        if head is None or len(rows) < len(head):
+            return False
+        scale = self.forecaster_.feature_scale_
+        same = np.isclose(rows[: len(head)] / scale, head / scale, 1e-6, 1e-6, equal_nan=True)
+        return bool(same.all())
+
+    def _checked(self, name: Hashable, state: ArrayLike) -> Floats:
+        found = np.asarray(state, dtype=np.float64)
+        layers = self.forecaster_.n_layers * self.forecaster_.n_members
+        expected = (2, layers, self.forecaster_.hidden_size)
+        if found.shape != expected or not np.isfinite(found).all():
+            raise ValueError(
+                f"the state of series {name!r} has shape {found.shape}, or values that are not "
+                f"finite; expected {expected}, as predict or step of this model gave it."
+            )
+        return found
