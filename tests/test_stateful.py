@@ -349,6 +349,13 @@ def test_it_works_under_an_anchor_and_in_a_grid_search():
     assert clone(search.best_estimator_)["lstm"].forecaster.hidden_size == 3
 
 
+def test_a_fit_is_logged_for_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    X, y = rows(10, 40, n_outputs=1)
+    small(log_dir=tmp_path).fit(X, y[:, 0])
+    assert list((tmp_path / "fit-1").iterdir())
+
+
 def test_lower_bounds_are_learned_from():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 1))

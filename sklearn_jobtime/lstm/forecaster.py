@@ -20,13 +20,7 @@ from sklearn_jobtime.lstm.callbacks import new_log_folder
 from sklearn_jobtime.lstm.inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.lstm.losses import LOSSES, WithinTenPercent, make_loss
 from sklearn_jobtime.lstm.network import ACTIVATIONS, LSTMEnsemble, LSTMNetwork
-from sklearn_jobtime.lstm.targets import (
-    FEW_ROWS,
-    Targets,
-    check_observed,
-    merge_repeats,
-    read_targets,
-)
+from sklearn_jobtime.lstm.targets import Targets, check_observed, merge_repeats, read_targets
 from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS
 from sklearn_jobtime.metrics import observed_r2
 
@@ -414,9 +408,8 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             When training diverged.
         """
         fresh = not (self.warm_start and hasattr(self, "net_"))
-        windows, targets = self._validate(X, y, sample_weight, at_least, reset=fresh)
-        if len(windows) < FEW_ROWS:
-            windows, targets = merge_repeats(windows, targets)
+        rows = self._validate(X, y, sample_weight, at_least, reset=fresh)
+        windows, targets = merge_repeats(*rows)
         with training.limited_threads(self.n_threads):
             if fresh:
                 self._initialize(windows, targets)
@@ -452,9 +445,8 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         self
         """
         fresh = not hasattr(self, "net_")
-        windows, targets = self._validate(X, y, sample_weight, at_least, reset=fresh)
-        if len(windows) < FEW_ROWS:
-            windows, targets = merge_repeats(windows, targets)
+        rows = self._validate(X, y, sample_weight, at_least, reset=fresh)
+        windows, targets = merge_repeats(*rows)
         with training.limited_threads(self.n_threads):
             if fresh:
                 self._initialize(windows, targets)

@@ -178,16 +178,17 @@ class Carried(nn.Module):
         self.network = network
         self.state: State | None = None
 
-    def forward(self, x: Tensor, begins: Tensor) -> Tensor:
+    def forward(self, x: Tensor, begins: Tensor | None = None) -> Tensor:
         """Forecast at every step of the chunks `x`, ``(n_lanes, steps, features)``.
 
-        `begins`, ``(n_lanes,)``, tells whether these are the first chunks of their series.
+        `begins`, ``(n_lanes,)``, tells whether these are the first chunks of their series; None
+        says that they are.
 
         Returns
         -------
         Tensor of shape (n_lanes * steps, n_outputs)
         """
-        state = None if bool(begins[0]) else first_lanes(self.state, len(x))
+        state = None if begins is None or bool(begins[0]) else first_lanes(self.state, len(x))
         outputs, (hidden, cell) = self.network.stream(x, state)
         self.state = hidden.detach(), cell.detach()
         return outputs.flatten(0, 1)

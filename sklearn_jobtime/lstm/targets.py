@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm.inputs import is_constant
 
-__all__ = ["FEW_ROWS", "Targets", "check_observed", "merge_repeats", "read_targets"]
+__all__ = ["Targets", "check_observed", "merge_repeats", "read_targets"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -129,12 +129,14 @@ def output_label(name: Any) -> str:
 
 
 def merge_repeats(windows: Floats, targets: Targets) -> tuple[Floats, Targets]:
-    """Let a row that stands there k times count k times as much, in place of k rows.
+    """Let a row that stands k times among few count k times as much, in place of k rows.
 
     Whole-number weights are then the same as repeated rows, bit for bit, whatever their order:
     where rows do not count alike their order has no meaning left, so they get one of their own.
     """
     n = len(windows)
+    if n >= FEW_ROWS:
+        return windows, targets
     weight = np.ones(n) if targets.weight is None else targets.weight
     rows = np.flatnonzero(weight)
     parts = [windows, targets.observed] + ([] if targets.at_least is None else [targets.at_least])
