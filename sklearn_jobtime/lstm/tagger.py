@@ -175,6 +175,10 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
     -----
     With the same `random_state` the same machine gives the same tags, bit for bit on the CPU.
 
+    Where a few features made by hand say what the steps before mean, a logistic regression of them
+    does as well and fits faster: so it was for steps of real runs that fail or are slow
+    (``benchmarks/tagging.py``). Try it beside.
+
     scikit-learn's splitters for classes know one label a row. In a search over sequences of tags
     give ``cv=KFold(...)`` or ``TimeSeriesSplit(...)``; the search then uses :meth:`score`.
 
