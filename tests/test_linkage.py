@@ -170,7 +170,7 @@ def edges(table):
 @pytest.mark.parametrize("graph", ["chain", "random"])
 def test_the_edges_of_the_simulated_graph_are_recovered(graph):
     hits = n_found = n_true = 0
-    for seed in range(3):
+    for seed in range(100, 103):  # the method was chosen on other seeds
         runs, truth = make_job_runs(
             n_runs=600, n_jobs=6, graph=graph, random_state=seed, return_truth=True, **LINKS_ONLY
         )
