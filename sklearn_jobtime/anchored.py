@@ -418,13 +418,16 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             )
         return self
 
-    def predict(self, X: pd.DataFrame | ArrayLike) -> Floats:
+    def predict(self, X: pd.DataFrame | ArrayLike, **predict_params: Any) -> Floats:
         """Forecast each row: the anchor's forecast, corrected.
 
         Parameters
         ----------
         X : DataFrame or array of shape (n_runs, n_columns)
             Rows to forecast, and any rows newer than those of `fit`.
+        **predict_params : dict
+            Go to the regressor as they are, such as ``series`` for a
+            :class:`~sklearn_jobtime.StatefulForecaster`.
 
         Returns
         -------
@@ -437,7 +440,8 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         )
         if self.regressor_ is None:
             return self._as_given(anchor)
-        ratio = self._corrections(self.regressor_, X, len(anchor)) * self.shrinkage_
+        ratio = self._corrections(self.regressor_, X, len(anchor), **predict_params)
+        ratio = ratio * self.shrinkage_
         return self._as_given(from_log_ratio(ratio, anchor, self.floor_, self.clip))
 
     def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
@@ -509,9 +513,9 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Take the outputs of which the regressor can learn; the others are the anchor's alone."""
         return self._as_given(outputs[:, self._learned])
 
-    def _corrections(self, regressor: Any, X: Any, n_rows: int) -> Floats:
+    def _corrections(self, regressor: Any, X: Any, n_rows: int, **predict_params: Any) -> Floats:
         ratios = np.zeros((n_rows, len(self._learned)))
-        ratios[:, self._learned] = np.reshape(regressor.predict(X), (n_rows, -1))
+        ratios[:, self._learned] = np.reshape(regressor.predict(X, **predict_params), (n_rows, -1))
         return ratios
 
     def _new_regressor(self, ratios: Floats) -> Any:

@@ -9,7 +9,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 real_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared real data is not here")
-MODELS = ["windows of 20", "windows of 1", "state", "state, 3 at once"]
+MODELS = ["windows of 20", "windows of 1", "state", "state, 100", "state, 3 at once"]
 
 
 @pytest.fixture(scope="module")

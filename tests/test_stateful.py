@@ -132,9 +132,11 @@ def test_what_happens_in_one_series_changes_nothing_in_another(fitted, seed, oth
 def test_a_forecast_does_not_depend_on_later_rows(fitted, seed, cut):
     model, *_ = fitted
     X, _ = rows(seed, 20)
-    before, changed = model.predict(X), X.copy()
+    series = np.random.default_rng(seed).choice(NAMES, 20)
+    before, changed = model.predict(X, series=series), X.copy()
     changed[cut + 1 :] += 100.0
-    np.testing.assert_array_equal(model.predict(changed)[: cut + 1], before[: cut + 1])
+    after = model.predict(changed, series=series)
+    np.testing.assert_array_equal(after[: cut + 1], before[: cut + 1])
 
 
 def test_a_series_in_training_does_not_see_the_others():
@@ -347,6 +349,36 @@ def test_it_works_under_an_anchor_and_in_a_grid_search():
     grid = {"lstm__n_steps": [5, 20], "lstm__forecaster__hidden_size": [3]}
     search = GridSearchCV(pipe, grid, cv=TimeSeriesSplit(2)).fit(runs, runs[:, 0])
     assert clone(search.best_estimator_)["lstm"].forecaster.hidden_size == 3
+
+
+def test_series_do_not_mix_under_an_anchor():
+    rng = np.random.default_rng(0)
+    index = pd.MultiIndex.from_product([range(40), ["etl", "ci"]]).swaplevel()
+    table = pd.DataFrame({"build": 50 + rng.normal(size=80).cumsum()}, index=index)
+    names = index.get_level_values(0)
+    y = table[["build"]]
+    pipe = Pipeline([("windows", SequenceWindower(n_steps=1)), ("lstm", small(zero_start=True))])
+    model = AnchoredRegressor(pipe, prior_runs=0).fit(table, y, lstm__series=names)
+    before = model.predict(table, series=names)
+    changed = table.where(names.to_numpy()[:, None] == "etl", table + 20)
+    after = model.predict(changed, series=names)
+    np.testing.assert_array_equal(after[names == "etl"], before[names == "etl"])
+    assert not np.allclose(after[names == "ci"], before[names == "ci"])
+    with pytest.raises(ValueError, match="fit knew them by name; give `series`"):
+        model.predict(table)
+
+
+def test_a_service_streams_through_a_pipeline():
+    """It keeps the newest run and a state a series, and gives what the whole table gives."""
+    rng = np.random.default_rng(0)
+    runs = 50 + np.cumsum(rng.normal(size=(120, 1)), axis=0)
+    pipe = Pipeline([("windows", SequenceWindower(n_steps=1)), ("lstm", small())])
+    pipe.fit(runs[:100], runs[:100, 0])
+    whole, state = pipe.predict(runs), pipe[-1].state_[0]
+    for row in range(100, 120):
+        inputs = pipe[:-1].transform(runs[row - 1 : row + 1])[-1:]
+        forecast, state = pipe[-1].step(inputs, state)
+        np.testing.assert_allclose(forecast, whole[[row]], rtol=1e-9)
 
 
 def test_a_fit_is_logged_for_tensorboard(tmp_path):

@@ -31,6 +31,11 @@ States = dict[Hashable, Floats]
 HEAD = 32
 
 
+def is_indexed(X: Any) -> bool:
+    """Tell whether the index of a table names the series of its rows."""
+    return isinstance(getattr(X, "index", None), pd.MultiIndex)
+
+
 def read_series(X: Any, series: ArrayLike | None, n: int) -> tuple[Rows, list[Hashable]]:
     """Return the code of each row's series, and the names of the series in order of their codes.
 
@@ -41,11 +46,10 @@ def read_series(X: Any, series: ArrayLike | None, n: int) -> tuple[Rows, list[Ha
     >>> read_series(np.zeros((3, 1)), ["etl", "ci", "etl"], 3)
     (array([0, 1, 0]), ['etl', 'ci'])
     """
-    index = getattr(X, "index", None)
     if series is not None:
         names = pd.Index(series)
-    elif isinstance(index, pd.MultiIndex):
-        names = index.droplevel(-1)
+    elif is_indexed(X):
+        names = X.index.droplevel(-1)
     else:
         return np.zeros(n, dtype=np.intp), [0]
     if len(names) != n:
@@ -90,9 +94,13 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ----------
     forecaster_ : LSTMForecaster
         The trained clone, with its `net_`, `history_` and `kept_epoch_`, and the scaling.
+    network_ : LSTMNetwork or LSTMEnsemble
+        The trained network in double precision on the CPU, which forecasts.
     state_ : dict of series to ndarray of shape (2, n_layers, hidden_size)
         Hidden and cell state behind the last row of each series seen in `fit`; the layers of
         several members stand one behind the other.
+    named_series_ : bool
+        Whether `fit` knew the series by name; then `predict` needs their names too.
     head_ : dict of series to ndarray
         The first rows of each series in `fit`, at most 32, see the Notes.
     n_features_in_ : int
@@ -219,6 +227,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             )
         steps = self._read_steps(X, reset=True)
         codes, names = read_series(X, series, len(steps))
+        self.named_series_ = series is not None or is_indexed(X)
         self.forecaster_ = forecaster = clone(self.forecaster)
         _, targets = forecaster._validate(steps, y, None, at_least, reset=True)
         with training.limited_threads(forecaster.n_threads):
@@ -226,6 +235,8 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             dataset = self._dataset(steps, codes, targets)
             with in_chunks(forecaster.net_, self.n_steps):
                 forecaster._train_on(dataset, forecaster.max_epochs, forecaster._validation)
+        # On the CPU, where any machine can load it, and where one step takes least.
+        self.network_ = copy.deepcopy(forecaster.net_.module_).to("cpu", torch.float64).eval()
         self.head_ = {name: steps[codes == code][:HEAD, 0] for code, name in enumerate(names)}
         self.state_ = self._read_on(steps, codes, names, {})[1]
         endless = [name for name, state in self.state_.items() if not np.isfinite(state).all()]
@@ -267,6 +278,11 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         steps = self._read_steps(X, reset=False)
+        if self.named_series_ and series is None and not is_indexed(X):
+            raise ValueError(
+                "the series of the rows came as None, but fit knew them by name; give `series`, "
+                "or the model would read the runs of several series as those of one."
+            )
         codes, names = read_series(X, series, len(steps))
         before = dict(self.state_)
         if state is not None:
@@ -373,20 +389,18 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ) -> tuple[Floats, States]:
         """Forecasts in the unit of `y`, and the states of the series `names` behind their rows."""
         forecaster = self.forecaster_
-        dtype = training.predict_dtype(forecaster.net_)
         dataset = SeriesDataset(
             steps,
             torch.empty((len(steps), 0)),
             np.arange(len(steps)),
             forecaster.feature_mean_,
             forecaster.feature_scale_,
-            dtype,
+            torch.float64,
             series=codes,
         )
-        network = copy.deepcopy(forecaster.net_.module_).to(dtype).eval()
         with training.limited_threads(forecaster.n_threads):
             before = [start.get(name) for name in names]
-            forecast, after = read_on(network, dataset, before, forecaster.device_)
+            forecast, after = read_on(self.network_, dataset, before)
         return forecaster._in_units(forecast), dict(zip(names, after, strict=True))
 
     def _again(self, name: Hashable, rows: Floats) -> bool:

@@ -28,8 +28,8 @@ __all__ = [
 Rows = NDArray[np.intp]
 Floats = NDArray[np.floating[Any]]
 
-# Where nothing is learned the length of a chunk changes nothing: as long as the cache allows.
-READ_STEPS = 1024
+# Where nothing is learned the length of a chunk changes nothing but the memory it takes.
+READ_STEPS = 256
 
 
 def rows_of_series(series: Rows) -> list[Rows]:
@@ -212,20 +212,17 @@ def read_on(
     network: LSTMNetwork | LSTMEnsemble,
     dataset: SeriesDataset,
     states: Sequence[Floats | None],
-    device: torch.device,
 ) -> tuple[Floats, list[Floats]]:
     """Forecast every row, each series from its state on, and give the states behind them.
 
     Parameters
     ----------
     network : LSTMNetwork or LSTMEnsemble
-        In evaluation mode.
+        In evaluation mode, on the CPU.
     dataset : SeriesDataset
         The rows; its ``dtype`` is that of the network.
     states : sequence of ndarray of shape (2, n_layers, hidden_size) or None
         Hidden and cell state of each series before its first row; None for zeros.
-    device : torch.device
-        Where the network is.
 
     Returns
     -------
@@ -234,29 +231,28 @@ def read_on(
     """
     longest_first = np.argsort([-len(lane) for lane in dataset.lanes], kind="stable")
     lanes = [dataset.lanes[k] for k in longest_first]
-    known = [states[k] for k in longest_first]
-    shape = next((state.shape for state in known if state is not None), None)
-    state: State | None = None
-    if shape is not None:
-        table = np.stack([np.zeros(shape) if one is None else one for one in known], axis=2)
-        hidden, cell = torch.from_numpy(table).to(device, dataset.dtype)
-        state = hidden, cell
+    state = joined([states[k] for k in longest_first], dataset.dtype)
     outputs: list[tuple[Rows, Floats]] = []
     ends: list[Any] = [None] * len(lanes)
     with torch.inference_mode():
         for rows, lengths in chunks_of(lanes, READ_STEPS):
             n, steps = rows.shape
-            even = bool((lengths == steps).all())
-            found, state = network.stream(
-                dataset.inputs(rows).to(device),
-                first_lanes(state, n),
-                None if even else torch.from_numpy(lengths),
-            )
+            uneven = None if (lengths == steps).all() else torch.from_numpy(lengths)
+            found, state = network.stream(dataset.inputs(rows), first_lanes(state, n), uneven)
             real = rows >= 0
-            outputs.append((rows[real], found.cpu().numpy()[real]))
-            ends[:n] = torch.stack(state).cpu().numpy().transpose(2, 0, 1, 3)
-    forecast = np.empty((len(dataset.X), outputs[0][1].shape[1]))
-    for flat, values in outputs:
-        forecast[flat] = values
-    back = np.argsort(longest_first)
-    return forecast, [ends[k].astype(np.float64) for k in back]
+            outputs.append((rows[real], found.numpy()[real]))
+            now = np.moveaxis(torch.stack(state).numpy(), 2, 0)
+            for lane, end in zip(longest_first[:n], now, strict=True):
+                ends[lane] = end.copy()
+    read, values = (np.concatenate(part) for part in zip(*outputs, strict=True))
+    return values[np.argsort(read)], ends
+
+
+def joined(states: Sequence[Floats | None], dtype: torch.dtype) -> State | None:
+    """Put the states of several series side by side, zeros for None; None where all are."""
+    shape = next((state.shape for state in states if state is not None), None)
+    if shape is None:
+        return None
+    table = np.stack([np.zeros(shape) if one is None else one for one in states], axis=2)
+    hidden, cell = torch.from_numpy(table).to(dtype)
+    return hidden, cell
