@@ -452,7 +452,7 @@ def test_it_remembers_what_windows_of_the_same_length_cannot_see():
     model = StatefulForecaster(forecaster, n_steps=20).fit(X[train], y[train])
     stateful = np.abs(model.predict(X[test]) - y[test])
     windows = SequenceWindower(n_steps=20, known=[0, 1]).fit_transform(X)
-    other = clone(forecaster).set_params(max_epochs=10).fit(windows[train], y[train])
+    other = clone(forecaster).fit(windows[train], y[train])
     windowed = np.abs(other.predict(windows[test]) - y[test])
     long_ago = since[test] >= 40
     assert long_ago.sum() > 50
