@@ -141,7 +141,8 @@ class Linkage:
         Parameters
         ----------
         level : float, default=0.05
-            Share of wrong ones that is accepted among them, on average.
+            Share of wrong ones among them, on average, that is asked for. With seasons and level
+            shifts there may be more: see the notes of :func:`job_linkage`.
 
         Returns
         -------

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from sklearn_jobtime.baselines import RollingRule
+from sklearn_jobtime.conformal import ConformalForecaster
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.pipeline import forecast
 from sklearn_jobtime.plots import ForecastDisplay
@@ -118,6 +119,19 @@ def test_intervals_are_bars_behind_the_forecasts(runs, rule, assert_readable):
     legend = [text.get_text() for text in display.figure_.legends[0].get_texts()]
     assert legend[-2:] == ["90 % interval", "90 % interval, next runs"]
     assert_readable(display.figure_)
+
+
+def test_a_model_with_intervals_draws_them_by_itself(runs):
+    train, is_test = split_by_time(runs)
+    model = ConformalForecaster(RollingRule(), 0.8).fit(train, make_targets(train, horizon=2))
+    display = ForecastDisplay.from_estimator(model, runs, is_test=is_test)
+    bounds = model.predict_interval(runs)[is_test]
+    first = model.estimator_.target_names_.get_level_values("step") == 1
+    np.testing.assert_array_equal(display.tested_lower, bounds[:, first, 0])
+    np.testing.assert_array_equal(display.tested_upper, bounds[:, first, 1])
+    texts = [text.get_text() for text in display.figure_.legends[0].get_texts()]
+    assert texts[-2:] == ["80 % interval", "80 % interval, next runs"]
+    assert all(len(ax.patches) > is_test.sum() for ax in display.ax_)  # a bar each
 
 
 def test_most_time_first_and_at_most_eight_panels():

@@ -506,7 +506,7 @@ def links(
         float, typer.Option(min=0.05, max=0.9, help="Share of the newest runs to test links on.")
     ] = 0.5,
     level: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="Share of wrong links that is accepted.")
+        float, typer.Option(min=0.001, max=0.5, help="Share of wrong links that is asked for.")
     ] = 0.05,
     repeats: Annotated[
         int, typer.Option(min=5, help="Redraws of each past: more are steadier, and take longer.")

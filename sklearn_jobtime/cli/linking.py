@@ -96,8 +96,8 @@ def run_links(
     )
     tested = len(found.links(1.0))
     results().print(
-        f"{len(links)} of {tested} pairs of different jobs are linked; on average at most "
-        f"{level:.0%} of those listed are there by chance.",
+        f"{len(links)} of {tested} pairs of different jobs are linked (asked: at most {level:.0%} "
+        "false among those listed, on average).",
         soft_wrap=True,
     )
     print_notes(notes + ([] if plot is None else [f"written: {plot}"]))

@@ -137,7 +137,8 @@ class ForecastDisplay:
         Parameters
         ----------
         model : estimator
-            Fitted on targets of :func:`~sklearn_jobtime.runs.make_targets`.
+            Fitted on targets of :func:`~sklearn_jobtime.runs.make_targets`. The intervals of a
+            :class:`~sklearn_jobtime.ConformalForecaster` are drawn too, at its own level.
         runs : DataFrame
             A validated run table.
         coming : DataFrame, default=None
@@ -158,17 +159,25 @@ class ForecastDisplay:
         """
         from sklearn_jobtime.pipeline import forecast
 
-        tested = None
+        bounded = hasattr(model, "predict_interval")
+        of_tests: dict[str, pd.DataFrame] = {}
         if is_test is not None:
             names = target_names(model)
             first = names.get_level_values("step") == 1
-            seconds = np.asarray(model.predict(runs)).reshape(len(runs), -1)
-            tested = pd.DataFrame(
-                seconds[is_test][:, first],
-                index=runs.index[is_test],
-                columns=names.get_level_values("job")[first],
-            )
-        display = cls(runs, forecast(model, runs, coming), tested=tested)
+            values = {"tested": model.predict(runs)}
+            if bounded:
+                bounds = model.predict_interval(runs)
+                values |= {"tested_lower": bounds[..., 0], "tested_upper": bounds[..., 1]}
+            of_tests = {
+                name: pd.DataFrame(
+                    np.reshape(seconds, (len(runs), -1))[is_test][:, first],
+                    index=runs.index[is_test],
+                    columns=names.get_level_values("job")[first],
+                )
+                for name, seconds in values.items()
+            }
+        interval = f"{100 * model.confidence_level:.3g} % interval" if bounded else "interval"
+        display = cls(runs, forecast(model, runs, coming), interval=interval, **of_tests)
         return display.plot(n_runs=n_runs, ax=ax)
 
     @classmethod

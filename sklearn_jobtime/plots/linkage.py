@@ -126,7 +126,9 @@ class LinkageDisplay:
         Parameters
         ----------
         level : float, default=0.05
-            Share of wrong ones that is accepted among the framed links.
+            Share of wrong ones among the framed links, on average, that is asked for. With
+            seasons and level shifts there may be more: see the notes of
+            :func:`~sklearn_jobtime.linkage.job_linkage`.
         ax : Axes, default=None
             When you have a figure of your own.
 
@@ -198,8 +200,8 @@ class LinkageDisplay:
             )
             ax.add_patch(frame)
         ax.set_title(
-            f"framed: better forecasts on unseen runs\n(at most {100 * level:.3g} % of these by "
-            "chance, on average)",
+            "framed: better forecasts on unseen runs\n"
+            f"(asked: at most {100 * level:.3g} % false among these)",
             loc="left",
             fontsize=9,
         )
