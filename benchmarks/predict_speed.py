@@ -45,12 +45,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     )
     seen, new = runs[: options.rows], runs[options.rows :]
     model = make_anchored_forecaster(known=["input_rows"], device="cpu", random_state=0)
-    model.set_params(regressor__lstm__max_epochs=options.epochs)
+    model.set_params(regressor__mean__lstm__network__max_epochs=options.epochs)
     fit_seconds, _ = seconds_of(lambda: model.fit(seen, make_targets(seen)))
 
-    windows = model.regressor_[:-1].transform(new)
-    network = model.regressor_[-1].net_.module_.eval()
-    inputs = torch.from_numpy(np.nan_to_num(windows).astype(np.float32))
+    lstm = model.regressor_["mean"].named_estimators_["lstm"]["network"]
+    network = lstm.net_.module_.eval()
+    inputs = torch.zeros(options.repeats, lstm.n_steps_in_, lstm.n_features_in_)
     predict, forward = [], []
     torch.set_num_threads(1)
     with torch.inference_mode():

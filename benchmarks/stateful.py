@@ -49,9 +49,12 @@ def models_of(history: History, seed: int) -> dict[str, AnchoredRegressor]:
         model = make_anchored_forecaster(
             jobs=history.jobs, known=history.known, n_steps=n_steps, device="cpu", random_state=seed
         )
+        # the LSTM alone, which does not look at the anchor
+        model.set_params(regressor__mean__trees="drop", show_anchor=False)
         if chunk is not None:
-            network = model.regressor.named_steps["lstm"]
-            model.set_params(regressor__lstm=StatefulForecaster(network, n_steps=chunk))
+            name = "regressor__mean__lstm__network"
+            stateful = StatefulForecaster(model.get_params()[name], n_steps=chunk)
+            model.set_params(**{name: stateful})
         return model
 
     return {
@@ -65,8 +68,9 @@ def models_of(history: History, seed: int) -> dict[str, AnchoredRegressor]:
 
 def seconds_a_run(model: AnchoredRegressor, runs: pd.DataFrame) -> float:
     """Median seconds of the network for one new run, its inputs being ready."""
-    inputs = model.regressor_[:-1].transform(runs)
-    network = model.regressor_[-1]
+    lstm = model.regressor_["mean"].named_estimators_["lstm"]
+    inputs = lstm[:-1].transform(model.regressor_[:-1].transform(runs))
+    network = lstm["network"]
     state, seconds = None, []
     for row in range(len(inputs)):
         start = time.thread_time()

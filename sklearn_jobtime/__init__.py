@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from sklearn_jobtime.anchored import AnchoredRegressor
     from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
     from sklearn_jobtime.conformal import ConformalForecaster
+    from sklearn_jobtime.forecast_mean import ForecastMean
     from sklearn_jobtime.lstm.forecaster import LSTMForecaster
     from sklearn_jobtime.lstm.stateful import StatefulForecaster
     from sklearn_jobtime.lstm.tagger import LSTMTagger
+    from sklearn_jobtime.pooled_steps import PooledSteps
     from sklearn_jobtime.preprocessing import (
         CovariateEncoder,
         FailureImputer,
@@ -32,11 +34,13 @@ _HOME = {
     "ConformalForecaster": "conformal",
     "CovariateEncoder": "preprocessing",
     "FailureImputer": "preprocessing",
+    "ForecastMean": "forecast_mean",
     "JobTimeAnomalyDetector": "anomaly",
     "LSTMForecaster": "lstm.forecaster",
     "LSTMTagger": "lstm.tagger",
     "LevelScaler": "preprocessing",
     "MinMaxScaler": "preprocessing",
+    "PooledSteps": "pooled_steps",
     "RecentRuns": "preprocessing",
     "SequenceWindower": "windows",
     "SeriesEncoder": "preprocessing",
@@ -49,11 +53,13 @@ __all__ = [
     "ConformalForecaster",
     "CovariateEncoder",
     "FailureImputer",
+    "ForecastMean",
     "JobTimeAnomalyDetector",
     "LSTMForecaster",
     "LSTMTagger",
     "LevelScaler",
     "MinMaxScaler",
+    "PooledSteps",
     "RecentRuns",
     "SequenceWindower",
     "SeriesEncoder",

@@ -329,7 +329,9 @@ def recipe():
     runs["files"] = np.random.default_rng(0).poisson(3, len(runs)).astype(float)
     runs["event"] = np.where(runs["files"] > 3, "push", "schedule")
     model = make_anchored_forecaster(known=["files", "event"], device="cpu", random_state=0)
-    model.set_params(regressor__lstm__max_epochs=3, regressor__lstm__n_members=2)
+    model.set_params(
+        regressor__mean__lstm__network__max_epochs=3, regressor__mean__lstm__network__n_members=2
+    )
     return runs, model.fit(runs, make_targets(runs, 2))
 
 
@@ -358,10 +360,53 @@ def test_the_recipe_sees_no_future(recipe):
 def test_the_recipe_starts_as_the_rules(recipe):
     runs, fitted = recipe
     model = clone(fitted).set_params(
-        regressor__lstm__lr=1e-30, regressor__lstm__early_stopping=False
+        regressor__mean__trees="drop",
+        regressor__mean__lstm__network__lr=1e-30,
+        regressor__mean__lstm__network__early_stopping=False,
     )
     model.fit(runs, make_targets(runs))
     np.testing.assert_allclose(model.predict(runs), model.anchor_.predict(runs), rtol=1e-5)
+
+
+class Looks(RegressorMixin, BaseEstimator):
+    """Keeps the table it is given."""
+
+    def fit(self, X, y):
+        self.seen_ = X
+        return self
+
+    def predict(self, X):
+        self.asked_ = X
+        return np.zeros((len(X), 2))
+
+
+def test_the_anchor_is_shown_as_columns_known_at_the_start(runs):
+    y = make_targets(runs, 2)[[(1, "job_0"), (2, "job_0")]]
+    model = AnchoredRegressor(Looks(), RollingRule(), show_anchor=True, missing_targets="pass").fit(
+        runs, y
+    )
+    name = "started_at__anchor_job_0"  # one for both steps: a rule forecasts them alike
+    assert list(model.regressor_.seen_.columns) == [*runs.columns, name]
+    model.predict(runs)
+    np.testing.assert_allclose(
+        np.exp(model.regressor_.asked_[name]), model.anchor_.predict(runs)[:, 0]
+    )
+    assert name not in runs
+    X = numbers(runs)
+    plain = AnchoredRegressor(Ridge(), show_anchor=True).fit(X, np.nan_to_num(y.iloc[:, 0], nan=9))
+    assert plain.regressor_.n_features_in_ == X.shape[1] + 1
+
+
+def test_series_of_a_pool_count_as_one_of_their_mean_length(runs):
+    y = make_targets(runs)[[(1, "job_0")]]
+    model = AnchoredRegressor(Looks(), RollingRule(), prior_runs=50, missing_targets="pass")
+    both = clone(model).fit(runs, y).shrinkage_[0]
+    mean = int(y.notna().sum().iloc[0]) / 2
+    assert both == pytest.approx(mean / (mean + 50))
+    alone = runs.loc[runs.index[0][0]]
+    assert clone(model).fit(alone, make_targets(alone)[[(1, "job_0")]]).shrinkage_[
+        0
+    ] == pytest.approx(both, rel=0.1)
 
 
 @pytest.mark.slow
@@ -439,8 +484,9 @@ def test_the_recipe_learns_from_what_was_cut_off():
     y, at_least = make_targets(runs, whole_run=False), make_lower_bounds(runs, whole_run=False)
     assert at_least.notna().to_numpy().sum() > 30
     model = make_anchored_forecaster(n_members=1, device="cpu", random_state=0)
-    model.set_params(regressor__lstm__max_epochs=15, prior_runs=0.0)
-    model.set_params(regressor__lstm__early_stopping=False)
+    model.set_params(prior_runs=0.0, regressor__mean__trees="drop")  # trees take no bounds
+    model.set_params(regressor__mean__lstm__network__max_epochs=15)
+    model.set_params(regressor__mean__lstm__network__early_stopping=False)
     without = clone(model).fit(runs, y).predict(runs)
     informed = clone(model).fit(runs, y, at_least=at_least).predict(runs)
     cut = at_least.notna().to_numpy()

@@ -13,7 +13,15 @@ from sklearn_jobtime.runs import job_columns, validate_runs
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 real_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared real data is not here")
-MODELS = {"online mix", "anchored lstm", "plain lstm", "anchored histgb", "best rule", "tail rule"}
+MODELS = {
+    "online mix",
+    "recipe",
+    "anchored lstm",
+    "plain lstm",
+    "anchored histgb",
+    "best rule",
+    "tail rule",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +48,7 @@ def test_every_model_is_scored_for_every_seed(accuracy, history):
     table = pd.concat(tables)
     first, second = (table[table["seed"] == seed] for seed in (0, 1))
     assert set(first["model"]) >= MODELS
-    assert set(second["model"]) == {"anchored lstm", "plain lstm", "anchored histgb"}
+    assert set(second["model"]) == {"recipe", "anchored lstm", "plain lstm", "anchored histgb"}
     assert (table["mae"] > 0).all()
     wide = first.pivot_table(index="job", columns="model", values="mae")
     assert len(wide) == 2
@@ -66,8 +74,9 @@ def test_the_geometric_mean_is_that_of_the_ratios(accuracy):
 
 def test_trees_get_the_steps_of_the_recipe_and_its_anchor(accuracy, history):
     trees = accuracy.models_of(history, 0, has_lightgbm=False)["anchored histgb"]
-    recipe = accuracy.models_of(history, 0, has_lightgbm=False)["anchored lstm"]
-    assert list(trees.regressor.named_steps)[:-1] == list(recipe.regressor.named_steps)[:-1]
+    recipe = accuracy.models_of(history, 0, has_lightgbm=False)["recipe"]
+    assert list(trees.regressor.named_steps)[:-2] == list(recipe.regressor.named_steps)[:-1]
+    assert trees.show_anchor is recipe.show_anchor is True
     assert trees.anchor is recipe.anchor is None
 
 

@@ -112,9 +112,10 @@ def test_fit_stores_a_model_of_all_runs_and_shows_how_it_learned(folder, table):
     runs = read_runs(folder / "runs.csv").drop(columns="branch")
     np.testing.assert_array_equal(model.predict(runs), again.predict(runs))  # the same seed
     steps = model.estimator_.regressor_
-    assert steps[-1].verbose == 0
-    assert "event__push" in steps[:-2].get_feature_names_out()
-    assert steps["windows"].known == ["input_rows", "event"]
+    assert "event__push" in steps[:-1].get_feature_names_out()
+    for member in steps["mean"].named_estimators_.values():
+        assert member["windows"].known == ["input_rows", "event"]
+    assert steps["mean"].named_estimators_["lstm"]["network"].verbose == 0
 
 
 def test_the_json_of_fit_has_the_documented_keys(folder):

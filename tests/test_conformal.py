@@ -223,7 +223,7 @@ def test_a_job_that_is_never_off_has_an_exact_interval(coverage):
 @pytest.mark.parametrize("coverage", ["output", "all"])
 def test_new_rows_alone_have_the_calibration_rows_as_history(runs, estimator, coverage):
     if hasattr(estimator, "regressor"):
-        estimator = clone(estimator).set_params(regressor__lstm__max_epochs=2)
+        estimator = clone(estimator).set_params(regressor__mean__lstm__network__max_epochs=2)
     y = make_targets(runs, horizon=2)
     started = runs["started_at"]
     cut = started.sort_values().iloc[320]

@@ -3,6 +3,7 @@
 import pytest
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.linear_model import Ridge
+from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_jobtime import (
@@ -10,11 +11,13 @@ from sklearn_jobtime import (
     ConformalForecaster,
     CovariateEncoder,
     FailureImputer,
+    ForecastMean,
     JobTimeAnomalyDetector,
     LevelScaler,
     LSTMForecaster,
     LSTMTagger,
     MinMaxScaler,
+    PooledSteps,
     RecentRuns,
     SequenceWindower,
     SeriesEncoder,
@@ -66,6 +69,9 @@ ESTIMATORS = [
     (LevelScaler(), LOOKS_BACK),
     (LevelScaler(n_runs=3, statistic="mean", keep_level=True), LOOKS_BACK),
     (ObservedRegressor(Ridge()), {}),
+    (PooledSteps(Ridge()), {}),
+    (ForecastMean([("line", Ridge()), ("tree", DecisionTreeRegressor(random_state=0))]), {}),
+    (ForecastMean([("line", Ridge()), ("flat", Ridge(1e3))], weights=[1, 2]), {}),
     (AnchoredRegressor(Ridge()), LOOKS_BACK),
     (AnchoredRegressor(Ridge(), RollingRule(), validate=True), LOOKS_BACK),
     (ConformalForecaster(Ridge()), {}),

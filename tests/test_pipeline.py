@@ -305,7 +305,7 @@ def test_a_new_job_and_a_new_series_have_a_forecast_that_tells_its_source(status
     runs = validate_runs(runs.assign(deploy=np.nan, deploy__status=status))
     y = make_targets(runs, horizon=2, whole_run=True)
     model = make_anchored_forecaster(device="cpu", random_state=0)
-    model.set_params(regressor__lstm__max_epochs=1).fit(runs, y)
+    model.set_params(regressor__mean__lstm__network__max_epochs=1).fit(runs, y)
     series = runs.index[0][0]
     new = runs.loc[[series]].iloc[:1].rename({series: "new"}, level=0)
     table = forecast(model, pd.concat([runs, new]))

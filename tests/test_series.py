@@ -67,7 +67,7 @@ def test_a_table_with_such_a_column_is_named():
 def test_the_recipe_takes_it_and_forecasts_series_that_it_has_not_seen():
     runs = make_job_runs(n_runs=40, n_jobs=1, n_series=2, random_state=0)
     model = make_anchored_forecaster(series_identity=True, device="cpu", random_state=0)
-    model.set_params(regressor__lstm__max_epochs=1).fit(runs, make_targets(runs))
+    model.set_params(regressor__mean__lstm__network__max_epochs=1).fit(runs, make_targets(runs))
     assert len(model.regressor_["series"].codes_) == 2
     new = runs.loc[[runs.index[0][0]]].rename({runs.index[0][0]: "new"}, level=0)
     assert np.isfinite(model.predict(new)).all()

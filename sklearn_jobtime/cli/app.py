@@ -215,7 +215,7 @@ def fit(
     the newest quarter, whose errors make the intervals, and at last on all runs.
 
     With --json: `model`, `runs`, `jobs`, `horizon`, `epochs` (losses, and accuracies: the share
-    within 10 % of the actual), `kept_epoch` (0: the mix of rules alone), `test_runs`, `scores` (by
+    within 10 % of the actual), `kept_epoch` (0: the LSTM has no part), `test_runs`, `scores` (by
     model and job, in seconds), `verdicts` (by job: `best`, the rule that the older runs would have
     chosen, the ratio of the errors and its interval, advice), `notes`, `promise` (of the
     intervals: `confidence_level`, `coverage`, `calibration_runs`, `effective_runs`, `text`).
@@ -436,9 +436,9 @@ def tune(
     from sklearn_jobtime.cli.trial import Recipe
 
     grid = {
-        "regressor__windows__n_steps": _numbers("--steps", steps, int),
-        "regressor__lstm__hidden_size": _numbers("--hidden-size", hidden_size, int),
-        "regressor__lstm__lr": _numbers("--lr", lr, float),
+        "regressor__mean__lstm__windows__n_steps": _numbers("--steps", steps, int),
+        "regressor__mean__lstm__network__hidden_size": _numbers("--hidden-size", hidden_size, int),
+        "regressor__mean__lstm__network__lr": _numbers("--lr", lr, float),
     }
     run_tune(
         read_history(runs, split_names(jobs), split_names(known)),

@@ -10,7 +10,6 @@ import pandas as pd
 import typer
 from rich.markup import escape
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline
 
 from sklearn_jobtime.cli.history import read_as_fitted, split_off_coming
 from sklearn_jobtime.cli.output import (
@@ -22,7 +21,7 @@ from sklearn_jobtime.cli.output import (
     print_table,
     results,
 )
-from sklearn_jobtime.cli.promise import few_runs_noted, point_model, promise_record
+from sklearn_jobtime.cli.promise import few_runs_noted, promise_record
 from sklearn_jobtime.loaders.files import TABLE_ENDINGS
 from sklearn_jobtime.persistence import load_model, replacing, write_table
 from sklearn_jobtime.pipeline import forecast
@@ -132,15 +131,9 @@ def read_times(
     return times
 
 
-def _windows_of(model: BaseEstimator) -> BaseEstimator | None:
-    model = point_model(model)
-    regressor = getattr(model, "regressor", model)
-    return regressor.named_steps.get("windows") if isinstance(regressor, Pipeline) else None
-
-
 def _notes_on_known(model: BaseEstimator) -> list[str]:
-    windows = _windows_of(model)
-    known = [str(name) for name in getattr(windows, "known", None) or []]
+    given = (value for key, value in model.get_params().items() if key.endswith("windows__known"))
+    known = [str(name) for name in next(given, None) or []]
     if not known:
         return []
     return [

@@ -159,9 +159,12 @@ def _print_epochs(epochs: pd.DataFrame, kept: int) -> None:
         rows,
     )
     results().print(
-        "The model is the mix of rules alone: no epoch did better on the newest training runs."
+        "The model is a mix of rules, corrected by boosted trees alone: no epoch of the LSTM did "
+        "better on the newest training runs."
         if kept == 0
-        else f"The model is a mix of rules, corrected by the LSTM of epoch {kept}."
+        else "The model is a mix of rules, corrected by boosted trees and the LSTM of epoch "
+        f"{kept}.",
+        soft_wrap=True,
     )
 
 

@@ -13,6 +13,7 @@ from sklearn_jobtime.cli.history import History
 from sklearn_jobtime.cli.promise import Promise, point_model
 from sklearn_jobtime.evaluation import best_of_each_job, default_rules, scores, verdicts
 from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.lstm.forecaster import LSTMForecaster
 from sklearn_jobtime.pipeline import make_anchored_forecaster
 from sklearn_jobtime.runs import WHOLE_RUN
 from sklearn_jobtime.timeline import split_by_time
@@ -44,9 +45,9 @@ class Recipe:
             random_state=self.seed,
         )
         return model.set_params(
-            regressor__lstm__hidden_size=self.hidden_size,
-            regressor__lstm__max_epochs=self.epochs,
-            regressor__lstm__lr=self.lr,
+            regressor__mean__lstm__network__hidden_size=self.hidden_size,
+            regressor__mean__lstm__network__max_epochs=self.epochs,
+            regressor__mean__lstm__network__lr=self.lr,
             # One job that never succeeds must not keep the others from a forecast.
             regressor__failures__on_no_success="pooled",
         )
@@ -76,9 +77,9 @@ class Trial:
 
     @property
     def kept_epoch(self) -> int:
-        """The epoch whose weights are in use; 0 when the mix of rules alone forecasts."""
-        regressor = point_model(self.model).regressor_
-        return 0 if regressor is None else regressor[-1].kept_epoch_
+        """The epoch whose weights are in use; 0 when it has no part in the forecasts."""
+        network = network_of(self.model)
+        return 0 if network is None else network.kept_epoch_
 
     @property
     def epochs(self) -> pd.DataFrame:
@@ -86,10 +87,16 @@ class Trial:
         return epochs_of(self.model)
 
 
+def network_of(model: BaseEstimator) -> LSTMForecaster | None:
+    """Give the fitted LSTM of the recipe; None where the rules alone forecast."""
+    regressor = point_model(model).regressor_
+    return None if regressor is None else regressor["mean"].named_estimators_["lstm"]["network"]
+
+
 def epochs_of(model: BaseEstimator) -> pd.DataFrame:
     """Losses and accuracies by epoch; no row where the rules alone forecast, for want of runs."""
-    regressor = point_model(model).regressor_
-    return pd.DataFrame() if regressor is None else regressor[-1].history_
+    network = network_of(model)
+    return pd.DataFrame() if network is None else network.history_
 
 
 def fit_shown(
@@ -97,12 +104,12 @@ def fit_shown(
 ) -> BaseEstimator:
     """Fit with a progress bar on standard error, and no trace of the bar in the model."""
     given = point_model(model)  # the parameter of a model that is not fitted, whatever is around it
-    given.set_params(regressor__lstm__verbose=1)
+    given.set_params(regressor__mean__lstm__network__verbose=1)
     model.fit(runs, y, at_least=at_least)
-    given.set_params(regressor__lstm__verbose=0)
-    fitted = point_model(model).set_params(regressor__lstm__verbose=0)
-    if fitted.regressor_ is not None:
-        fitted.regressor_[-1].set_params(verbose=0)
+    given.set_params(regressor__mean__lstm__network__verbose=0)
+    point_model(model).set_params(regressor__mean__lstm__network__verbose=0)
+    if (network := network_of(model)) is not None:
+        network.set_params(verbose=0)
     return model
 
 
