@@ -43,7 +43,8 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
     stays slow for a while. The LSTM reads the window of the last runs step by step and forecasts
     one or many numbers: the next run of one job, or the next ten runs of every job. It behaves
     like any scikit-learn regressor: it can be cloned, searched over, put into a pipeline behind
-    `SequenceWindower`, and stored with joblib.
+    `SequenceWindower`, and stored with joblib. Its stateful mode, which reads each run once and
+    remembers beyond the window, is :class:`~sklearn_jobtime.StatefulForecaster`.
 
     Inputs and targets are standardised inside, so the forecasts do not depend on their units.
     What is not known in a window (NaN) counts as the mean; a target that was not observed (NaN)
