@@ -1,6 +1,6 @@
 """A state beside windows: how accurate, and how costly, inside the recipe of `jobtime`.
 
-    python benchmarks/stateful.py DATA_DIR [--series NAME ...] [--seeds N] [--limit N] [--out FILE]
+    python benchmarks/stateful.py DATA_DIR [--series NAME ...] [--seeds N] [--choose] [--out FILE]
 
 On every single-job history, and on simulated runs, the recipe is fitted on the first 80 % of the
 time and forecasts each of the last 20 % of the runs. All models have the same inputs, anchor and
@@ -131,6 +131,9 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     parser.add_argument("--series", nargs="+", help="names of histories; all of one job by default")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--limit", type=int, help="newest runs of each history to use")
+    parser.add_argument(
+        "--choose", action="store_true", help="use the training part alone, for choices"
+    )
     parser.add_argument("--predictions", type=int, default=50, help="runs to forecast one by one")
     parser.add_argument("--out", type=Path, help="a CSV file for the figures")
     options = parser.parse_args(arguments)
@@ -144,6 +147,8 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for history in histories:
         runs = history.runs.iloc[-options.limit :] if options.limit else history.runs
+        if options.choose:
+            runs, _ = split_by_time(runs, 0.2)
         some = History(history.name, history.group, runs, history.jobs, history.known)
         for seed in range(options.seeds):
             rows += results_of(some, seed, options.predictions)

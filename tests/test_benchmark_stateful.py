@@ -34,7 +34,17 @@ def test_every_model_is_scored_on_the_same_runs(stateful):
 @pytest.mark.slow
 def test_it_runs_on_a_real_history(stateful, capsys, tmp_path):
     out = tmp_path / "figures.csv"
-    options = ["--series", "ocp", "--limit", "120", "--seeds", "1", "--predictions", "3"]
+    options = [
+        "--series",
+        "ocp",
+        "--limit",
+        "120",
+        "--seeds",
+        "1",
+        "--predictions",
+        "3",
+        "--choose",
+    ]
     table = stateful.main([str(DATA), *options, "--out", str(out)])
     assert set(table.index) == {"simulated", "ocp"}
     assert len(pd.read_csv(out)) == 2 * len(MODELS)
