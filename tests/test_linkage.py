@@ -167,19 +167,23 @@ def edges(table):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("graph", ["chain", "random"])
-def test_the_edges_of_the_simulated_graph_are_recovered(graph):
+@pytest.mark.parametrize(
+    ("graph", "failure_rate", "least_recall"),
+    [("chain", 0.02, 0.8), ("random", 0.0, 0.8), ("random", 0.02, 0.65)],
+)
+def test_the_edges_of_the_simulated_graph_are_recovered(graph, failure_rate, least_recall):
     hits = n_found = n_true = 0
     for seed in range(100, 103):  # the method was chosen on other seeds
         runs, truth = make_job_runs(
-            n_runs=600, n_jobs=6, graph=graph, random_state=seed, return_truth=True, **LINKS_ONLY
-        )
+            n_runs=600, n_jobs=6, graph=graph, failure_rate=failure_rate, random_state=seed,
+            return_truth=True, **LINKS_ONLY,
+        )  # fmt: skip
         model, is_test = fitted_half(runs, ridge(), whole_run=False)
         links, true = edges(job_linkage(model, runs, is_test).links()), edges(truth.linkage)
         assert true == {(parent, job) for job, above in truth.graph.items() for parent in above}
         hits, n_found, n_true = hits + len(links & true), n_found + len(links), n_true + len(true)
     assert hits / n_found >= 0.8  # precision
-    assert hits / n_true >= 0.8  # recall
+    assert hits / n_true >= least_recall  # failed runs hide weak links
 
 
 @pytest.mark.slow
