@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_jobtime.counterfactual import LEVEL, Pasts, covariates_of, read_pasts
 from sklearn_jobtime.history import ended_order
-from sklearn_jobtime.runs import series_of, target_names
+from sklearn_jobtime.runs import outputs_of_step, series_of
 
 __all__ = ["Contributions", "forecast_contributions", "shapley_values"]
 
@@ -200,12 +200,7 @@ def forecast_contributions(
     """
     if not -len(runs) <= row < len(runs):
         raise ValueError(f"row={row} came, the table has {len(runs)} rows.")
-    names = target_names(model)
-    wanted = np.flatnonzero(names.get_level_values("step") == step)
-    if not len(wanted):
-        steps = sorted(set(names.get_level_values("step")))
-        raise ValueError(f"step={step} came, the model forecasts the steps {steps}.")
-    targets = list(names.get_level_values("job")[wanted])
+    wanted, targets = outputs_of_step(model, step)
     upto = runs.iloc[: row % len(runs) + 1]
     codes = series_of(upto.index)
     table = upto[codes == codes[-1]]

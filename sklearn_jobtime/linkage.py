@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_jobtime.counterfactual import block_permutation, read_pasts
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.runs import WHOLE_RUN, make_targets, target_names
+from sklearn_jobtime.runs import WHOLE_RUN, make_targets, outputs_of_step
 
 __all__ = ["Linkage", "false_discovery_rates", "job_linkage", "redraw_p_value"]
 
@@ -268,12 +268,7 @@ def job_linkage(
         raise ValueError(
             f"is_test has shape {is_test.shape}, expected one flag for each of the {len(runs)} runs"
         )
-    names = target_names(model)
-    wanted = np.flatnonzero(names.get_level_values("step") == step)
-    if not len(wanted):
-        steps = sorted(set(names.get_level_values("step")))
-        raise ValueError(f"step={step} came, the model forecasts the steps {steps}.")
-    targets = list(names.get_level_values("job")[wanted])
+    wanted, targets = outputs_of_step(model, step)
     actual = _actual(runs, targets, step)[is_test]
     if np.isnan(actual).all():
         raise NoHistoryError(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
@@ -19,6 +20,7 @@ __all__ = [
     "make_lower_bounds",
     "make_targets",
     "observed_durations",
+    "outputs_of_step",
     "series_of",
     "target_names",
     "to_utc",
@@ -530,3 +532,19 @@ def target_names(model: BaseEstimator) -> pd.MultiIndex:
             "of sklearn_jobtime.runs.make_targets, whose columns are (step, job)."
         )
     return names
+
+
+def outputs_of_step(model: BaseEstimator, step: int) -> tuple[NDArray[np.intp], list[str]]:
+    """Positions and jobs of the outputs of a fitted model that are `step` runs ahead.
+
+    Raises
+    ------
+    ValueError
+        When the model does not forecast that step, or its targets had no names.
+    """
+    names = target_names(model)
+    steps = names.get_level_values("step")
+    outputs = np.flatnonzero(steps == step)
+    if not len(outputs):
+        raise ValueError(f"step={step} came, the model forecasts the steps {sorted(set(steps))}.")
+    return outputs, list(names.get_level_values("job")[outputs])

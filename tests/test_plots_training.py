@@ -28,7 +28,7 @@ def test_curves_are_the_history_and_the_kept_epoch_is_marked(max_epochs, assert_
         np.testing.assert_allclose(line.get_ydata(), factor * model.history_[column])
     assert [set(line.get_xdata()) for line in display.kept_lines_] == [{model.kept_epoch_}] * 2
     assert [ax.get_xlabel() for ax in display.ax_] == ["epoch", "epoch"]
-    assert [ax.get_ylabel() for ax in display.ax_] == ["loss (standardised)", "accuracy (%)"]
+    assert [ax.get_ylabel() for ax in display.ax_] == ["loss", "accuracy (%)"]
     legend = [text.get_text() for text in display.figure_.legends[0].get_texts()]
     assert legend == [
         "training rows",

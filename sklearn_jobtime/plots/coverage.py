@@ -12,13 +12,13 @@ from sklearn_jobtime.plots.axes import (
     ACTUAL,
     COMING,
     TESTED,
-    date_format,
+    label_times,
     panels_on,
     quiet_frame,
     set_panel_title,
     shortened,
 )
-from sklearn_jobtime.runs import STARTED_AT
+from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,12 +147,14 @@ class CoverageDisplay:
         ax.errorbar(
             report["coverage"], places, xerr=np.stack(off), fmt="o", color=TESTED, markersize=4
         )
-        labels = report["what"] + report["which"].map(lambda name: f" {name}" if name else "")
+        which = report["which"].replace(WHOLE_RUN, "whole run")
+        labels = report["what"] + which.map(lambda name: f" {name}" if name else "")
         ax.set_yticks(places, [shortened(label, 28) for label in labels], parse_math=False)
         ax.axvline(self.nominal, color=COMING, linestyle="--", linewidth=1.2)
         ax.set_ylim(-0.7, len(report) - 0.3)
         set_panel_title(ax, f"inside the {100 * self.nominal:.3g} % interval")
         ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+        ax.set_xlabel("share inside, with 95 % bounds")
         quiet_frame(ax)
 
     def _draw_rolling(self, ax: "Axes", n_rows: int) -> None:
@@ -168,15 +170,9 @@ class CoverageDisplay:
                 0.5, 0.5, f"fewer than {n_rows} targets", transform=ax.transAxes, color=ACTUAL,
                 ha="center",
             )  # fmt: skip
-        elif is_timed:
-            ax.xaxis.set_major_formatter(_dates(date_format(rolling[STARTED_AT])))
+        dates = is_timed and not rolling.empty
+        label_times(ax, "start of the run (UTC)" if is_timed else "run", dates=dates)
         ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
-        ax.set_xlabel("start of the run (UTC)" if is_timed else "run")
+        ax.set_ylabel("share inside")
         set_panel_title(ax, f"inside, of the newest {n_rows}")
         quiet_frame(ax)
-
-
-def _dates(form: str) -> Any:
-    from matplotlib.dates import DateFormatter
-
-    return DateFormatter(form)

@@ -28,9 +28,9 @@ from sklearn_jobtime.runs import (
     STARTED_AT,
     WHOLE_RUN,
     observed_durations,
+    outputs_of_step,
     series_of,
     status_column,
-    target_names,
 )
 
 if TYPE_CHECKING:
@@ -162,8 +162,7 @@ class ForecastDisplay:
         bounded = hasattr(model, "predict_interval")
         of_tests: dict[str, pd.DataFrame] = {}
         if is_test is not None:
-            names = target_names(model)
-            first = names.get_level_values("step") == 1
+            first, jobs = outputs_of_step(model, 1)
             values = {"tested": model.predict(runs)}
             if bounded:
                 bounds = model.predict_interval(runs)
@@ -172,7 +171,7 @@ class ForecastDisplay:
                 name: pd.DataFrame(
                     np.reshape(seconds, (len(runs), -1))[is_test][:, first],
                     index=runs.index[is_test],
-                    columns=names.get_level_values("job")[first],
+                    columns=jobs,
                 )
                 for name, seconds in values.items()
             }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainingDisplay"]
 
 # Which columns of the history belong to a panel, what its axis says, and the scale of its values.
-PANELS = (("loss", "loss (standardised)", 1.0), ("accuracy", "accuracy (%)", 100.0))
+PANELS = (("loss", "loss", 1.0), ("accuracy", "accuracy (%)", 100.0))
 PARTS = (("train", "training rows", ACTUAL), ("valid", "validation rows", TESTED))
 
 
