@@ -10,8 +10,11 @@ mean absolute errors over successful test runs, per job and series, relative to
 - `tail rule`: the rule that was best on the newest quarter of the training runs,
 - `lightgbm`: boosted trees with the same inputs and the same anchor.
 
-One recipe with one set of defaults serves every history. Test rows choose nothing. It writes
-`accuracy.csv` (a row for each model, seed, job and series) and `accuracy.md`.
+The models are the rules, `recipe` (`make_anchored_forecaster`), `anchored lstm` (the same without
+its trees), `plain lstm` (`make_forecast_pipeline`), and LightGBM and HistGradientBoosting with the
+inputs and the anchor of the recipe. One recipe with one set of defaults serves every history. Test
+rows choose nothing. It writes `accuracy.csv` (a row for each model, seed, job and series) and
+`accuracy.md`.
 """
 
 import argparse
@@ -261,7 +264,7 @@ def main(arguments: list[str] | None = None) -> None:
         some = newest(history, options.limit)
         tables += errors_of(some, options.seeds, has_lightgbm)
         table = pd.concat(tables, ignore_index=True)
-        table.to_csv(options.out / "accuracy.csv", index=False)
+        table.to_csv(options.out / "accuracy.csv", index=False, float_format="%.6g")
         (options.out / "accuracy.md").write_text(markdown(table), encoding="utf-8")
         print(markdown(table).splitlines()[-2 if "single" in set(table["group"]) else -1])
     print(markdown(table))
