@@ -56,7 +56,7 @@ class Given(RegressorMixin, BaseEstimator):
 
 
 def adaptive_intervals(
-    model: ConformalForecaster, forecast: np.ndarray, actual: np.ndarray, times: pd.DataFrame
+    model: ConformalForecaster, forecast: pd.DataFrame, actual: np.ndarray, times: pd.DataFrame
 ) -> np.ndarray:
     """Intervals of runs in start order, each after the updates by those that had ended."""
     ended = np.argsort(times["known"].to_numpy(), kind="stable")
@@ -67,8 +67,9 @@ def adaptive_intervals(
         new = ended[fed : n_known[rows[0]]]
         fed = n_known[rows[0]]
         if len(new):
-            model.update(None, actual[new], forecast=forecast[new, 0])
-        found[rows] = model.predict_interval(forecast[rows], LEVELS)[:, 0]
+            some = forecast.iloc[new]
+            model.update(some, actual[new], forecast=some.to_numpy())
+        found[rows] = model.predict_interval(forecast.iloc[rows], LEVELS)[:, 0]
     return found
 
 
@@ -86,7 +87,7 @@ def mapie_intervals(
     return levels, mapie.predict_interval(new)[1]
 
 
-def intervals_of(history: History, model: str) -> pd.DataFrame:
+def intervals_of(history: History, model: str, *, symmetric: bool = True) -> pd.DataFrame:
     """Every interval of every observed test run, one row for a method and level."""
     runs = history.runs
     train, is_test = split_by_time(runs)
@@ -100,16 +101,20 @@ def intervals_of(history: History, model: str) -> pd.DataFrame:
     parts = []
     for k, job in enumerate(history.jobs):
         calibrates = ~np.isnan(forecaster.calibration_targets_[:, k])
-        old = forecaster.calibration_forecasts_[calibrates, k][:, None]
+        index = train.index[forecaster.calibration_rows_[calibrates]]
+        old = pd.DataFrame({"forecast": forecaster.calibration_forecasts_[calibrates, k]}, index)
         old_actual = forecaster.calibration_targets_[calibrates, k]
         rows = np.flatnonzero(is_test & y.iloc[:, k].notna())
         rows = rows[np.argsort(start[rows], kind="stable")]
-        new, actual = forecasts[rows, k][:, None], y.iloc[rows, k].to_numpy()
+        new = pd.DataFrame({"forecast": forecasts[rows, k]}, runs.index[rows])
+        actual = y.iloc[rows, k].to_numpy()
         for score, of_mapie in MAPIE_SCORES.items():
-            static = ConformalForecaster(Given().fit(old), cv="prefit", conformity_score=score)
+            static = ConformalForecaster(
+                Given().fit(old), cv="prefit", conformity_score=score, symmetric=symmetric
+            )
             bounds = static.fit(old, old_actual).predict_interval(new, LEVELS)[:, 0]
             moved = adaptive_intervals(static, new, actual, times.iloc[rows])
-            levels, swept = mapie_intervals(of_mapie, old, old_actual, new)
+            levels, swept = mapie_intervals(of_mapie, old.to_numpy(), old_actual, new.to_numpy())
             for method, asked, found in (
                 ("static", LEVELS, bounds),
                 ("adaptive", LEVELS, moved),
@@ -186,6 +191,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     parser.add_argument("data", type=Path)
     parser.add_argument("--series", nargs="*", help="histories; all of them by default")
     parser.add_argument("--model", choices=["mix", "recipe"], default="mix")
+    parser.add_argument("--asymmetric", action="store_true", help="symmetric=False")
     parser.add_argument("--limit", type=int, help="newest runs of each history, for a quick look")
     parser.add_argument("--out", type=Path, help="folder for intervals.csv and intervals.png")
     options = parser.parse_args(arguments)
@@ -195,7 +201,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
         some = replace(history, runs=history.runs.iloc[-(options.limit or 0) :])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TooFewRunsWarning)
-            found = intervals_of(some, options.model)
+            found = intervals_of(some, options.model, symmetric=not options.asymmetric)
         tables[history.name] = summary(found)
         drawn.append(found[found["method"].isin(["static", "adaptive"])])
         print(f"{history.name}: {tables[history.name]['n'].iloc[0]} targets", flush=True)

@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_jobtime.calibration import Bounds
+from sklearn_jobtime.calibration import Bounds, row_errors
 
 __all__ = ["AdaptiveBound", "DriftAlarm", "Following"]
 
@@ -218,28 +218,26 @@ class Following:
         The calibration rows, from which it starts.
     sides : sequence of str
         The sides of the forecast to follow, ``"above"`` among them.
-    n_groups : int
-        How many groups are followed.
+    n_followed : int
+        How many groups are followed, over all series.
     """
 
-    def __init__(self, bounds: Bounds, sides: Sequence[str], n_groups: int) -> None:
-        units = bounds.units()
-        self._units = np.ones(1) if units is None else units
+    def __init__(self, bounds: Bounds, sides: Sequence[str], n_followed: int) -> None:
+        self._units = bounds.units()
         self._bounds = {side: AdaptiveBound(bounds.newest[side]) for side in sides}
-        self.alarm = DriftAlarm(bounds.sides["above"].errors.tolist(), n_groups)
+        self.alarm = DriftAlarm(bounds.sides["above"].errors.tolist(), n_followed)
 
-    def learn(self, errors: dict[str, Floats], is_least: Mask) -> bool:
+    def learn(self, above: Floats, below: Floats, is_censored: Mask) -> bool:
         """Learn the errors of runs in time order, and tell whether they raised the alarm.
 
         Parameters
         ----------
-        errors : dict of str to ndarray of shape (n,)
-            On each side; minus infinity where nothing was observed.
-        is_least : ndarray of bool, shape (n,)
-            Runs that were cut off: their errors above are at least so large.
+        above, below, is_censored : ndarray of shape (n, n_outputs)
+            As for :func:`~sklearn_jobtime.calibration.row_errors`.
         """
+        errors = row_errors(above, below, is_censored, self._units)
+        least = np.asarray(is_censored.any(axis=1)).tolist()
         alarmed = False
-        least = is_least.tolist()
         for side, bound in self._bounds.items():
             for error, or_more in zip(errors[side].tolist(), least, strict=True):
                 if error > -inf and not (or_more and side == "below"):
@@ -251,4 +249,5 @@ class Following:
 
     def errors(self, side: str, levels: Floats) -> Floats:
         """Largest error that is inside at each level, of shape (n_outputs, n_levels)."""
-        return self._units[:, None] * self._bounds[side].bounds(1 - levels)
+        units = np.ones(1) if self._units is None else self._units
+        return units[:, None] * self._bounds[side].bounds(1 - levels)

@@ -1,7 +1,6 @@
 """Bounds around any forecast: their shape, their promise, what they may look at."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -25,9 +24,9 @@ from sklearn_jobtime.calibration import (
     scaled_bounds,
     survival_masses,
 )
-from sklearn_jobtime.conformal import known_targets
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
+from sklearn_jobtime.held_out import known_targets
 from sklearn_jobtime.history import read_clock
 from sklearn_jobtime.online_mix import OnlineMix
 from sklearn_jobtime.pipeline import forecast, make_anchored_forecaster
@@ -176,19 +175,19 @@ def test_intervals_are_nested_and_hold_the_calibration_rows(conformity_score, co
     np.testing.assert_array_equal(model.predict_interval(forecasts), interval[..., 2])
 
 
-@pytest.mark.parametrize("n", [0, 5, 8])
-def test_too_few_rows_give_infinite_bounds_and_say_how_many_it_takes(n):
-    forecasts, actual = skewed(np.random.default_rng(0), n + 1, 1)
-    model = prefit(1).fit(forecasts, actual[:, 0])
-    with pytest.warns(TooFewRunsWarning, match="at least 19"):
-        interval = model.predict_interval(forecasts)
-    assert np.isposinf(interval[:, :, 1]).all()
-    assert (interval[:, :, 0] == 0).all()
-    expected = "finite" if n + 1 >= 9 else "infinite"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error" if expected == "finite" else "ignore")
-        upper = model.predict_upper(forecasts)
-    assert np.isfinite(upper).all() == (expected == "finite")
+@pytest.mark.parametrize(("symmetric", "needed"), [(True, 9), (False, 19)])
+@pytest.mark.parametrize("n", [1, 8, 9, 18, 19])
+def test_too_few_rows_give_infinite_bounds_and_say_how_many_it_takes(n, symmetric, needed):
+    forecasts, actual = skewed(np.random.default_rng(0), n, 1)
+    model = prefit(1, symmetric=symmetric).fit(forecasts, actual[:, 0])
+    for bound, rows in ((model.predict_upper, 9), (model.predict_interval, needed)):
+        if n >= rows:
+            assert np.isfinite(bound(forecasts)).all()
+            continue
+        with pytest.warns(TooFewRunsWarning, match=f"{n} calibration rows .* at least {rows}"):
+            found = bound(forecasts)
+        assert np.isposinf(found.max(axis=-1)).all()
+        assert found.ndim == 2 or (found[:, :, 0] == 0).all()
 
 
 def test_ten_rows_bound_a_hundred_outputs_at_once():

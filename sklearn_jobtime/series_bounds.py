@@ -1,0 +1,178 @@
+"""Bounds of every group of outputs in every series: as they were calibrated, then following.
+
+A pool of series has one regressor but not one kind of error: a test of two seconds is off by
+other factors than one of an hour, and one job that turned wild says nothing of the others.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sklearn_jobtime.adaptive import WINDOW, Following
+from sklearn_jobtime.calibration import Bounds, calibrated, rows_needed
+from sklearn_jobtime.history import read_clock
+
+__all__ = ["OWN_ROWS", "SeriesBounds", "rows_of_series"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
+Key = tuple[Any, ...]
+
+OWN_ROWS = 20  # calibration rows from which on a series starts from its own errors
+
+
+def rows_of_series(X: Any) -> list[tuple[Key, Any]]:
+    """Tell which rows each series has; arrays, plain indexes and None are one series, ``()``.
+
+    Examples
+    --------
+    >>> index = pd.MultiIndex.from_tuples([("etl", 1), ("ci", 1), ("etl", 2)])
+    >>> rows_of_series(pd.DataFrame(index=index))
+    [(('etl',), array([0, 2])), (('ci',), array([1]))]
+    """
+    if not isinstance(X, pd.DataFrame) or not isinstance(X.index, pd.MultiIndex):
+        return [((), slice(None))]
+    clock = read_clock(X, None, None)
+    order = np.argsort(clock.series, kind="stable")
+    starts = np.flatnonzero(np.diff(clock.series[order])) + 1
+    # A missing name is another NaN in each pickle.
+    keys = [tuple(None if pd.isna(name) else name for name in key) for key in clock.keys]
+    return list(zip(keys, np.split(order, starts), strict=True)) if keys else []
+
+
+class SeriesBounds:
+    """The largest errors that are inside, for each group of outputs and each series.
+
+    Parameters
+    ----------
+    groups : ndarray of int, shape (n_outputs,)
+        The outputs with the same number are covered together.
+    above, below, is_censored : ndarray of shape (n, n_outputs)
+        Errors of the calibration rows, in time order, as for
+        :func:`~sklearn_jobtime.calibration.row_errors`.
+    series : list of (tuple, rows)
+        Which of these rows each series has.
+    symmetric : bool
+        Whether intervals are made of one error for both sides.
+    by_series : bool
+        Whether a series that was not updated yet has the bounds of its own rows, where they are
+        enough, and not those of all series.
+
+    Attributes
+    ----------
+    pooled : list of Bounds
+        Of each group, over all series.
+    own : dict of tuple to list of Bounds
+        The same of each series with enough rows; empty if there is one series only.
+    following : dict of tuple to list of Following
+        The series that have been updated.
+    """
+
+    def __init__(
+        self,
+        groups: Rows,
+        above: Floats,
+        below: Floats,
+        is_censored: Mask,
+        series: list[tuple[Key, Any]],
+        *,
+        symmetric: bool,
+        by_series: bool,
+    ) -> None:
+        codes = np.zeros(len(above), dtype=np.intp)
+        for code, (_, rows) in enumerate(series):
+            codes[rows] = code
+        self._groups = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+        self._sides = ("above", "both") if symmetric else ("above", "below")
+        self._by_series = by_series
+
+        def of(rows: Any) -> list[Bounds]:
+            mine = above[rows], below[rows], is_censored[rows]
+            found = []
+            for outputs in self._groups:
+                errors = mine[0][:, outputs], mine[1][:, outputs], mine[2][:, outputs]
+                found.append(calibrated(outputs, *errors, codes[rows], WINDOW))
+            return found
+
+        self.pooled = of(slice(None))
+        least = 1 if by_series else OWN_ROWS
+        several = series if len(series) > 1 else []
+        counts = np.bincount(codes, minlength=len(series))
+        self.own = {
+            key: of(rows) for (key, rows), n in zip(several, counts, strict=False) if n >= least
+        }
+        self.following: dict[Key, list[Following]] = {}
+
+    def learn(self, key: Key, above: Floats, below: Floats, is_censored: Mask) -> bool:
+        """Let the bounds of a series follow its new errors, and tell whether there was an alarm."""
+        states = self.following.get(key)
+        if states is None:
+            n_followed = len(self.pooled) * max(len(self.own), 1)
+            own = self.own.get(key, self.pooled)
+            states = self.following[key] = [
+                Following(mine if mine.n_rows >= OWN_ROWS else pooled, self._sides, n_followed)
+                for mine, pooled in zip(own, self.pooled, strict=True)
+            ]
+        alarmed = False
+        for state, outputs in zip(states, self._groups, strict=True):
+            alarmed |= state.learn(above[:, outputs], below[:, outputs], is_censored[:, outputs])
+        return alarmed
+
+    def drift(self) -> Floats:
+        """Give the drift figure of each group, of the series that is furthest off."""
+        furthest = np.zeros(len(self._groups))
+        for states in self.following.values():
+            figures = np.array([state.alarm.figure for state in states])
+            furthest = np.where(np.abs(figures) > np.abs(furthest), figures, furthest)
+        return furthest
+
+    def n_rows(self, X: Any) -> int | None:
+        """Count the calibration rows behind the bounds of these rows, None if all follow."""
+        if all(key in self.following for key, _ in rows_of_series(X)):
+            return None
+        return min(bounds.n_rows for bounds in self.pooled)
+
+    def errors(self, X: Any, side: str, levels: Floats) -> Floats:
+        """Largest error that is inside at each level.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, ...)
+            Whose rows tell the series.
+        side : str
+        levels : ndarray of shape (n_levels,)
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs, n_levels)
+            Or (n_outputs, n_levels) where it is the same for all rows.
+        """
+        pooled = self._together(self.pooled, side, levels)
+        found = rows_of_series(X)
+        if len(found) == 1:
+            return self._of(found[0][0], pooled, side, levels)
+        errors = np.empty((len(X), *pooled.shape))
+        for key, rows in found:
+            errors[rows] = self._of(key, pooled, side, levels)
+        return errors
+
+    def _of(self, key: Key, pooled: Floats, side: str, levels: Floats) -> Floats:
+        if key in self.following:
+            return self._together(self.following[key], side, levels)
+        if not self._by_series or key not in self.own:
+            return pooled
+        needed = np.array([rows_needed(level) for level in levels])
+        enough = np.empty((len(pooled), 1), dtype=np.intp)
+        for bounds in self.own[key]:
+            enough[bounds.outputs] = bounds.n_rows
+        return np.where(enough >= needed, self._together(self.own[key], side, levels), pooled)
+
+    def _together(self, sources: Sequence[Bounds | Following], side: str, levels: Floats) -> Floats:
+        errors = np.empty((sum(map(len, self._groups)), len(levels)))
+        for outputs, source in zip(self._groups, sources, strict=True):
+            errors[outputs] = source.errors(side, levels)
+        return errors

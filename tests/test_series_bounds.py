@@ -1,0 +1,211 @@
+"""Pools of series: each has bounds of its own, and nothing grows for ever."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+
+from sklearn_jobtime import ConformalForecaster
+from sklearn_jobtime.baselines import RollingRule
+from sklearn_jobtime.datasets import make_job_runs
+from sklearn_jobtime.remembered import N_REMEMBERED, RememberedRows
+from sklearn_jobtime.runs import make_targets
+from sklearn_jobtime.series_bounds import OWN_ROWS, rows_of_series
+
+SPREADS = {"calm": 0.05, "usual": 0.2, "wild": 1.0}
+
+
+class FirstColumn(RegressorMixin, BaseEstimator):
+    """Forecasts the column `forecast`."""
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return X[["forecast"]].to_numpy()
+
+
+def pool(n, seed=0, names=tuple(SPREADS)):
+    """Give a table of `n` nights in which every series ran, and what the runs took."""
+    rng = np.random.default_rng(seed)
+    index = pd.MultiIndex.from_product([range(n), names]).swaplevel()
+    X = pd.DataFrame({"forecast": 100.0}, index=index)
+    noise = rng.normal(0, 1, len(X)) * np.tile([SPREADS.get(name, 0.2) for name in names], n)
+    return X, (X["forecast"] * np.exp(noise)).to_numpy()[:, None]
+
+
+def later(n, *, after, **options):
+    X, y = pool(after + n, seed=1, **options)
+    keep = X.index.get_level_values(1) >= after
+    return X[keep], y[keep]
+
+
+def calibrated(n=60, **options):
+    return ConformalForecaster(FirstColumn(), cv="prefit", **options).fit(*pool(n))
+
+
+def inside(model, X, y):
+    low, high = np.moveaxis(model.predict_interval(X)[:, 0], 1, 0)
+    held = pd.Series((low <= y[:, 0]) & (y[:, 0] <= high), X.index.get_level_values(0))
+    return held, pd.Series(high - low, held.index)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_bounds_follow_each_series_though_all_of_a_night_are_told_at_once(symmetric):
+    X, y = later(400, after=60)
+    model = calibrated(symmetric=symmetric)
+    nights = [slice(k, k + 3) for k in range(0, len(X), 3)]
+    found = []
+    for night in nights:
+        found.append(inside(model, X[night], y[night]))
+        model.update(X[night], y[night], forecast=X[night])
+    held, width = (pd.concat(parts) for parts in zip(*found, strict=True))
+    np.testing.assert_allclose(held.groupby(level=0).mean(), 0.9, atol=0.03)
+    width = width.groupby(level=0).mean()
+    assert width["calm"] < width["usual"] / 2 < width["wild"] / 4
+
+
+def test_series_that_were_not_updated_keep_the_bounds_of_fit():
+    X, y = later(20, after=60)
+    model, kept = calibrated(), calibrated()
+    is_wild = X.index.get_level_values(0) == "wild"
+    model.update(X[is_wild], 2 * y[is_wild], forecast=X[is_wild])
+    now, before = model.predict_interval(X), kept.predict_interval(X)
+    np.testing.assert_array_equal(now[~is_wild], before[~is_wild])
+    assert (now[is_wild, :, 1] > before[is_wild, :, 1]).all()
+
+
+def test_a_named_series_alone_is_as_one_without_a_name():
+    X, y = pool(100, names=("usual",))
+    plain = X.droplevel(0)
+    named = ConformalForecaster(FirstColumn(), cv="prefit").fit(X[:50], y[:50])
+    model = ConformalForecaster(FirstColumn(), cv="prefit").fit(plain[:50], y[:50])
+    for k in range(50, 100, 5):
+        named.update(X[k : k + 5], y[k : k + 5])
+        model.update(plain[k : k + 5], y[k : k + 5])
+        np.testing.assert_array_equal(
+            named.predict_interval(X[:9], [0.5, 0.9]), model.predict_interval(plain[:9], [0.5, 0.9])
+        )
+        np.testing.assert_array_equal(named.drift_, model.drift_)
+
+
+def test_a_series_with_few_rows_starts_as_one_nobody_knows():
+    X, y = pool(OWN_ROWS)
+    some = X.index.get_level_values(1) < OWN_ROWS - 1
+    short = some | (X.index.get_level_values(0) != "calm")
+    one_row = pool(1, names=("calm",))
+    stranger = one_row[0].rename({"calm": "stranger"}, level=0), one_row[1]
+
+    def width(rows, told):
+        model = ConformalForecaster(FirstColumn(), cv="prefit").fit(X[rows], y[rows])
+        model.update(told[0], told[1], forecast=told[0])
+        return np.diff(model.predict_interval(told[0], 0.8)[0, 0])
+
+    assert width(short, one_row) == width(short, stranger)
+    assert width(short | True, one_row) < width(short, one_row) / 2
+
+
+def test_rows_and_forecasts_tell_the_same_of_a_pool_and_pickles_go_on():
+    runs = make_job_runs(n_runs=150, n_jobs=2, n_series=3, random_state=0).sort_values("started_at")
+    y = make_targets(runs)
+    model = ConformalForecaster(RollingRule(), coverage="jobs").fit(runs[:300], y[:300])
+    forecast = model.predict(runs[300:])
+    by_rows = pickle.loads(pickle.dumps(model)).update(runs[300:], y[300:])
+    by_forecasts = model.update(runs[300:350], y[300:350], forecast=forecast[:50])
+    by_forecasts = pickle.loads(pickle.dumps(by_forecasts))
+    by_forecasts.update(runs[350:], y[350:], forecast=forecast[50:])
+    np.testing.assert_array_equal(
+        by_rows.predict_interval(runs[300:]), by_forecasts.predict_interval(runs[300:])
+    )
+    np.testing.assert_array_equal(by_rows.drift_, by_forecasts.drift_)
+
+
+def test_a_shift_of_one_series_is_an_alarm():
+    X, y = later(60, after=60)
+    model = calibrated().update(X[:90], y[:90], forecast=X[:90])
+    assert not model.refit_advised_
+    assert abs(model.drift_[0]) < 1
+    y[90:][X[90:].index.get_level_values(0) == "calm"] *= 3
+    model.update(X[90:], y[90:], forecast=X[90:])
+    assert model.refit_advised_
+    assert model.drift_.shape == (1,)
+
+
+def test_a_series_without_a_name_is_known_again_after_a_pickle():
+    X, y = pool(30)
+    X.index = pd.MultiIndex.from_arrays(
+        [X.index.get_level_values(0).where(X.index.get_level_values(0) != "calm"),
+         X.index.get_level_values(1)]
+    )  # fmt: skip
+    model = ConformalForecaster(FirstColumn(), cv="prefit").fit(X, y).update(X, y, forecast=X)
+    again = pickle.loads(pickle.dumps(model))
+    X = pickle.loads(pickle.dumps(X))
+    np.testing.assert_array_equal(again.predict_interval(X), model.predict_interval(X))
+    assert len(again._bounds.following) == 3
+
+
+def test_a_promise_for_each_series():
+    X, y = later(3000, after=1000)
+    pooled, each = calibrated(1000), calibrated(1000, by_series=True)
+    np.testing.assert_allclose(inside(each, X, y)[0].groupby(level=0).mean(), 0.9, atol=0.03)
+    by_pool = inside(pooled, X, y)[0].groupby(level=0).mean()
+    assert by_pool["calm"] == 1.0
+    assert by_pool["wild"] < 0.85
+
+
+def test_a_series_with_too_few_rows_has_the_bounds_of_all():
+    X, y = pool(30)
+    names, night = (X.index.get_level_values(k) for k in (0, 1))
+    kept = (names != "calm") | (night < 12)  # enough for 90 %, not for 95 %
+    pooled = ConformalForecaster(FirstColumn(), cv="prefit").fit(X[kept], y[kept])
+    each = clone(pooled).set_params(by_series=True).fit(X[kept], y[kept])
+    calm = X[names == "calm"]
+    a, b = (model.predict_interval(calm, [0.9, 0.95]) for model in (pooled, each))
+    np.testing.assert_array_equal(a[..., 1], b[..., 1])
+    assert (b[:, :, 1, 0] < a[:, :, 1, 0]).all()
+    stranger = X[:1].rename({"calm": "stranger"}, level=0)
+    np.testing.assert_array_equal(
+        each.predict_interval(stranger), pooled.predict_interval(stranger)
+    )
+
+
+def test_an_empty_table_has_no_intervals():
+    X, _ = pool(1)
+    assert rows_of_series(X[:0]) == []
+    assert calibrated()._bounds.errors(X[:0], "above", np.array([0.9])).shape == (0, 1, 1)
+
+
+def test_forecasts_without_a_row_are_named():
+    X, y = pool(2)
+    with pytest.raises(ValueError, match="6 rows and forecast 3"):
+        calibrated().update(X, y[:3], forecast=y[:3])
+
+
+@pytest.mark.parametrize("n_series", [1, 2])
+def test_the_newest_rows_of_each_series_are_remembered(n_series):
+    index = pd.MultiIndex.from_product([range(2 * N_REMEMBERED), range(n_series)]).swaplevel()
+    X = pd.DataFrame({"build": np.arange(len(index), dtype=float)}, index=index)
+    rows = RememberedRows(X[:100])
+    for k in range(100, len(X), 500):
+        rows = rows.and_(X[k : k + 500])
+    after = X[-n_series:].rename(lambda run: run + 1, level=1)
+    table, n_before = rows.before(after)
+    pd.testing.assert_frame_equal(table[:n_before], X[-n_before:])
+    assert n_before == N_REMEMBERED * n_series
+
+
+def test_rows_of_one_series_do_not_replace_those_of_others():
+    runs = make_job_runs(n_runs=40, n_jobs=1, n_series=2, random_state=0).sort_values("started_at")
+    first = runs.index.get_level_values(0) == runs.index[0][0]
+    y = make_targets(runs)
+    model = ConformalForecaster(RollingRule()).fit(runs[:60], y[:60])
+    whole = model.predict(runs)[70:]
+    for rows in (first, ~first):
+        rows = rows & (np.arange(80) >= 60) & (np.arange(80) < 70)  # noqa: PLW2901
+        model.update(runs[rows], y[rows])
+    np.testing.assert_array_equal(model.predict(runs[70:]), whole)
