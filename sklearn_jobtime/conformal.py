@@ -474,10 +474,11 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                     "than its forecast; pass X."
                 )
             centres = self._around(shaped(forecast, "forecast"))
-            if X is not None and len(X) != len(centres.upper):
+            n = len(centres.upper)
+            if isinstance(X, pd.DataFrame) and len(X) != n:
                 raise ValueError(
-                    f"X has {len(X)} rows and forecast {len(centres.upper)}; expected one forecast "
-                    "for each row, or X=None for one series."
+                    f"X has {len(X)} rows and forecast {n}; expected one forecast for each row, or "
+                    "X=None for one series."
                 )
         targets = shaped(y, "y")
         limits = np.full_like(targets, np.nan)

@@ -28,7 +28,7 @@ class TargetForm:
 
     def __init__(self, y: Any) -> None:
         self.names = y.columns if isinstance(y, pd.DataFrame) else None
-        self._is_1d = np.ndim(y) == 1
+        self._is_1d = np.asarray(y).ndim == 1
 
     def of(self, values: Floats) -> Floats:
         """Return values of shape (n, n_outputs) in as many dimensions as the targets had."""
