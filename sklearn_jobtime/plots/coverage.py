@@ -167,9 +167,10 @@ class CoverageDisplay:
         ax.axhline(self.nominal, color=COMING, linestyle="--", linewidth=1.2)
         if rolling.empty:
             ax.text(
-                0.5, 0.5, f"fewer than {n_rows} targets", transform=ax.transAxes, color=ACTUAL,
+                0.5, 0.25, f"fewer than {n_rows} targets", transform=ax.transAxes, color=ACTUAL,
                 ha="center",
             )  # fmt: skip
+            ax.set_xticks([])  # those of no data are of 1970
         dates = is_timed and not rolling.empty
         label_times(ax, "start of the run (UTC)" if is_timed else "run", dates=dates)
         ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")

@@ -30,6 +30,9 @@ class LinkageDisplay:
     mostly move a forecast more than any other job; the colours span the links between jobs, so own
     pasts may lie beyond their end.
 
+    Where runs have seasons and level shifts, small p-values come about twice as often as they
+    should, so more of the frames may be false than the share that was asked for.
+
     Parameters
     ----------
     linkage : Linkage

@@ -156,6 +156,18 @@ def trace_network(module: Any, inputs: Any) -> list[Layer]:
         The first is the input and the last the output. A layer is a module that calls no other,
         or has weights of its own.
         In shapes, ``"n"`` stands for what grows with the rows of the batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_jobtime.plots.trace import trace_network
+    >>> module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU())
+    >>> for layer in trace_network(module, torch.zeros(1, 3)):
+    ...     print(layer.name, layer.returns, layer.sources)
+    input [('n', 3)] []
+    0 [('n', 4)] ['input']
+    1 [('n', 4)] ['0']
+    output [('n', 4)] ['1']
     """
     module = copy.deepcopy(module).cpu().eval()
     for weights in module.parameters():
