@@ -471,7 +471,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         windows = read_windows(self, X, reset=False)
         with training.limited_threads(self.n_threads):
             forecast = training.predict_windows(
-                self.net_, windows, self.feature_mean_, self.feature_scale_
+                self._network, self.device_, windows, self.feature_mean_, self.feature_scale_
             )
         return self._in_units(forecast)
 
@@ -578,6 +578,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         # An epoch that the user interrupted has no scores yet.
         self.kept_epoch_ = training.kept_epoch(self.net_)
         self.history_ = pd.DataFrame(self.net_.history.to_list()).reindex(columns=training.HISTORY)
+        self._prepare()
 
     def _in_units(self, forecast: Floats) -> Floats:
         # ReLU cells can overflow float32 on windows unlike any seen: the mean is then the forecast.

@@ -553,6 +553,7 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
             )
         self.kept_epoch_ = training.kept_epoch(self.net_)
         self.history_ = pd.DataFrame(self.net_.history.to_list()).reindex(columns=training.HISTORY)
+        self._prepare()
 
     def _probabilities(self, sequences: seq.Sequences) -> Floats:
         """Return ``(n_events, n_tags)``, or ``(n, n_tags)`` with one tag a sequence."""
@@ -560,13 +561,13 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
         n = len(sequences.lengths)
         # Nobody looks at these tags; an event has one, as a sequence has.
         tags = np.empty(n if self.one_tag_ else len(codes), dtype=np.int64)
-        dtype = training.predict_dtype(self.net_)
+        dtype = training.predict_dtype(self.device_)
         dataset = SequenceDataset(
             codes, numbers, sequences.lengths, tags, np.arange(n), self.one_tag_, dtype
         )
         found, begin = [], 0
         with training.limited_threads(self.n_threads):
-            for logits in training.evaluate_batches(self.net_, dataset):
+            for logits in training.evaluate_batches(self._network, self.device_, dataset):
                 lengths = torch.from_numpy(sequences.lengths[begin : begin + len(logits)])
                 begin += len(logits)
                 real = ... if self.one_tag_ else torch.arange(logits.shape[1]) < lengths[:, None]

@@ -191,29 +191,34 @@ def kept_epoch(net: NeuralNetRegressor) -> int:
 
 
 def predict_windows(
-    net: NeuralNetRegressor, X: np.ndarray, mean: np.ndarray, scale: np.ndarray
+    network: nn.Module,
+    device: torch.device,
+    X: np.ndarray,
+    mean: np.ndarray,
+    scale: np.ndarray,
 ) -> np.ndarray:
-    """Return the standardised forecasts ``(n, outputs)`` of `net` for the windows `X`."""
+    """Return the standardised forecasts ``(n, outputs)`` of `network` for the windows `X`."""
     rows = np.arange(len(X))
-    dataset = WindowDataset(X, torch.empty((len(X), 0)), rows, mean, scale, predict_dtype(net))
-    return torch.cat(list(evaluate_batches(net, dataset))).numpy()
+    dataset = WindowDataset(X, torch.empty((len(X), 0)), rows, mean, scale, predict_dtype(device))
+    return torch.cat(list(evaluate_batches(network, device, dataset))).numpy()
 
 
-def predict_dtype(net: NeuralNetRegressor) -> torch.dtype:
+def predict_dtype(device: torch.device) -> torch.dtype:
     """Return double precision, or single where the device knows no other.
 
     In single precision, the last digits of a forecast would depend on which other rows are
     forecast with it.
     """
-    return torch.float32 if net.device.startswith("mps") else torch.float64
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
-def evaluate_batches(net: NeuralNetRegressor, dataset: RowsDataset) -> Iterator[Tensor]:
-    """Yield what `net` puts out for each batch of `dataset`, computed by a copy of its network."""
-    network = copy.deepcopy(net.module_).to(predict_dtype(net)).eval()
+def evaluate_batches(
+    network: nn.Module, device: torch.device, dataset: RowsDataset
+) -> Iterator[Tensor]:
+    """Yield what `network` puts out for each batch of `dataset`."""
     with torch.inference_mode():
         for batch, _ in Batches(dataset, PREDICT_BATCH_SIZE):
-            inputs = to_device(batch, net.device)
+            inputs = to_device(batch, device)
             output = network(**inputs) if isinstance(inputs, dict) else network(inputs)
             yield output.cpu()
 
@@ -311,13 +316,22 @@ class StoredOnCPU(BaseEstimator):
     """An estimator with a `net_` on a `device_`, whose pickle any machine can load.
 
     A machine without a GPU could not read weights stored on one: they are stored on the CPU, and
-    go to the device that the estimator asks for when loaded, where there is one.
+    go to the device that the estimator asks for when loaded, where there is one. It predicts with
+    a copy of its network, made once a fit, since copying takes longer than one forecast.
     """
 
     device: str
+    device_: torch.device
+    net_: NeuralNetRegressor
+
+    def _prepare(self) -> None:
+        """Make the network that predicts from the one that was trained."""
+        dtype = predict_dtype(self.device_)
+        self._network = copy.deepcopy(self.net_.module_).to(dtype).eval()
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
+        state.pop("_network", None)
         if "net_" in state and state["device_"].type != "cpu":
             state["net_"] = cpu_copy(state["net_"])
         return state
@@ -330,3 +344,4 @@ class StoredOnCPU(BaseEstimator):
             except DeviceError:
                 self.device_ = torch.device("cpu")
             moved_to(state["net_"], self.device_)
+            self._prepare()
