@@ -1,15 +1,17 @@
 """Coverage and width of intervals on real run histories, beside MAPIE's.
 
-    python benchmarks/intervals.py DATA_DIR [--series NAME ...] [--model NAME] [--out DIR]
+    python benchmarks/intervals.py DATA_DIR [--series NAME ...] [--model NAME] [--asymmetric]
+        [--out DIR]
 
 On every history of `benchmarks/accuracy.py` a forecaster is fitted on the first 80 % of the time
 and calibrated on the newest quarter of that; the last 20 % are tested. From the same forecasts and
 the same calibration rows, job by job, for log ratios and for seconds:
 
 - `static`: `ConformalForecaster`, as calibrated,
-- `adaptive`: the same, fed each run once it has ended (`update`),
+- `adaptive`: the same, fed each run once it has ended (`update`), each series of a pool by itself,
 - `mapie`: MAPIE's split conformal intervals, of relative ("gamma") and of absolute errors.
 
+Intervals are symmetric, as by default, or not (`--asymmetric`, as MAPIE's of relative errors are).
 Mean widths are in seconds, over the finite intervals; `/ mapie` is the width relative to MAPIE's at
 the level where that has the same coverage (below 1 is narrower). A width alone says nothing, since
 intervals that are too narrow miss more.
@@ -41,6 +43,7 @@ LEVELS = [0.8, 0.9, 0.95]
 METHODS = ["static", "adaptive", "mapie"]
 SWEEP = np.round(np.arange(0.3, 0.996, 0.005), 3).tolist()
 MAPIE_SCORES = {"log_ratio": "gamma", "absolute": "absolute"}
+ROLLING = 100  # runs of which the picture shows the share inside
 ENOUGH = 300  # test runs from which on the adaptive coverage is held to two points
 
 
@@ -161,17 +164,23 @@ def summary(intervals: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(intervals: pd.DataFrame, path: Path, level: float = 0.9) -> None:
-    """Draw the rolling coverage of the static and adaptive intervals, a panel for each history."""
-    names = intervals["history"].unique()
+    """Draw the rolling coverage of the static and adaptive intervals, a panel for each history.
+
+    Histories with no more runs than the share is taken over are left out.
+    """
+    asked = intervals[(intervals["level"] == level) & (intervals["score"] == "log_ratio")]
+    counts = asked[asked["method"] == "static"].groupby("history", sort=False).size()
+    names = counts.index[counts > ROLLING]
+    if not len(names):
+        raise SystemExit(f"no history has more than {ROLLING} test runs; nothing to draw.")
     n_columns = min(3, len(names))
     n_rows = -(-len(names) // n_columns)
     figure = Figure(figsize=(4 * n_columns, 2.4 * n_rows), layout="constrained")
     axes = np.ravel(figure.subplots(n_rows, n_columns, sharey=True, squeeze=False))
-    asked = intervals[(intervals["level"] == level) & (intervals["score"] == "log_ratio")]
     for ax, name in zip(axes, names, strict=False):
         for method, colour in (("static", "0.6"), ("adaptive", "tab:blue")):
             mine = asked[(asked["history"] == name) & (asked["method"] == method)]
-            rolling = rolling_coverage(mine.sort_values(STARTED_AT, kind="stable"))
+            rolling = rolling_coverage(mine.sort_values(STARTED_AT, kind="stable"), ROLLING)
             ax.plot(rolling[STARTED_AT], rolling["coverage"], color=colour, label=method)
         ax.axhline(level, color="black", linewidth=0.8, linestyle="--")
         ax.set_title(name, loc="left", fontsize="medium")
@@ -181,7 +190,7 @@ def draw(intervals: pd.DataFrame, path: Path, level: float = 0.9) -> None:
     for ax in axes[len(names) :]:
         ax.remove()
     axes[0].legend(frameon=False, loc="lower left")
-    figure.supylabel(f"share of the newest 100 runs inside {level:.0%} intervals")
+    figure.supylabel(f"share of the newest {ROLLING} runs inside {level:.0%} intervals")
     figure.savefig(path, dpi=110)
 
 

@@ -78,10 +78,10 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     symmetric : bool, default=True
         Let the interval reach as far below the forecast as above (in factors, for "log_ratio").
         False gives each side half of what may be missed, so a finite interval takes twice the rows
-        (19 for 90 %, not 9). On 13 real histories (``benchmarks/intervals.py``, with and without
-        ``--asymmetric``), log ratios at equal coverage, True was narrower on average in 10; False
-        was up to 1.58 times as wide at 90 %, and 1 to 4 % better by the interval score only once
-        bounds followed `update`.
+        (19 for 90 %, not 9). Of 13 real histories, True had the narrower log-ratio intervals at
+        equal coverage in 9 (0.70 to 1.15 times as wide at 90 %, ``benchmarks/intervals.py``).
+        Where runs end at a thousandth of the forecast now and then, which makes the same factor
+        above it enormous, take False.
     difficulty : estimator, default=None
         For "scaled": a regressor that learns how large the absolute log ratio of a row will be,
         from errors on training rows that the estimator was not fitted on for this (one more fit).
@@ -108,7 +108,10 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         For a pool of series (an index with several levels): calibrate each series on its own rows,
         so that the promise holds for each of them and not for the pool only, where a wild series
         may miss what the calm ones have to spare (Mondrian conformal prediction). A series with
-        fewer rows than a bound takes has that of all of them.
+        fewer rows than a bound takes has that of all of them. Of 116 real tests, 88 % and not
+        44 % then had a coverage within 5 points of 90 %, in intervals 18 % narrower at equal
+        coverage. In other pools they were up to 29 % wider, and far more where series
+        have few and wild rows.
 
     Attributes
     ----------
