@@ -22,6 +22,7 @@ from sklearn_jobtime.online_mix import OnlineMix
 from sklearn_jobtime.past import HistoryRegressor
 from sklearn_jobtime.runs import (
     STARTED_AT,
+    WHOLE_RUN,
     job_columns,
     make_targets,
     row_label,
@@ -64,9 +65,9 @@ def share_as_large(values: Floats, reference: Floats, is_in_reference: Mask | bo
     """
     n = len(reference)
     bar = values - TIE * np.abs(values)
-    as_large = n - np.searchsorted(reference, bar)
     own = np.where(is_in_reference, 0, 1)
-    return np.where(np.isnan(values), np.nan, (as_large + own) / np.maximum(n + own, 1))
+    as_large = np.maximum(n - np.searchsorted(reference, bar) + own, 1)
+    return np.where(np.isnan(values), np.nan, as_large / np.maximum(n + own, 1))
 
 
 def errors_of(seconds: Floats, expected: Floats, *, is_log: bool) -> Floats:
@@ -105,7 +106,7 @@ def joint_p_values(new: Floats, old: Floats) -> Floats:
     step = max(1, BLOCK // max(old.size, 1))
     for start in range(0, len(new), step):
         rows = new[start : start + step]
-        units = (total + np.nan_to_num(rows)) / (count + 1)
+        units = (total + np.nan_to_num(rows)) / np.maximum(count + ~np.isnan(rows), 1)
         bar = np.maximum(largest_scaled(rows, units), 0.0) * (1 - TIE)
         as_large = largest_scaled(old[None], units[:, None]) >= bar[:, None]
         p[start : start + step] = (1 + as_large.sum(axis=1)) / (len(old) + 1)
@@ -115,6 +116,17 @@ def joint_p_values(new: Floats, old: Floats) -> Floats:
 def two_sided(long: Floats, short: Floats) -> Floats:
     """P-value of being too long or too short: either may take half of the false alarms."""
     return np.minimum(1.0, 2 * np.minimum(long, short))
+
+
+def in_seconds(time: float) -> str:
+    """Time for people, with at least two digits.
+
+    Examples
+    --------
+    >>> in_seconds(1234.5), in_seconds(0.123)
+    ('1,234 s', '0.12 s')
+    """
+    return f"{time:,.0f} s" if abs(time) >= 10 else f"{time:.2g} s"
 
 
 def row_keys(table: pd.DataFrame) -> NDArray[np.uint64]:
@@ -188,6 +200,10 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
     error over the runs of `fit` and the run itself, so that all of them are treated alike and the
     p-value holds with a finite number of runs. :meth:`p_values` has one for each job.
 
+    The runs of all series are compared with each other, by ratios to their own forecasts. So the
+    rate of false alarms is that of all series together: of one whose runs vary more than those of
+    the others there will be more. Where that matters, fit a detector for each series.
+
     With n runs to compare with, no p-value of a job is below ``2 / (n + 1)``, so a control of false
     discoveries among m jobs of runs lists a single odd one only where ``2 m / (n + 1)`` is below
     the rate; several odd ones support each other.
@@ -249,7 +265,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame or array of shape (n_runs, n_columns)
-                A run table in start order. In an array, each column is a job.
+            A run table in start order. In an array, each column is a job.
         y : None
             Ignored.
 
@@ -393,9 +409,10 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             Ended runs, in start order.
         false_discovery_rate : float, default=None
             None lists the runs that :meth:`predict` calls anomalous, one line each, for the job
-            that was furthest off. A number lists jobs of runs instead, so many that only this
-            share of the list is expected to be false (Benjamini and Hochberg's procedure over all
-            jobs of all runs of `X`): right for a look at many jobs at once.
+            with the least p-value, of equal ones that with the largest error. A number lists jobs
+            of runs instead, so many that only this share of the list is expected to be false
+            (Benjamini and Hochberg's procedure over all jobs of all runs of `X`): right for a look
+            at many jobs at once.
 
         Returns
         -------
@@ -410,7 +427,8 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         table = self._p_of_jobs(runs, errors)
         if false_discovery_rate is None:
             rows = np.flatnonzero(p_run < self.offset_)
-            jobs = np.argmin(table.fillna(1.0).to_numpy()[rows], axis=1)
+            least_first = (-np.nan_to_num(np.abs(errors[rows])), table.fillna(1.0).to_numpy()[rows])
+            jobs = np.lexsort(least_first, axis=1)[:, 0]
             p = p_run[rows]
         else:
             seen = table.notna().to_numpy()
@@ -429,20 +447,24 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             },
             index=runs.index[rows],
         )
+        kind = "p-value" if false_discovery_rate is None else "adjusted p-value"
         labels = [row_label(runs.index, row) for row in rows.tolist()]
         found["why"] = [
-            self._sentence(label, alarm)
+            self._sentence(label, alarm, kind)
             for label, alarm in zip(labels, found.itertuples(index=False), strict=True)
         ]
         return found
 
-    def _sentence(self, label: str, alarm: Any) -> str:
-        off = alarm.seconds - alarm.expected_seconds
-        times = f", {alarm.seconds / alarm.expected_seconds:.2g} times" if self._is_log else ""
+    def _sentence(self, label: str, alarm: Any, kind: str) -> str:
+        took, expected = alarm.seconds, alarm.expected_seconds
+        # A job that took no second for years has no ratio worth telling.
+        times = f", {took / expected:.2g} times" if self._is_log and expected >= 1 else ""
         return (
-            f"{label}: {alarm.job} took {alarm.seconds:,.0f} s, {abs(off):,.0f} s "
-            f"{'more' if off > 0 else 'less'} than expected ({alarm.expected_seconds:,.0f} s"
-            f"{times}); {alarm.p_value:.2%} of {self.n_calibration_} runs were as unusual."
+            f"{label}: {'the whole run' if alarm.job == WHOLE_RUN else alarm.job} took "
+            f"{in_seconds(took)}, {in_seconds(abs(took - expected))} "
+            f"{'more' if took > expected else 'less'} than expected "
+            f"({in_seconds(expected)}{times}); "
+            f"{kind} {alarm.p_value:.2%}, compared with {self.n_calibration_} runs."
         )
 
     def _judged(self, runs: pd.DataFrame) -> tuple[Floats, Floats, Floats]:

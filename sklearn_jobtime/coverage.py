@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
+from scipy.stats import beta, binomtest
 
 from sklearn_jobtime.calibration import effective_number
 from sklearn_jobtime.exceptions import NoHistoryError
@@ -155,7 +155,8 @@ def coverage_report(
         - `n_effective`: how many independent ones they are worth, because what lies next to each
           other in time is alike. Far below `n`, the bounds are too narrow.
         - `width` in seconds and `relative_width`, as a share of the forecast: medians.
-        - `nominal`, and `as_promised`: the coverage is that or more, as far as its bounds tell.
+        - `nominal`, and `as_promised`: the coverage is that or more, as far as `n_effective`
+          independent ones can tell.
           Joint counts can be so only where the model promises them (`coverage=` of
           ConformalForecaster).
 
@@ -187,24 +188,38 @@ def coverage_report(
     for what, which, held, part in _counts(intervals):
         low, high = binomtest(int(held["inside"].sum()), len(held)).proportion_ci(confidence_level)
         width = part["high"] - part["low"]
+        share, groups = held["inside"].mean(), pd.factorize(held["series"])[0]
+        worth = effective_number(held["inside"].to_numpy(float), groups)
         rows.append(
             {
                 "what": what,
                 "which": which,
                 "n": len(held),
-                "coverage": held["inside"].mean(),
+                "coverage": share,
                 "low": low,
                 "high": high,
-                "n_effective": effective_number(
-                    held["inside"].to_numpy(float), pd.factorize(held["series"])[0]
-                ),
+                "n_effective": worth,
                 "width": width.median(),
                 "relative_width": (width / part["forecast"].where(part["forecast"] > 0)).median(),
                 "nominal": nominal,
-                "as_promised": high >= nominal,
+                "as_promised": highest_share(share, worth, confidence_level) >= nominal,
             }
         )
     return pd.DataFrame(rows)
+
+
+def highest_share(share: float, n: float, confidence_level: float) -> float:
+    """Give the upper bound of Clopper and Pearson, for a number of rows that is not whole too.
+
+    Examples
+    --------
+    >>> from scipy.stats import binomtest
+    >>> round(highest_share(0.75, 8, 0.95) - binomtest(6, 8).proportion_ci(0.95).high, 9)
+    0.0
+    """
+    if share == 1:
+        return 1.0
+    return float(beta.ppf((1 + confidence_level) / 2, share * n + 1, (1 - share) * n))
 
 
 def _counts(

@@ -13,6 +13,7 @@ from sklearn_jobtime.anomaly import JobTimeAnomalyDetector, share_as_large
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
+from sklearn_jobtime.runs import observed_durations
 
 NUMBERS = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12)
 
@@ -22,7 +23,7 @@ def nightly(seconds, start="2026-01-01", **columns):
     seconds = np.asarray(seconds, dtype=float).reshape(len(seconds), -1)
     started = pd.date_range(start, periods=len(seconds), freq="D", tz="UTC")
     table = pd.DataFrame(seconds, columns=[f"job_{k}" for k in range(seconds.shape[1])])
-    ended = started + pd.to_timedelta(np.nan_to_num(seconds).max(axis=1), unit="s")
+    ended = started + pd.to_timedelta(np.nan_to_num(seconds, posinf=0).max(axis=1), unit="s")
     return table.assign(started_at=started, ended_at=ended, **columns)
 
 
@@ -47,7 +48,7 @@ def test_p_values_are_the_share_as_large_itself_included(values, reference):
     np.testing.assert_allclose(own, naive)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(st.integers(0, 10_000), st.integers(1, 3), st.floats(0.2, 6.0))
 def test_score_is_that_of_full_conformal_prediction(seed, n_jobs, factor):
     table = nightly(usual(60, n_jobs, seed=seed))
@@ -194,6 +195,83 @@ def test_too_few_runs_are_said_so(caplog):
     assert detector.least_p_value_ == 2 / 41
     assert detector.alarms(table[40:]).empty
     assert (detector.predict(table[40:]) == 1).all()
+
+
+@st.composite
+def histories(draw):
+    """Two series of runs that overlap, with jobs that failed, were not observed or took no time."""
+    seed = draw(st.integers(0, 10_000))
+    rng = np.random.default_rng(seed)
+    chances = draw(CHANCES)
+    tables = []
+    for _ in range(2):
+        seconds = rng.choice([0.0, 30.0, 600.0, 9e4, np.nan, np.inf], size=(40, 2), p=chances)
+        table = nightly(seconds)
+        table["ended_at"] = table["started_at"] + pd.to_timedelta(rng.uniform(0, 3, 40), unit="D")
+        states = ["success", "failed", "cancelled"]
+        table["job_0__status"] = rng.choice(states, 40, p=[0.8, 0.1, 0.1])
+        tables.append(table)
+    return pd.concat(tables, keys=["etl", "ci"], names=["series", "run"])
+
+
+CHANCES = st.sampled_from([(0.1, 0.2, 0.5, 0.1, 0.05, 0.05), (0.0, 0.0, 0.5, 0.0, 0.5, 0.0)])
+
+
+@settings(deadline=None, max_examples=8)
+@given(histories(), st.integers(0, 15), st.sampled_from([None, RollingRule("median")]))
+def test_scores_are_never_nan_and_only_of_what_was_known(runs, row, forecaster):
+    run = runs.index.get_level_values("run")
+    old, new = runs[run < 24], runs[run >= 24]
+    jobs = ["job_0", "job_1"]
+    detector = watching(forecaster=forecaster, contamination=0.2, jobs=jobs).fit(old)
+    score, p = detector.score_samples(new), detector.p_values(new)
+    assert ((score > 0) & (score <= 1)).all()
+    observed = observed_durations(new, jobs)[jobs]
+    np.testing.assert_array_equal(p.isna(), observed.isna())
+    assert not ((p <= 0) | (p > 1)).any(axis=None)
+    alarms = detector.alarms(new)
+    assert alarms.index.isin(new.index).all()
+    assert np.isfinite(alarms[["seconds", "expected_seconds", "p_value"]]).all(axis=None)
+
+    # Whatever becomes of runs that end after the start of one run says nothing about that run.
+    start = new["started_at"].iloc[row]
+    later = (new["ended_at"] > start) & (np.arange(len(new)) != row)
+    changed = new.copy()
+    changed.loc[later, jobs] = 12_345.0
+    changed.loc[later, "job_0__status"] = "success"
+    assert detector.score_samples(changed)[row] == score[row]
+
+
+def test_the_zone_of_the_times_and_the_order_of_the_series_change_nothing():
+    runs = make_job_runs(n_runs=90, n_jobs=2, n_series=2, random_state=3)
+    run = runs.index.get_level_values("run")
+    new = runs[run >= 70]
+    detector = JobTimeAnomalyDetector(contamination=0.05).fit(runs[run < 70])
+    score = pd.Series(detector.score_samples(new), new.index)
+    times = ["started_at", "ended_at"]
+    abroad = new.assign(**{name: new[name].dt.tz_convert("Asia/Tokyo") for name in times})
+    naive = new.assign(**{name: new[name].dt.tz_localize(None) for name in times})
+    for same in (abroad, naive, new.sort_index(level="series", sort_remaining=False)):
+        np.testing.assert_array_equal(detector.score_samples(same), score[same.index])
+
+
+def test_an_alarm_is_told_by_the_job_that_was_furthest_off():
+    table = nightly(usual(200, 3))
+    detector = watching().fit(table[:150])
+    tonight = table[150:].copy()
+    tonight.loc[170, ["job_0", "job_1", "job_2"]] *= [5.0, 50.0, 6.0]
+    alarm = detector.alarms(tonight).loc[170]
+    assert alarm["job"] == "job_1"
+    assert alarm["p_value"] == 2 / 151
+    assert f"p-value {2 / 151:.2%}, compared with 150 runs" in alarm["why"]
+
+
+def test_a_run_of_fit_told_anew_with_another_time_has_a_p_value():
+    table = nightly(usual(200))
+    detector = watching().fit(table)
+    table.loc[100, "job_0"] *= 50
+    assert detector.score_samples(table)[100] == 2 / 200
+    assert detector.p_values(table).loc[100, "job_0"] == 2 / 200
 
 
 def test_bad_tables_get_an_error_that_helps():

@@ -49,6 +49,32 @@ def test_discoveries_are_jobs_of_runs(table):
     assert {(395, "job_1"), (391, "job_2")} <= listed
 
 
+def test_the_newest_runs_are_newest_in_time_not_the_last_rows(tmp_path):
+    runs = make_job_runs(n_runs=150, n_jobs=1, n_series=3, failure_rate=0, random_state=0)
+    newest = runs["started_at"].nlargest(30).index
+    runs.loc[newest[0], "job_0"] *= 10
+    write_table(runs.sort_index(level="series", sort_remaining=False), tmp_path / "pool.csv")
+    record = json.loads(
+        jobtime("anomalies", tmp_path / "pool.csv", "--newest", 30, "--json").stdout
+    )
+    listed = {(alarm["series"], alarm["run"]) for alarm in record["anomalies"]}
+    assert newest[0] in listed
+    assert listed <= set(newest)
+    assert record["judged"] == 30
+
+
+def test_a_log_with_failures_and_without_times(table, tmp_path):
+    runs = make_job_runs(n_runs=400, n_jobs=2, failure_rate=0.2, random_state=1)
+    runs.iloc[-3, runs.columns.get_loc("job_1")] *= 0.001
+    runs.iloc[-3, runs.columns.get_loc("job_1__status")] = "cancelled"
+    write_table(runs.drop(columns=["started_at", "ended_at"]), tmp_path / "plain.csv")
+    result = jobtime("anomalies", tmp_path / "plain.csv", "--json")
+    record = json.loads(result.stdout)
+    assert record["judged"] == 80
+    assert (397, "job_1") not in {(alarm["run"], alarm["job"]) for alarm in record["anomalies"]}
+    assert {alarm["job"] for alarm in record["anomalies"]} <= {"job_0", "job_1"}
+
+
 def test_wrong_use_is_told_in_a_sentence(table, tmp_path):
     result = jobtime("anomalies", table, "--newest", 400)
     assert result.exit_code == 2

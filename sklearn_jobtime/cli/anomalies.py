@@ -1,14 +1,16 @@
 """Command `anomalies`: which runs took unusually long or short."""
 
+import numpy as np
 import pandas as pd
 import typer
+from numpy.typing import NDArray
 from rich.markup import escape
 
 from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
 from sklearn_jobtime.cli.forecasting import forecast_records
 from sklearn_jobtime.cli.history import History
 from sklearn_jobtime.cli.output import human_seconds, print_json, print_notes, print_table, results
-from sklearn_jobtime.runs import WHOLE_RUN
+from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, series_of
 
 __all__ = ["run_anomalies"]
 
@@ -31,9 +33,10 @@ def run_anomalies(
         raise typer.BadParameter(
             f"--newest {n_judged} leaves none of the {len(runs)} runs to compare with."
         )
-    older, judged = runs[:-n_judged], runs[-n_judged:]
-    detector = JobTimeAnomalyDetector(contamination=false_alarms, jobs=history.jobs).fit(older)
-    found = detector.alarms(judged, false_discoveries)
+    is_judged = newest_runs(runs, n_judged)
+    detector = JobTimeAnomalyDetector(contamination=false_alarms, jobs=history.jobs)
+    detector.fit(runs[~is_judged])
+    found = detector.alarms(runs[is_judged], false_discoveries)
     if as_json:
         print_json(
             {
@@ -49,6 +52,26 @@ def run_anomalies(
         return
     _print(found, n_judged, detector, false_discoveries)
     print_notes(history.notes)
+
+
+def newest_runs(runs: pd.DataFrame, n_runs: int) -> NDArray[np.bool_]:
+    """Mark the newest runs by their start; without times, those nearest to the end of a series.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.cli.anomalies import newest_runs
+    >>> runs = pd.DataFrame({"build": 9.0}, pd.MultiIndex.from_product([["a", "b"], range(3)]))
+    >>> newest_runs(runs, 2).tolist()
+    [False, False, True, False, False, True]
+    """
+    if STARTED_AT in runs:
+        age = runs[STARTED_AT].rank(method="first", ascending=False).to_numpy() - 1
+    else:
+        series = pd.Series(series_of(runs.index))
+        behind = series.groupby(series).cumcount(ascending=False)
+        age = behind.rank(method="first").to_numpy() - 1
+    return age < n_runs
 
 
 def _print(
@@ -77,9 +100,9 @@ def _print(
     for why in found["why"].tail(3):
         results().print(f"Run {why}", markup=False, soft_wrap=True)
     rate = (
-        f"of usual runs, {detector.contamination:.3g} are expected to be called so"
+        f"{100 * detector.contamination:.3g} % of usual runs are expected to be called so"
         if false_discoveries is None
-        else f"{false_discoveries:.3g} of the list are expected to be false"
+        else f"{100 * false_discoveries:.3g} % of the list are expected to be false"
     )
     what = "runs" if false_discoveries is None else "jobs of runs"
     results().print(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.markup import escape
 
@@ -17,6 +18,12 @@ from sklearn_jobtime.reliability import expected_calibration_error, reliability_
 __all__ = ["Checked", "check_intervals", "checked_record", "print_checked"]
 
 SHOWN_COUNTS = 20
+# Which kinds of coverage promise a count of several targets at once.
+PROMISED_BY = {
+    "all jobs of a run": ("jobs", "all"),
+    "all steps of a job": ("steps", "all"),
+    "whole forecast": ("all",),
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,13 @@ def checked_record(checked: Checked) -> dict[str, Any]:
     }
 
 
+def _remark(count: pd.Series, coverage: str) -> str:
+    """Mark a count that is below what was promised, or that was never promised."""
+    if coverage not in PROMISED_BY.get(count["what"], (coverage,)):
+        return " (not promised)"
+    return "" if count["as_promised"] else " [bold red]low[/]"
+
+
 def print_checked(checked: Checked) -> None:
     """Print how often the intervals held, and whether chances came true."""
     counts = checked.coverage
@@ -76,10 +90,10 @@ def print_checked(checked: Checked) -> None:
                 escape(f"{row['what']} {row['which']}".strip()),
                 f"{row['n']:,}",
                 f"{row['n_effective']:,.0f}",
-                f"{row['coverage']:.1%}{'' if row['as_promised'] else ' [bold red]low[/]'}",
+                f"{row['coverage']:.1%}{_remark(row, checked.promise['coverage'])}",
                 f"{row['low']:.0%} - {row['high']:.0%}",
                 human_seconds(row["width"]),
-                f"{row['relative_width']:.0%}",
+                f"{row['relative_width']:.0%}" if np.isfinite(row["relative_width"]) else "-",
             ]
             for _, row in counts[:SHOWN_COUNTS].iterrows()
         ),

@@ -68,7 +68,7 @@ def conformal(model: BaseEstimator, path: Any) -> ConformalForecaster:
     """Make sure that a stored model has intervals."""
     if not isinstance(model, ConformalForecaster):
         raise ModelFileError(
-            f"{path}: holds a {type(model).__name__} without intervals, so nothing says how far a "
+            f"{path}: holds {type(model).__name__} without intervals, so nothing says how far a "
             "run may be from its forecast; store one with `jobtime fit --level 0.9`."
         )
     return model
