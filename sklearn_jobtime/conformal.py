@@ -15,13 +15,13 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_jobtime.anchored import at_least_parameter, observing
 from sklearn_jobtime.calibration import groups_of, rows_needed
 from sklearn_jobtime.conformity import Centres, RecentSpread, measured
 from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
 from sklearn_jobtime.held_out import known_targets, split_rows
 from sklearn_jobtime.history import Clock, read_clock
 from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.observed import at_least_parameter, observing
 from sklearn_jobtime.remembered import RememberedRows
 from sklearn_jobtime.runs import ENDED_AT
 from sklearn_jobtime.series_bounds import SeriesBounds, rows_of_series
@@ -56,7 +56,7 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Any regressor, or a pipeline that ends in one. It is cloned, and fitted on the training
         part as it was known at the split. Where targets are missing and it does not take that, its
         last step is fitted on the observed ones
-        (:class:`~sklearn_jobtime.anchored.ObservedRegressor`).
+        (:class:`~sklearn_jobtime.observed.ObservedRegressor`).
     confidence_level : float, default=0.9
         What is promised when no other level is asked: how often the bounds hold. Any other can
         be asked later, of the same fit.

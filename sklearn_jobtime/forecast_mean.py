@@ -14,8 +14,8 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from sklearn_jobtime.anchored import at_least_parameter, observing
 from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.observed import at_least_parameter, observing
 
 __all__ = ["ForecastMean"]
 
@@ -51,7 +51,7 @@ class ForecastMean(RegressorMixin, _BaseHeterogeneousEnsemble):
     a history of runs needs: several outputs, windows of three dimensions or a table of runs as
     input, and targets that were not observed. A member that masks missing targets gets all rows;
     for any other the rows are left out, output by output
-    (:class:`~sklearn_jobtime.anchored.ObservedRegressor`).
+    (:class:`~sklearn_jobtime.observed.ObservedRegressor`).
 
     Parameters
     ----------

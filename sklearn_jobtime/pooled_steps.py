@@ -72,7 +72,7 @@ class PooledSteps(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     is known of a run that starts now: its event, the size of its change. Of the runs after it only
     the history tells, which says nearly the same of all of them. So the later steps of a job share
     a regressor, which sees the step as its last column. Targets that were not observed (NaN) are
-    left out, as in :class:`~sklearn_jobtime.anchored.ObservedRegressor`.
+    left out, as in :class:`~sklearn_jobtime.observed.ObservedRegressor`.
 
     Parameters
     ----------

@@ -20,7 +20,6 @@ from sklearn_jobtime import SequenceWindower
 from sklearn_jobtime.anchored import (
     FACTORS,
     AnchoredRegressor,
-    ObservedRegressor,
     from_log_ratio,
     least_positive,
     newest_rows,
@@ -31,6 +30,7 @@ from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.metrics import get_scorer, observed_mae
+from sklearn_jobtime.observed import ObservedRegressor
 from sklearn_jobtime.pipeline import forecast, make_anchored_forecaster
 from sklearn_jobtime.runs import STARTED_AT, job_columns, make_lower_bounds, make_targets
 from sklearn_jobtime.timeline import next_runs

@@ -15,7 +15,6 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklearn_jobtime import ConformalForecaster
-from sklearn_jobtime.anchored import ObservedRegressor
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.calibration import (
     effective_number,
@@ -28,6 +27,7 @@ from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
 from sklearn_jobtime.held_out import known_targets
 from sklearn_jobtime.history import read_clock
+from sklearn_jobtime.observed import ObservedRegressor
 from sklearn_jobtime.online_mix import OnlineMix
 from sklearn_jobtime.pipeline import forecast, make_anchored_forecaster
 from sklearn_jobtime.runs import make_targets

@@ -24,9 +24,9 @@ from sklearn_jobtime import (
     StatefulForecaster,
     TimestampToNumeric,
 )
-from sklearn_jobtime.anchored import ObservedRegressor
 from sklearn_jobtime.baselines import ExponentialMean, JenkinsRule, RollingRule, SeasonalRule
 from sklearn_jobtime.conformity import RecentSpread
+from sklearn_jobtime.observed import ObservedRegressor
 from sklearn_jobtime.online_mix import OnlineMix
 
 # A row of these depends on earlier rows by definition (windows, rolling rules), so the two checks

@@ -17,11 +17,11 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_jobtime import AnchoredRegressor, ForecastMean, LSTMForecaster
-from sklearn_jobtime.anchored import ObservedRegressor
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.forecast_mean import weighted_mean
 from sklearn_jobtime.metrics import get_scorer
+from sklearn_jobtime.observed import ObservedRegressor
 from sklearn_jobtime.pipeline import UNKNOWN, flatten, make_anchored_forecaster
 from sklearn_jobtime.runs import make_targets
 

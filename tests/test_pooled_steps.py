@@ -13,9 +13,9 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklearn_jobtime import PooledSteps
-from sklearn_jobtime.anchored import ObservedRegressor
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.metrics import get_scorer
+from sklearn_jobtime.observed import ObservedRegressor
 from sklearn_jobtime.pooled_steps import grouped_outputs, thinned
 
 
