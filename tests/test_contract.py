@@ -51,7 +51,7 @@ ESTIMATORS = [
         {},
         marks=pytest.mark.slow,
     ),
-    (StatefulForecaster(LSTMForecaster(max_epochs=40, random_state=0)), LOOKS_BACK),
+    (StatefulForecaster(LSTMForecaster(lr=0.01, max_epochs=20, random_state=0)), LOOKS_BACK),
     (LSTMTagger(), {}),
     (RollingRule("last"), LOOKS_BACK),
     (RollingRule("mean", n_runs=2), LOOKS_BACK),
