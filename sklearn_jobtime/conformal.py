@@ -1,6 +1,5 @@
 """Any forecast with bounds that keep their promise: split conformal prediction over time."""
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -9,19 +8,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
-from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime.calibration import groups_of, rows_needed
-from sklearn_jobtime.conformity import Centres, RecentSpread, measured
-from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
+from sklearn_jobtime.calibration import groups_of
+from sklearn_jobtime.conformity import Centres, measured
+from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.held_out import known_targets, split_rows
 from sklearn_jobtime.history import Clock, read_clock
+from sklearn_jobtime.levels import levels_of, warn_if_too_few
 from sklearn_jobtime.metrics import observed_r2
-from sklearn_jobtime.observed import at_least_parameter, observing
+from sklearn_jobtime.parts import LEAST_UNIT, around, centres_of, fit_difficulty, fitted, read_rows
 from sklearn_jobtime.remembered import RememberedRows
 from sklearn_jobtime.runs import ENDED_AT
 from sklearn_jobtime.series_bounds import SeriesBounds, rows_of_series
@@ -32,8 +31,6 @@ __all__ = ["ConformalForecaster"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-
-LEAST_UNIT = 1e-3  # no forecast is less than a thousandth off
 
 
 class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -294,7 +291,7 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         if self.cv == "prefit":
             self.estimator_ = self.estimator
             self.difficulty_ = self.difficulty if self.conformity_score == "scaled" else None
-            self._least_unit = LEAST_UNIT
+            self._least_unit = np.full(1, LEAST_UNIT)
             self.quantile_estimators_ = list(self._pair())
             calibrates = np.ones(len(targets), dtype=bool)
             recent = np.arange(len(targets))
@@ -376,10 +373,11 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             Never NaN; the upper bound is infinite where the calibration rows are too few.
         """
         check_is_fitted(self)
-        levels = self._levels(confidence_level)
+        levels = levels_of(self.confidence_level if confidence_level is None else confidence_level)
         X = self._checked(X, reset=False)
         centres = self._centres(X)
-        self._warn_if_too_few(X, levels if self.symmetric else (1 + levels) / 2, levels)
+        one_sided = levels if self.symmetric else (1 + levels) / 2
+        warn_if_too_few(self._bounds.n_rows(X), one_sided, levels)
         if self.symmetric:
             above = below = self._bounds.errors(X, "both", levels)
         else:
@@ -412,10 +410,10 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             With several levels, of shape (n_runs, n_outputs, n_levels).
         """
         check_is_fitted(self)
-        levels = self._levels(confidence_level)
+        levels = levels_of(self.confidence_level if confidence_level is None else confidence_level)
         X = self._checked(X, reset=False)
         centres = self._centres(X)
-        self._warn_if_too_few(X, levels, levels)
+        warn_if_too_few(self._bounds.n_rows(X), levels, levels)
         upper = centres.above(self._bounds.errors(X, "above", levels))
         return upper if isinstance(confidence_level, Sequence | np.ndarray) else upper[..., 0]
 
@@ -476,7 +474,9 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                     f"the bounds of conformity_score={self.conformity_score!r} need more of a row "
                     "than its forecast; pass X."
                 )
-            centres = self._around(shaped(forecast, "forecast"))
+            centres = around(
+                shaped(forecast, "forecast"), is_log=self.conformity_score != "absolute"
+            )
             n = len(centres.upper)
             if isinstance(X, pd.DataFrame) and len(X) != n:
                 raise ValueError(
@@ -526,46 +526,14 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             )
 
     def _fit_all(self, X: Any, targets: Floats, limits: Floats) -> None:
-        self.estimator_ = self._fitted(self.estimator, X, targets, limits)
-        self.quantile_estimators_ = [
-            self._fitted(estimator, X, targets, limits) for estimator in self._pair()
-        ]
-        self.difficulty_ = None
+        rows = (self._form, X, targets, limits)
+        self.estimator_ = fitted(self.estimator, *rows)
+        self.quantile_estimators_ = [fitted(estimator, *rows) for estimator in self._pair()]
+        self.difficulty_, self._least_unit = None, np.full(1, LEAST_UNIT)
         if self.conformity_score == "scaled":
-            self.difficulty_ = self._fit_difficulty(X, targets, limits)
-
-    def _fit_difficulty(self, X: Any, targets: Floats, limits: Floats) -> Any:
-        """Learn the size of errors on the newest of these rows, of an estimator fitted without."""
-        plain = {
-            "conformity_score": "log_ratio",
-            "coverage": "output",
-            "refit": False,
-            "by_series": False,
-        }
-        judge = clone(self).set_params(**plain)
-        judge.fit(X, self._form.named(targets, X), self._form.named(limits, X))
-        sizes = np.full_like(targets, np.nan)
-        around = judge._around(judge.calibration_forecasts_)
-        sizes[judge.calibration_rows_] = np.abs(around.errors_of(judge.calibration_targets_)[0])
-        difficulty = self.difficulty
-        if difficulty is None:
-            by_name = isinstance(self.target_names_, pd.MultiIndex)
-            difficulty = (
-                RecentSpread()
-                if by_name
-                else HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
-            )
-        never = np.isnan(sizes).all(axis=0)
-        sizes[judge.calibration_rows_[0], never] = 1.0  # nothing is known, so nothing is harder
-        self._least_unit = np.maximum(np.nanmean(sizes, axis=0) / 10, LEAST_UNIT)
-        return self._fitted(difficulty, X, sizes, np.full_like(sizes, np.nan))
-
-    def _fitted(self, estimator: Any, X: Any, targets: Floats, limits: Floats) -> Any:
-        estimator = observing(estimator, self._form.of(targets))
-        given = {}
-        if not np.isnan(limits).all():
-            given = at_least_parameter(estimator, self._form.named(limits, X))
-        return estimator.fit(X, self._form.named(targets, X), **given)
+            plain = {"conformity_score": "log_ratio", "coverage": "output"}
+            judge = clone(self).set_params(**plain, refit=False, by_series=False)
+            self.difficulty_, self._least_unit = fit_difficulty(self.difficulty, judge, *rows)
 
     def _calibrate(
         self,
@@ -611,68 +579,12 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def _centres(self, X: Any) -> Centres:
         extra = [] if self.difficulty_ is None else [self.difficulty_]
-        forecast, *others = self._predicted(
-            [self.estimator_, *self.quantile_estimators_, *extra], X
-        )
-        if self.quantile_estimators_:
-            low, high = np.minimum(*others), np.maximum(*others)
-            return Centres(forecast, low, high, np.ones_like(forecast), True)
-        if extra:
-            unit = np.maximum(others[0], self._least_unit)
-            return Centres(forecast, forecast, forecast, unit, True)
-        return self._around(forecast)
-
-    def _around(self, forecasts: Floats) -> Centres:
-        return Centres(
-            forecasts,
-            forecasts,
-            forecasts,
-            np.ones_like(forecasts),
-            self.conformity_score != "absolute",
-        )
-
-    def _levels(self, confidence_level: float | Sequence[float] | None) -> Floats:
-        asked = self.confidence_level if confidence_level is None else confidence_level
-        levels = np.atleast_1d(np.asarray(asked, dtype=np.float64))
-        if levels.ndim > 1 or not ((levels > 0) & (levels < 1)).all():
-            raise ValueError(
-                f"confidence_level must be a number between 0 and 1, or a list of such, got {asked}"
-            )
-        return levels
-
-    def _warn_if_too_few(self, X: Any, one_sided: Floats, levels: Floats) -> None:
-        fewest = self._bounds.n_rows(X)
-        if fewest is None:
-            return
-        needed = np.array([rows_needed(level) for level in one_sided])
-        if (needed > fewest).any():
-            short = int(np.argmax(needed > fewest))
-            warnings.warn(
-                f"{fewest} calibration rows are too few for a bound at {levels[short]:g}, which is "
-                f"infinite: expected at least {needed[short]}; load a longer history, raise "
-                "calibration_fraction or ask for a lower confidence_level.",
-                TooFewRunsWarning,
-                stacklevel=3,
-            )
+        estimators = [self.estimator_, *self.quantile_estimators_, *extra]
+        outputs = self._predicted(estimators, X)
+        return centres_of(outputs, self._least_unit, self.conformity_score)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        tags = get_tags(self.estimator).input_tags
-        X = X if hasattr(X, "ndim") or not tags.three_d_array else np.asarray(X)
-        windows = tags.three_d_array and X.ndim == 3
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            ensure_all_finite="allow-nan" if tags.allow_nan else True,
-            ensure_2d=not windows,
-            allow_nd=windows,
-        )
-        if windows and reset:
-            self.n_features_in_ = X.shape[2]
-        return X
+        return read_rows(self, self.estimator, X, reset=reset)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -1,0 +1,114 @@
+"""The estimators inside a conformal forecaster: what they are given, and what they say of a row."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.utils import get_tags
+from sklearn.utils.validation import validate_data
+
+from sklearn_jobtime.conformity import Centres, RecentSpread
+from sklearn_jobtime.observed import at_least_parameter, observing
+from sklearn_jobtime.target_form import TargetForm
+
+__all__ = ["around", "centres_of", "fit_difficulty", "fitted", "read_rows"]
+
+Floats = NDArray[np.float64]
+
+LEAST_UNIT = 1e-3  # no forecast is less than a thousandth off
+
+
+def read_rows(forecaster: BaseEstimator, inner: Any, X: Any, *, reset: bool) -> Any:
+    """Check rows as the inner estimator wants them: a table, an array, or windows."""
+    if isinstance(X, pd.DataFrame):
+        validate_data(forecaster, X, reset=reset, skip_check_array=True)
+        return X
+    tags = get_tags(inner).input_tags
+    X = X if hasattr(X, "ndim") or not tags.three_d_array else np.asarray(X)
+    windows = tags.three_d_array and X.ndim == 3
+    X = validate_data(
+        forecaster,
+        X,
+        reset=reset,
+        ensure_all_finite="allow-nan" if tags.allow_nan else True,
+        ensure_2d=not windows,
+        allow_nd=windows,
+    )
+    if windows and reset:
+        forecaster.n_features_in_ = X.shape[2]
+    return X
+
+
+def fitted(estimator: Any, form: TargetForm, X: Any, targets: Floats, limits: Floats) -> Any:
+    """Fit a clone, on the observed rows where it does not take missing targets."""
+    estimator = observing(estimator, form.of(targets))
+    given = {}
+    if not np.isnan(limits).all():
+        given = at_least_parameter(estimator, form.named(limits, X))
+    return estimator.fit(X, form.named(targets, X), **given)
+
+
+def fit_difficulty(
+    difficulty: Any, judge: Any, form: TargetForm, X: Any, targets: Floats, limits: Floats
+) -> tuple[Any, Floats]:
+    """Learn the size of errors on the newest of these rows, of an estimator fitted without.
+
+    Parameters
+    ----------
+    difficulty : estimator or None
+        None takes a default.
+    judge : ConformalForecaster
+        Not fitted; its calibration rows are the ones to learn from, by log ratios.
+    form : TargetForm
+    X : DataFrame or array of shape (n, ...)
+    targets, limits : ndarray of shape (n, n_outputs)
+
+    Returns
+    -------
+    difficulty : estimator
+        Fitted.
+    least_unit : ndarray of shape (n_outputs,)
+        The least size that is believed: a tenth of the usual one.
+    """
+    judge.fit(X, form.named(targets, X), form.named(limits, X))
+    sizes = np.full_like(targets, np.nan)
+    centred = around(judge.calibration_forecasts_, is_log=True)
+    sizes[judge.calibration_rows_] = np.abs(centred.errors_of(judge.calibration_targets_)[0])
+    if difficulty is None:
+        by_name = isinstance(form.names, pd.MultiIndex)
+        difficulty = (
+            RecentSpread()
+            if by_name
+            else HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
+        )
+    never = np.isnan(sizes).all(axis=0)
+    sizes[judge.calibration_rows_[0], never] = 1.0  # nothing is known, so nothing is harder
+    least_unit = np.maximum(np.nanmean(sizes, axis=0) / 10, LEAST_UNIT)
+    return fitted(difficulty, form, X, sizes, np.full_like(sizes, np.nan)), least_unit
+
+
+def around(forecasts: Floats, *, is_log: bool) -> Centres:
+    """Measure errors from the forecasts themselves, each as the others."""
+    return Centres(forecasts, forecasts, forecasts, np.ones_like(forecasts), is_log)
+
+
+def centres_of(outputs: list[Floats], least_unit: Floats, score: str) -> Centres:
+    """Tell from where errors are measured, by the score.
+
+    Parameters
+    ----------
+    outputs : list of ndarray of shape (n, n_outputs)
+        The forecasts, then those of the quantile estimators or of the difficulty.
+    least_unit : ndarray of shape (n_outputs,) or (1,)
+    score : str
+    """
+    forecast, *others = outputs
+    if score == "quantile":
+        low, high = np.minimum(*others), np.maximum(*others)
+        return Centres(forecast, low, high, np.ones_like(forecast), True)
+    if score == "scaled":
+        return Centres(forecast, forecast, forecast, np.maximum(others[0], least_unit), True)
+    return around(forecast, is_log=score != "absolute")
