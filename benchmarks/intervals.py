@@ -1,7 +1,7 @@
 """Coverage and width of intervals on real run histories, beside MAPIE's.
 
     python benchmarks/intervals.py DATA_DIR [--series NAME ...] [--model NAME] [--asymmetric]
-        [--out DIR]
+        [--by-series] [--out DIR]
 
 On every history of `benchmarks/accuracy.py` a forecaster is fitted on the first 80 % of the time
 and calibrated on the newest quarter of that; the last 20 % are tested. From the same forecasts and
@@ -11,6 +11,7 @@ the same calibration rows, job by job, for log ratios and for seconds:
 - `adaptive`: the same, fed each run once it has ended (`update`), each series of a pool by itself,
 - `mapie`: MAPIE's split conformal intervals, of relative ("gamma") and of absolute errors.
 
+`near` is the share of the series with a coverage within 5 points of the level.
 Intervals are symmetric, as by default, or not (`--asymmetric`, as MAPIE's of relative errors are).
 Mean widths are in seconds, over the finite intervals; `/ mapie` is the width relative to MAPIE's at
 the level where that has the same coverage (below 1 is narrower). A width alone says nothing, since
@@ -36,7 +37,7 @@ from sklearn_jobtime.conformal import ConformalForecaster
 from sklearn_jobtime.coverage import rolling_coverage
 from sklearn_jobtime.evaluation import as_text
 from sklearn_jobtime.exceptions import TooFewRunsWarning
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, make_targets
+from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, make_targets, series_names
 from sklearn_jobtime.timeline import split_by_time
 
 LEVELS = [0.8, 0.9, 0.95]
@@ -44,6 +45,7 @@ METHODS = ["static", "adaptive", "mapie"]
 SWEEP = np.round(np.arange(0.3, 0.996, 0.005), 3).tolist()
 MAPIE_SCORES = {"log_ratio": "gamma", "absolute": "absolute"}
 ROLLING = 100  # runs of which the picture shows the share inside
+NEAR = 0.05  # of the level is the coverage of a series that got what was promised
 ENOUGH = 300  # test runs from which on the adaptive coverage is held to two points
 
 
@@ -90,7 +92,9 @@ def mapie_intervals(
     return levels, mapie.predict_interval(new)[1]
 
 
-def intervals_of(history: History, model: str, *, symmetric: bool = True) -> pd.DataFrame:
+def intervals_of(
+    history: History, model: str, *, symmetric: bool = True, by_series: bool = False
+) -> pd.DataFrame:
     """Every interval of every observed test run, one row for a method and level."""
     runs = history.runs
     train, is_test = split_by_time(runs)
@@ -113,7 +117,11 @@ def intervals_of(history: History, model: str, *, symmetric: bool = True) -> pd.
         actual = y.iloc[rows, k].to_numpy()
         for score, of_mapie in MAPIE_SCORES.items():
             static = ConformalForecaster(
-                Given().fit(old), cv="prefit", conformity_score=score, symmetric=symmetric
+                Given().fit(old),
+                conformity_score=score,
+                symmetric=symmetric,
+                by_series=by_series,
+                cv="prefit",
             )
             bounds = static.fit(old, old_actual).predict_interval(new, LEVELS)[:, 0]
             moved = adaptive_intervals(static, new, actual, times.iloc[rows])
@@ -128,6 +136,7 @@ def intervals_of(history: History, model: str, *, symmetric: bool = True) -> pd.
                     pd.DataFrame(
                         {
                             "history": history.name,
+                            "series": np.repeat(series_names(runs.index[rows]), len(asked)),
                             "job": job,
                             "score": score,
                             "method": method,
@@ -154,6 +163,10 @@ def summary(intervals: pd.DataFrame) -> pd.DataFrame:
         infinite=("is_infinite", "mean"),
     ).reset_index()
     asked = table[table["level"].isin(LEVELS)].copy()
+    each = intervals.groupby(["score", "method", "level", "series"])["inside"].mean().reset_index()
+    each["near"] = (each["inside"] - each["level"]).abs() <= NEAR
+    near = each.groupby(["score", "method", "level"])["near"].mean().rename("series_near")
+    asked = asked.join(near, on=["score", "method", "level"])
     for score, mine in asked.groupby("score"):
         swept = table[(table["score"] == score) & (table["method"] == "mapie")]
         least = swept.groupby("coverage")["width"].min()
@@ -201,6 +214,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     parser.add_argument("--series", nargs="*", help="histories; all of them by default")
     parser.add_argument("--model", choices=["mix", "recipe"], default="mix")
     parser.add_argument("--asymmetric", action="store_true", help="symmetric=False")
+    parser.add_argument("--by-series", action="store_true", help="by_series=True")
     parser.add_argument("--limit", type=int, help="newest runs of each history, for a quick look")
     parser.add_argument("--out", type=Path, help="folder for intervals.csv and intervals.png")
     options = parser.parse_args(arguments)
@@ -210,7 +224,12 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
         some = replace(history, runs=history.runs.iloc[-(options.limit or 0) :])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TooFewRunsWarning)
-            found = intervals_of(some, options.model, symmetric=not options.asymmetric)
+            found = intervals_of(
+                some,
+                options.model,
+                symmetric=not options.asymmetric,
+                by_series=options.by_series,
+            )
         tables[history.name] = summary(found)
         drawn.append(found[found["method"].isin(["static", "adaptive"])])
         print(f"{history.name}: {tables[history.name]['n'].iloc[0]} targets", flush=True)
@@ -221,6 +240,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
         columns = {
             "n": wide["n", "static"],
             **{f"{m} %": 100 * wide["coverage", m] for m in METHODS},
+            **{f"{m} near": wide["series_near", m] for m in METHODS[:2]},
             **{f"{m} s": wide["width", m] for m in METHODS},
             **{f"{m} / mapie": wide["to_mapie", m] for m in METHODS[:2]},
         }

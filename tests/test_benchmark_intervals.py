@@ -56,6 +56,7 @@ def test_widths_are_compared_at_equal_coverage(intervals):
         for inside in np.arange(10) < share
     ]
     table = pd.DataFrame(rows, columns=["score", "method", "level", "inside", "width"])
+    table["series"] = "all"
     found = intervals.summary(table).set_index("method")
     assert found.loc["static", "coverage"] == pytest.approx(0.8)
     assert found.loc["static", "to_mapie"] == pytest.approx(1.0)  # 30 s lie between 10 and 40 s
