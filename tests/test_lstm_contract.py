@@ -197,9 +197,14 @@ def test_threads_are_bounded_and_given_back(asked, expected):
         model = quick(n_threads=asked, criterion=Spy).fit(X, y)
         assert set(seen) == {expected}
         assert torch.get_num_threads() == 3
-        model.net_.module_.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
         seen.clear()
-        model.predict(X)
+        look = torch.nn.modules.module.register_module_forward_hook(
+            lambda *_: seen.append(torch.get_num_threads())
+        )
+        try:
+            model.predict(X)
+        finally:
+            look.remove()
         assert set(seen) == {expected}
         assert torch.get_num_threads() == 3
     finally:

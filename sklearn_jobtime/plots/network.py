@@ -163,7 +163,9 @@ class NetworkDisplay:
         def look(module: Any, inputs: Any, named: Any) -> None:
             seen.append(dict(inspect.signature(module.forward).bind(*inputs, **named).arguments))
 
-        hook = part.net_.module_.register_forward_pre_hook(look, with_kwargs=True)
+        # Ours predict with a copy of the trained network, in double precision.
+        network = getattr(part, "_network", part.net_.module_)
+        hook = network.register_forward_pre_hook(look, with_kwargs=True)
         try:
             model.predict(X)
         finally:
