@@ -45,6 +45,7 @@ METHODS = ["static", "adaptive", "mapie"]
 SWEEP = np.round(np.arange(0.3, 0.996, 0.005), 3).tolist()
 MAPIE_SCORES = {"log_ratio": "gamma", "absolute": "absolute"}
 ROLLING = 100  # runs of which the picture shows the share inside
+EQUAL = 0.01  # coverages that differ by more are not compared
 NEAR = 0.05  # of the level is the coverage of a series that got what was promised
 ENOUGH = 300  # test runs from which on the adaptive coverage is held to two points
 
@@ -169,11 +170,19 @@ def summary(intervals: pd.DataFrame) -> pd.DataFrame:
     asked = asked.join(near, on=["score", "method", "level"])
     for score, mine in asked.groupby("score"):
         swept = table[(table["score"] == score) & (table["method"] == "mapie")]
-        least = swept.groupby("coverage")["width"].min()
-        if len(least):
-            at_equal = np.interp(mine["coverage"], least.index, least, left=np.nan, right=np.nan)
-            asked.loc[mine.index, "to_mapie"] = mine["width"] / at_equal
+        for index, row in mine.iterrows():
+            at_equal = width_at(swept, row["coverage"], row["level"])
+            asked.loc[index, "to_mapie"] = row["width"] / at_equal
     return asked
+
+
+def width_at(swept: pd.DataFrame, coverage: float, level: float) -> float:
+    """Width of the level that covers as much; of several such, the one nearest to `level`."""
+    off = (swept["coverage"] - coverage).abs()
+    if not (off <= EQUAL).any():
+        return np.nan
+    equal = swept[off <= off.min() + 1e-9]
+    return float(equal.loc[(equal["level"] - level).abs().idxmin(), "width"])
 
 
 def draw(intervals: pd.DataFrame, path: Path, level: float = 0.9) -> None:
@@ -233,7 +242,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
         tables[history.name] = summary(found)
         drawn.append(found[found["method"].isin(["static", "adaptive"])])
         print(f"{history.name}: {tables[history.name]['n'].iloc[0]} targets", flush=True)
-    table = pd.concat(tables, names=["history"]).reset_index()
+    table = pd.concat(tables, names=["history"]).reset_index(level=0)
     for (score, level), part in table.groupby(["score", "level"]):
         print(f"\n{level:.0%} intervals, {score}, {options.model}")
         wide = part.pivot(index="history", columns="method").reindex(columns=METHODS, level=1)
