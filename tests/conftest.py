@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 PASSWORD = "s3cr/t p@ss%word"  # every character that a URL has to escape
 
@@ -74,12 +76,16 @@ def wait_for(engine) -> None:
 
 
 @pytest.fixture(scope="session")
-def assert_readable() -> Callable[[Figure], None]:
+def assert_readable() -> "Callable[[Figure], None]":
     """Check that a figure cuts no text, and that no tick label of an axis covers another."""
     return _assert_readable
 
 
-def _assert_readable(figure: Figure) -> None:
+def _assert_readable(figure: "Figure") -> None:
+    # The tests of BigQuery run where there is no matplotlib.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.text import Text  # noqa: PLC0415
+
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -102,7 +108,7 @@ def _assert_readable(figure: Figure) -> None:
             assert not boxes[0].overlaps(boxes[1]), (one, other)
 
 
-def _labels_in_view(axis: Axis) -> list[Text]:
+def _labels_in_view(axis: "Axis") -> "list[Text]":
     low, high = sorted(axis.get_view_interval())
     shown = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
     return [t.label1 for t in shown if t.label1.get_visible() and t.label1.get_text()]
