@@ -292,7 +292,12 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         self.jobs_ = list(targets.columns.get_level_values("job"))
         self.n_calibration_ = self.forecaster_.n_calibration_
         self.offset_ = float(np.nextafter(self.contamination, 1.0))
-        self._calibrate(runs, targets)
+        self._errors = errors_of(
+            self.forecaster_.calibration_targets_,
+            self.forecaster_.calibration_forecasts_,
+            is_log=self._is_log,
+        )
+        self._keys = row_keys(runs.iloc[self.forecaster_.calibration_rows_])
         self.least_p_value_ = 2 / (self.n_calibration_ + 1)
         if self.least_p_value_ > self.contamination:
             _logger.warning(
@@ -303,20 +308,6 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
                 np.ceil(2 / self.contamination - TIE) - 1,
             )
         return self
-
-    def _calibrate(self, runs: pd.DataFrame, targets: pd.DataFrame) -> None:
-        forecaster = self.forecaster_
-        errors = errors_of(
-            forecaster.calibration_targets_,
-            forecaster.calibration_forecasts_,
-            is_log=self._is_log,
-        )
-        self._errors = errors
-        # The runs that calibrate are the newest observed ones.
-        seen = np.flatnonzero(targets.notna().any(axis=1))
-        if STARTED_AT in runs:
-            seen = seen[np.argsort(runs[STARTED_AT].iloc[seen], kind="stable")]
-        self._keys = row_keys(runs.iloc[seen[len(seen) - self.n_calibration_ :]])
 
     def score_samples(self, X: pd.DataFrame | ArrayLike) -> Floats:
         """P-value of each run: the share of usual runs that were as far off.
@@ -333,7 +324,9 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         runs = self._checked(X, reset=False)
-        errors, _, _ = self._judged(runs)
+        return self._p_of_runs(runs, self._judged(runs)[0])
+
+    def _p_of_runs(self, runs: pd.DataFrame, errors: Floats) -> Floats:
         is_known = self._is_known(runs)
         p = np.ones(len(runs))
         p[~is_known] = two_sided(
@@ -421,11 +414,12 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             run, or with `false_discovery_rate` that of the job adjusted for their number) and
             `why`.
         """
-        p_run = self.score_samples(X)
+        check_is_fitted(self)
         runs = self._checked(X, reset=False)
         errors, seconds, expected = self._judged(runs)
         table = self._p_of_jobs(runs, errors)
         if false_discovery_rate is None:
+            p_run = self._p_of_runs(runs, errors)
             rows = np.flatnonzero(p_run < self.offset_)
             least_first = (-np.nan_to_num(np.abs(errors[rows])), table.fillna(1.0).to_numpy()[rows])
             jobs = np.lexsort(least_first, axis=1)[:, 0]
