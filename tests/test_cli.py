@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 
 from sklearn_jobtime import __version__
 from sklearn_jobtime.baselines import RollingRule
-from sklearn_jobtime.cli.app import app, split_names
+from sklearn_jobtime.cli.app import app
 from sklearn_jobtime.cli.history import split_off_coming
+from sklearn_jobtime.cli.options import split_names
 from sklearn_jobtime.cli.output import human_seconds
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.evaluation import default_rules
@@ -248,6 +249,7 @@ def test_evaluate_takes_the_settings_of_a_stored_model_not_its_weights(folder):
     np.testing.assert_array_equal(errors(stored), errors(anew))
     assert (folder / "model.joblib").read_bytes() == kept
     assert "model" not in stored
+    assert stored["horizon"] == anew["horizon"] == 5
 
 
 def test_tune_ranks_the_grid_and_stores_the_best(folder, tmp_path):

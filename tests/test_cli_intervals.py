@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from zoneinfo import ZoneInfo
 
 import matplotlib.image as mpimg
@@ -233,11 +234,26 @@ def test_evaluate_checks_intervals_and_chances(folder):
     for text in ("Inside the interval of 80 %", "whole forecast", "Chances to be done in time",
                  "points on average"):  # fmt: skip
         assert text in shown.stdout
-    stored = answer("evaluate", folder / "runs.csv", "--model", folder / "model.joblib",
-                    "--intervals", "--horizon", 2)  # fmt: skip
-    assert stored["intervals"]["promise"]["confidence_level"] == 0.9
-    plain = answer("evaluate", folder / "runs.csv", "--model", folder / "model.joblib")
+
+
+def test_evaluate_takes_horizon_and_promise_of_a_stored_model(folder):
+    of_model = ("evaluate", folder / "runs.csv", "--model", folder / "model.joblib")
+    record = answer(*of_model, "--intervals")
+    assert record["horizon"] == 2
+    assert record["intervals"]["promise"]["confidence_level"] == 0.9
+    steps = {row["which"] for row in record["intervals"]["coverage"] if row["what"] == "step"}
+    assert steps == {"1", "2"}
+    plain = answer(*of_model, "--horizon", 2)
+    assert plain["horizon"] == 2
     assert "intervals" not in plain
+    for extra in ((), ("--intervals",)):
+        refused = jobtime(*of_model, "--horizon", 5, *extra)
+        said = re.sub(r"[\s│]+", " ", refused.stderr)
+        assert refused.exit_code == 2
+        assert "5 came for --horizon" in said
+        assert "was fitted to forecast 2 ahead" in said
+        assert "leave --horizon out" in said
+        assert "fit --horizon 5" in said
 
 
 def test_runs_that_timed_out_count_as_at_least_so_long(table, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sklearn.base import BaseEstimator, clone
@@ -34,7 +35,7 @@ from sklearn_jobtime.exceptions import ModelFileError, NoHistoryError
 from sklearn_jobtime.metrics import get_scorer
 from sklearn_jobtime.persistence import load_model, save_model
 from sklearn_jobtime.plots import CoverageDisplay
-from sklearn_jobtime.runs import STARTED_AT
+from sklearn_jobtime.runs import STARTED_AT, target_names
 
 __all__ = ["history_record", "run_evaluate", "run_fit", "run_tune", "settings_of"]
 
@@ -107,8 +108,13 @@ def run_evaluate(
         print_checked(found)
 
 
-def settings_of(path: Path, source: str) -> tuple[History, AnchoredRegressor, Promise]:
-    """Load a forecaster without what it has learned (it may have seen the test runs), and runs."""
+def settings_of(
+    path: Path, source: str, horizon: int | None
+) -> tuple[History, AnchoredRegressor, Promise, int]:
+    """Load a forecaster without what it has learned (it may have seen the test runs), and runs.
+
+    A horizon that was asked for has to be that of the model; its own one comes back.
+    """
     model = load_model(path)
     inner = point_model(model)
     if not isinstance(inner, AnchoredRegressor):
@@ -116,9 +122,15 @@ def settings_of(path: Path, source: str) -> tuple[History, AnchoredRegressor, Pr
             f"{path}: holds a {type(inner).__name__}; expected an AnchoredRegressor stored by "
             "`jobtime fit` or `jobtime tune`."
         )
+    ahead = int(target_names(model).get_level_values("step").max())
+    if horizon not in (None, ahead):
+        raise typer.BadParameter(
+            f"{horizon} came for --horizon, and {path} was fitted to forecast {ahead} ahead; leave "
+            f"--horizon out, or store a model with `jobtime fit --horizon {horizon}`."
+        )
     table, jobs = read_as_fitted(source, model)
     history = History(split_off_coming(table, jobs)[0], jobs, [])
-    return history, clone(inner), Promise.of(model)
+    return history, clone(inner), Promise.of(model), ahead
 
 
 class CountedScorer:

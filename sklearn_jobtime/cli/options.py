@@ -24,6 +24,7 @@ __all__ = [
     "TestSize",
     "Timezone",
     "Together",
+    "split_names",
     "writable",
 ]
 
@@ -35,6 +36,11 @@ def writable(path: Path | None) -> Path | None:
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}; create it first.")
     return path
+
+
+def split_names(values: list[str] | None) -> list[str]:
+    """Split what was given as ``--jobs a,b --jobs c``."""
+    return [name.strip() for value in values or [] for name in value.split(",") if name.strip()]
 
 
 Runs = Annotated[
