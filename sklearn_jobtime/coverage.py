@@ -16,7 +16,13 @@ from sklearn_jobtime.calibration import effective_number
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs import STARTED_AT, series_names, targets_named
 
-__all__ = ["coverage_report", "held_out_intervals", "interval_table", "rolling_coverage"]
+__all__ = [
+    "coverage_report",
+    "held_out_intervals",
+    "interval_table",
+    "rolling_coverage",
+    "share_bounds",
+]
 
 
 def interval_table(
@@ -202,24 +208,26 @@ def coverage_report(
                 "width": width.median(),
                 "relative_width": (width / part["forecast"].where(part["forecast"] > 0)).median(),
                 "nominal": nominal,
-                "as_promised": highest_share(share, worth, confidence_level) >= nominal,
+                "as_promised": bool(share_bounds(share, worth, confidence_level)[1] >= nominal),
             }
         )
     return pd.DataFrame(rows)
 
 
-def highest_share(share: float, n: float, confidence_level: float) -> float:
-    """Give the upper bound of Clopper and Pearson, for a number of rows that is not whole too.
+def share_bounds(share: ArrayLike, n: ArrayLike, confidence_level: float) -> tuple[Any, Any]:
+    """Give the bounds of Clopper and Pearson, for numbers of rows that are not whole too.
 
     Examples
     --------
     >>> from scipy.stats import binomtest
-    >>> round(highest_share(0.75, 8, 0.95) - binomtest(6, 8).proportion_ci(0.95).high, 9)
-    0.0
+    >>> exact = binomtest(6, 8).proportion_ci(0.95)
+    >>> bool(np.allclose(share_bounds(0.75, 8, 0.95), exact, atol=1e-9))
+    True
     """
-    if share == 1:
-        return 1.0
-    return float(beta.ppf((1 + confidence_level) / 2, share * n + 1, (1 - share) * n))
+    yes = np.multiply(share, n)
+    no, tail = n - yes, (1 - confidence_level) / 2
+    low = np.where(yes > 0, beta.ppf(tail, np.where(yes > 0, yes, 1.0), no + 1), 0.0)
+    return low, np.where(no > 0, beta.ppf(1 - tail, yes + 1, np.where(no > 0, no, 1.0)), 1.0)
 
 
 def _counts(

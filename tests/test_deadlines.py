@@ -13,7 +13,6 @@ from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.deadlines import DurationDistribution
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
 from sklearn_jobtime.pipeline import forecast
-from sklearn_jobtime.reliability import expected_calibration_error, held_out_events, reliability
 from sklearn_jobtime.runs import make_targets
 
 
@@ -210,45 +209,3 @@ def test_what_cannot_be_answered_is_said(nightly):
         DurationDistribution(np.empty((0, 2)), np.empty((0, 2)))
     with pytest.raises(ValueError, match="one value each"):
         DurationDistribution([1.0], [1.0, 2.0])
-
-
-def lognormal_runs(rng, n, spread=0.4):
-    forecasts = 60 * rng.lognormal(0, 1, (n, 2))
-    return forecasts, forecasts * rng.lognormal(0, spread, (n, 2))
-
-
-def test_chances_are_calibrated_on_later_runs_and_the_table_shows_where_they_are_not():
-    rng = np.random.default_rng(0)
-    known = DurationDistribution(*lognormal_runs(rng, 500))
-    events = held_out_events(known, *lognormal_runs(rng, 1000))
-    table = reliability(events["probability"], events["happened"])
-    assert expected_calibration_error(table) < 0.03
-    assert table["n"].sum() == len(events)
-    slower = held_out_events(known, *lognormal_runs(rng, 1000, spread=1.5))
-    wrong = reliability(slower["probability"], slower["happened"])
-    assert expected_calibration_error(wrong) > 0.1
-
-
-def test_a_run_that_was_cut_off_answers_only_what_it_can():
-    known = DurationDistribution(np.full(20, 10.0), np.linspace(5, 24, 20))
-    events = held_out_events(
-        known, [[10.0], [10.0]], [[np.nan], [12.0]], [[11.0], [np.nan]], multiples=[1.0, 1.5],
-        elapsed=[0.0, 1.15],
-    )  # fmt: skip
-    asked = events[["row", "elapsed", "deadline", "happened"]].to_numpy().tolist()
-    assert asked == [
-        [0, 0.0, 1.0, False],
-        [1, 0.0, 1.0, False],
-        [1, 0.0, 1.5, True],
-        [1, 1.15, 1.5, True],
-    ]
-
-
-def test_reliability_has_exact_bounds_and_wants_probabilities():
-    table = reliability([0.05, 0.95, 1.0], [0, 1, 1])
-    assert table["observed_high"].iloc[0] == pytest.approx(1 - 0.025)  # none of one
-    assert table["observed_low"].iloc[1] == pytest.approx(0.025**0.5)
-    with pytest.raises(ValueError, match="one outcome"):
-        reliability([0.5], [1, 0])
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        reliability([1.5], [1])
