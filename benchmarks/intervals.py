@@ -68,13 +68,13 @@ def adaptive_intervals(
     ended = np.argsort(times["known"].to_numpy(), kind="stable")
     n_known = np.searchsorted(times["known"].to_numpy()[ended], times["started"], side="right")
     found = np.empty((len(forecast), 2, len(LEVELS)))
+    clock = times.set_axis([STARTED_AT, ENDED_AT], axis=1).set_index(forecast.index)
     fed = 0
     for rows in np.split(np.arange(len(forecast)), np.flatnonzero(np.diff(n_known)) + 1):
         new = ended[fed : n_known[rows[0]]]
         fed = n_known[rows[0]]
         if len(new):
-            some = forecast.iloc[new]
-            model.update(some, actual[new], forecast=some.to_numpy())
+            model.update(clock.iloc[new], actual[new], forecast=forecast.to_numpy()[new])
         found[rows] = model.predict_interval(forecast.iloc[rows], LEVELS)[:, 0]
     return found
 

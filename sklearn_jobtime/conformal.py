@@ -493,10 +493,7 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 f"the shape {targets.shape} and at_least {limits.shape}; expected one for each."
             )
         above, below, is_censored = measured(centres, targets, limits)
-        self.refit_advised_ = False
-        for key, rows in rows_of_series(X):
-            errors = above[rows], below[rows], is_censored[rows]
-            self.refit_advised_ |= self._bounds.learn(key, *errors)
+        self.refit_advised_ = self._bounds.learn(X, above, below, is_censored)
         return self
 
     @property

@@ -47,28 +47,33 @@ class Centres:
         return np.log(np.maximum(seconds, LEAST)) if self.is_log else seconds
 
     def errors_of(self, seconds: Floats) -> tuple[Floats, Floats]:
-        """How far runs of these seconds are above and below, in units; negative inside."""
+        """How far runs of these seconds are above and below, in units; negative inside.
+
+        A run that is shorter is so by a share of the forecast, not by a log ratio: the two differ
+        little where they are small, but a share is at most 1. Else a run that ended at a thousandth
+        of its forecast would say that the next may well take a thousand times as long.
+        """
         scaled = self._scale(seconds)
-        above = (scaled - self._scale(self.upper)) / self.unit
-        if self.lower is self.upper:
-            return above, -above
-        return above, (self._scale(self.lower) - scaled) / self.unit
+        above = scaled - self._scale(self.upper)
+        below = self._scale(self.lower) - scaled
+        return above / self.unit, (-np.expm1(-below) if self.is_log else below) / self.unit
 
     def above(self, errors: Floats) -> Floats:
         """Seconds that are off by `errors` above, of shape (n_outputs, n_levels)."""
-        return self._moved(self.upper[:, :, None], errors * self.unit[:, :, None], 1.0)
+        centre, by = self.upper[:, :, None], errors * self.unit[:, :, None]
+        if not self.is_log:
+            return centre + by + ROUNDING * np.abs(centre)
+        with np.errstate(over="ignore"):  # beyond any number is infinite
+            return np.maximum(centre, LEAST) * np.exp(by) * (1 + ROUNDING)
 
     def below(self, errors: Floats) -> Floats:
         """Seconds that are off by `errors` below, of shape (n_outputs, n_levels)."""
-        moved = self._moved(self.lower[:, :, None], -errors * self.unit[:, :, None], -1.0)
-        # Runs below what a clock tells are all alike.
-        return np.where(moved <= LEAST * (1 + 1e-9), 0.0, moved) if self.is_log else moved
-
-    def _moved(self, centre: Floats, by: Floats, outwards: float) -> Floats:
+        centre, by = self.lower[:, :, None], errors * self.unit[:, :, None]
         if not self.is_log:
-            return centre + by + outwards * ROUNDING * np.abs(centre)
-        with np.errstate(over="ignore"):  # beyond any number is infinite
-            return np.maximum(centre, LEAST) * np.exp(by) * (1 + outwards * ROUNDING)
+            return centre - by - ROUNDING * np.abs(centre)
+        moved = np.maximum(centre, LEAST) * (1 - by - ROUNDING)
+        # Runs below what a clock tells are all alike.
+        return np.where(moved <= LEAST, 0.0, moved)
 
 
 def measured(centres: Centres, targets: Floats, limits: Floats) -> tuple[Floats, Floats, Mask]:

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_jobtime.adaptive import WINDOW, Following
+from sklearn_jobtime.adaptive import WINDOW, Following, PoolShares
 from sklearn_jobtime.calibration import Bounds, calibrated, rows_needed
 from sklearn_jobtime.history import read_clock
+from sklearn_jobtime.runs import ENDED_AT, STARTED_AT
 
-__all__ = ["OWN_ROWS", "SeriesBounds", "rows_of_series"]
+__all__ = ["OWN_ROWS", "SeriesBounds", "rows_of_series", "times_of"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -42,6 +43,29 @@ def rows_of_series(X: Any) -> list[tuple[Key, Any]]:
     # A missing name is another NaN in each pickle.
     keys = [tuple(None if pd.isna(name) else name for name in key) for key in clock.keys]
     return list(zip(keys, np.split(order, starts), strict=True)) if keys else []
+
+
+def times_of(X: Any, n: int) -> tuple[Floats, Floats]:
+    """Tell when `n` runs started and ended, in seconds; NaN where the table does not say.
+
+    Examples
+    --------
+    >>> times_of(pd.DataFrame({"started_at": [0.0, 60.0], "ended_at": [90.0, None]}), 2)
+    (array([ 0., 60.]), array([90., nan]))
+    >>> times_of(None, 1)
+    (array([nan]), array([nan]))
+    """
+    if isinstance(X, pd.DataFrame) and STARTED_AT in X and ENDED_AT in X:
+        clock = read_clock(X)
+        return np.asarray(clock.started), np.asarray(clock.ended)
+    return np.full(n, np.nan), np.full(n, np.nan)
+
+
+def _codes(series: list[tuple[Key, Any]], n: int) -> Rows:
+    codes = np.zeros(n, dtype=np.intp)
+    for code, (_, rows) in enumerate(series):
+        codes[rows] = code
+    return codes
 
 
 class SeriesBounds:
@@ -83,9 +107,7 @@ class SeriesBounds:
         symmetric: bool,
         by_series: bool,
     ) -> None:
-        codes = np.zeros(len(above), dtype=np.intp)
-        for code, (_, rows) in enumerate(series):
-            codes[rows] = code
+        codes = _codes(series, len(above))
         self._groups = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
         self._sides = ("above", "both") if symmetric else ("above", "below")
         self._by_series = by_series
@@ -106,21 +128,41 @@ class SeriesBounds:
             key: of(rows) for (key, rows), n in zip(several, counts, strict=False) if n >= least
         }
         self.following: dict[Key, list[Following]] = {}
+        self._pools = [
+            {side: PoolShares(len(several)) for side in self._sides} if several else {}
+            for _ in self._groups
+        ]
 
-    def learn(self, key: Key, above: Floats, below: Floats, is_censored: Mask) -> bool:
-        """Let the bounds of a series follow its new errors, and tell whether there was an alarm."""
-        states = self.following.get(key)
-        if states is None:
-            n_followed = len(self.pooled) * max(len(self.own), 1)
-            own = self.own.get(key, self.pooled)
-            states = self.following[key] = [
-                Following(mine if mine.n_rows >= OWN_ROWS else pooled, self._sides, n_followed)
-                for mine, pooled in zip(own, self.pooled, strict=True)
-            ]
+    def learn(self, X: Any, above: Floats, below: Floats, is_censored: Mask) -> bool:
+        """Let the bounds of each series follow new errors, and tell whether there was an alarm.
+
+        The rows are learned in the order in which their outcomes were known, where `X` tells when
+        runs ended, else in the given one.
+        """
+        series = rows_of_series(X)
+        codes = _codes(series, len(above))
+        started, ended = times_of(X, len(above))
+        order = np.argsort(ended, kind="stable")
         alarmed = False
-        for state, outputs in zip(states, self._groups, strict=True):
-            alarmed |= state.learn(above[:, outputs], below[:, outputs], is_censored[:, outputs])
+        for rows in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if series else []:
+            key, times = series[codes[rows[0]]][0], (started[rows], ended[rows])
+            if key not in self.following:
+                self.following[key] = self._start(key)
+            for state, outputs in zip(self.following[key], self._groups, strict=True):
+                some = np.ix_(rows, outputs)
+                alarmed |= state.learn(above[some], below[some], is_censored[some], *times)
         return alarmed
+
+    def _start(self, key: Key) -> list[Following]:
+        n_series = max(len(self.own), 1)
+        found = []
+        own = self.own.get(key, self.pooled)
+        for mine, pooled, pools in zip(own, self.pooled, self._pools, strict=True):
+            source = mine if mine.n_rows >= OWN_ROWS else pooled
+            found.append(Following(source, self._sides, len(self.pooled) * n_series, pools))
+            for pool in pools.values():
+                pool.n_series = max(pool.n_series, len(self.following) + 1)
+        return found
 
     def drift(self) -> Floats:
         """Give the drift figure of each group, of the series that is furthest off."""
