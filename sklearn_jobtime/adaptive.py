@@ -30,8 +30,8 @@ RATE = 0.3  # how far one miss moves the share of misses aimed at, relative to t
 REACH = 5.0  # how far it may move below zero, relative to the one promised, before all is inside
 MOST = 0.9  # of the errors may be above a bound, whatever was inside for however long
 
-POOL_RATE = 3.2  # the same as RATE, once a run of every series, for what all series have in common
-POOL_REACH = (-1.0, 4.0)  # how far that may move the share, relative to the one promised
+POOL_RATE = 0.32  # how far a miss in every series moves the share that all of them aim at
+POOL_REACH = (-1.0, 4.0)  # how far that may move it, relative to the one promised
 
 PENDING = 50  # bounds that are remembered: of runs that started before so many others had ended
 POOL_PENDING = 200  # the same, of runs of any series
@@ -83,7 +83,7 @@ class PoolShares:
             self._since = ended
         rate, (least, most) = POOL_RATE / self.n_series, POOL_REACH
         self.moves = [
-            min(max(move - rate * tail * (miss - tail), least * tail), most * tail)
+            min(max(move - rate * (miss - tail), least * tail), most * tail)
             for move, tail, miss in zip(self.moves, TAILS, missed, strict=True)
         ]
 
