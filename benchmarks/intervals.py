@@ -9,13 +9,15 @@ the same calibration rows, job by job, for log ratios and for seconds:
 
 - `static`: `ConformalForecaster`, as calibrated,
 - `adaptive`: the same, fed each run once it has ended (`update`), each series of a pool by itself,
-- `mapie`: MAPIE's split conformal intervals, of relative ("gamma") and of absolute errors.
+- `mapie`: MAPIE's split conformal intervals, of relative ("gamma") and of absolute errors,
+- `aci`: MAPIE's adaptive ones of the same errors (`TimeSeriesRegressor(method="aci")`, the step of
+  its tutorial), told of each run once it has ended, each series of a pool by itself.
 
 `near` is the share of the series with a coverage within 5 points of the level.
 Intervals are symmetric, as by default, or not (`--asymmetric`, as MAPIE's of relative errors are).
-Mean widths are in seconds, over the finite intervals; `/ mapie` is the width relative to MAPIE's at
-the level where that has the same coverage (below 1 is narrower). A width alone says nothing, since
-intervals that are too narrow miss more.
+Mean widths are in seconds, over the finite intervals; `/ mapie` and `/ aci` are the width relative
+to MAPIE's at the level where that has the same coverage (below 1 is narrower). A width alone says
+nothing, since intervals that are too narrow miss more.
 """
 
 import argparse
@@ -27,24 +29,32 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from deadlines import base_of, known_at
-from mapie.regression import SplitConformalRegressor
+from mapie.conformity_scores import AbsoluteConformityScore, GammaConformityScore
+from mapie.regression import SplitConformalRegressor, TimeSeriesRegressor
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from real_series import History, read_histories
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from sklearn_jobtime.conformal import ConformalForecaster
+from sklearn_jobtime.conformity import LEAST
 from sklearn_jobtime.coverage import rolling_coverage
 from sklearn_jobtime.evaluation import as_text
 from sklearn_jobtime.exceptions import TooFewRunsWarning
 from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, make_targets, series_names
+from sklearn_jobtime.series_bounds import OWN_ROWS, rows_of_series
 from sklearn_jobtime.timeline import split_by_time
 
 LEVELS = [0.8, 0.9, 0.95]
-METHODS = ["static", "adaptive", "mapie"]
+METHODS = ["static", "adaptive", "mapie", "aci"]
 SWEEP = np.round(np.arange(0.3, 0.996, 0.005), 3).tolist()
+ACI_SWEEP = np.round(np.arange(0.6, 0.991, 0.01), 2).tolist()  # it rounds to two digits
 MAPIE_SCORES = {"log_ratio": "gamma", "absolute": "absolute"}
+ACI_SCORES = {"gamma": GammaConformityScore, "absolute": AbsoluteConformityScore}
+ACI_STEP = 0.05
 ROLLING = 100  # runs of which the picture shows the share inside
+COMPARED = ["mapie", "aci"]
+ALMOST_NONE = 0.01  # of the intervals may be infinite where widths are compared
 EQUAL = 0.01  # coverages that differ by more are not compared
 NEAR = 0.05  # of the level is the coverage of a series that got what was promised
 ENOUGH = 300  # test runs from which on the adaptive coverage is held to two points
@@ -93,6 +103,58 @@ def mapie_intervals(
     return levels, mapie.predict_interval(new)[1]
 
 
+def aci_intervals(
+    score: str, old: pd.DataFrame, old_actual: np.ndarray, new: pd.DataFrame, actual: np.ndarray,
+    times: pd.DataFrame,
+) -> np.ndarray:  # fmt: skip
+    """MAPIE's adaptive intervals at every level, of each series by itself."""
+    own = dict(rows_of_series(old))
+    found = np.empty((len(new), 2, len(ACI_SWEEP)))
+    for key, rows in rows_of_series(new):
+        mine = own.get(key, slice(0, 0))
+        few = len(old_actual[mine]) < OWN_ROWS
+        some = slice(None) if few else mine
+        found[rows] = aci_of_series(
+            *(score, old.to_numpy()[some], old_actual[some], new.to_numpy()[rows], actual[rows]),
+            times.iloc[rows],
+        )
+    return found
+
+
+def aci_of_series(
+    score: str, old: np.ndarray, old_actual: np.ndarray, new: np.ndarray, actual: np.ndarray,
+    times: pd.DataFrame,
+) -> np.ndarray:  # fmt: skip
+    """MAPIE's adaptive intervals of one series; infinite where its errors are too few."""
+    positive = (old_actual > 0) & (old[:, 0] > 0)
+    old, old_actual = old[positive], old_actual[positive]
+    new, told = np.maximum(new, LEAST), np.maximum(actual, LEAST)  # it divides by them
+    # It raises an error where its share of misses falls below what so few errors can tell.
+    least = {"absolute": 1, "gamma": 2}[score] / (len(old) + 1)
+    least = np.ceil(100 * least + 0.1) / 100
+    levels = [level for level in ACI_SWEEP if 1 - level >= least - 1e-9]
+    found = np.empty((len(new), 2, len(ACI_SWEEP)))
+    found[:, 0], found[:, 1] = -np.inf, np.inf
+    if not levels:
+        return found
+    mapie = TimeSeriesRegressor(
+        Given().fit(old), method="aci", cv="prefit", conformity_score=ACI_SCORES[score]()
+    ).fit(old, old_actual)
+    ended = np.argsort(times["known"].to_numpy(), kind="stable")
+    n_known = np.searchsorted(times["known"].to_numpy()[ended], times["started"], side="right")
+    fed = 0
+    for row in range(len(new)):
+        for one in ended[fed : n_known[row], None]:
+            mapie.adapt_conformal_inference(new[one], told[one], ACI_STEP, levels)
+            mapie.update(new[one], told[one])
+            shares = mapie.current_alpha.items()
+            mapie.current_alpha = {level: max(share, least) for level, share in shares}
+        fed = n_known[row]
+        bounds = mapie.predict(new[[row]], confidence_level=levels, allow_infinite_bounds=True)
+        found[row, :, : len(levels)] = bounds[1][0]
+    return found
+
+
 def intervals_of(
     history: History, model: str, *, symmetric: bool = True, by_series: bool = False
 ) -> pd.DataFrame:
@@ -127,10 +189,12 @@ def intervals_of(
             bounds = static.fit(old, old_actual).predict_interval(new, LEVELS)[:, 0]
             moved = adaptive_intervals(static, new, actual, times.iloc[rows])
             levels, swept = mapie_intervals(of_mapie, old.to_numpy(), old_actual, new.to_numpy())
+            told = old, old_actual, new, actual, times.iloc[rows]
             for method, asked, found in (
                 ("static", LEVELS, bounds),
                 ("adaptive", LEVELS, moved),
                 ("mapie", levels, swept),
+                ("aci", ACI_SWEEP, aci_intervals(of_mapie, *told)),
             ):
                 inside = (found[:, 0] <= actual[:, None]) & (actual[:, None] <= found[:, 1])
                 parts.append(
@@ -168,11 +232,13 @@ def summary(intervals: pd.DataFrame) -> pd.DataFrame:
     each["near"] = (each["inside"] - each["level"]).abs() <= NEAR
     near = each.groupby(["score", "method", "level"])["near"].mean().rename("series_near")
     asked = asked.join(near, on=["score", "method", "level"])
-    for score, mine in asked.groupby("score"):
-        swept = table[(table["score"] == score) & (table["method"] == "mapie")]
-        for index, row in mine.iterrows():
-            at_equal = width_at(swept, row["coverage"], row["level"])
-            asked.loc[index, "to_mapie"] = row["width"] / at_equal
+    for (score, method), swept in table[table["infinite"] <= ALMOST_NONE].groupby(
+        ["score", "method"]
+    ):
+        if method in COMPARED:
+            for index, row in asked[asked["score"] == score].iterrows():
+                at_equal = width_at(swept, row["coverage"], row["level"])
+                asked.loc[index, f"to_{method}"] = row["width"] / at_equal
     return asked
 
 
@@ -228,6 +294,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     parser.add_argument("--out", type=Path, help="folder for intervals.csv and intervals.png")
     options = parser.parse_args(arguments)
     logging.getLogger("sklearn_jobtime").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="[\\s\\S]*This function behavior", module="mapie")
     tables, drawn = {}, []
     for history in read_histories(options.data, options.series):
         some = replace(history, runs=history.runs.iloc[-(options.limit or 0) :])
@@ -252,6 +319,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
             **{f"{m} near": wide["series_near", m] for m in METHODS[:2]},
             **{f"{m} s": wide["width", m] for m in METHODS},
             **{f"{m} / mapie": wide["to_mapie", m] for m in METHODS[:2]},
+            "adaptive / aci": wide["to_aci", "adaptive"],
         }
         print(as_text(pd.DataFrame(columns).reset_index()))
     enough = table[(table["method"] == "adaptive") & (table["n"] >= ENOUGH)]

@@ -12,6 +12,9 @@ from sklearn.base import clone
 from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime.adaptive import (
     MOST,
+    PENDING,
+    POOL_RATE,
+    POOL_REACH,
     QUIET,
     RATE,
     REACH,
@@ -19,15 +22,19 @@ from sklearn_jobtime.adaptive import (
     WINDOW,
     AdaptiveBound,
     DriftAlarm,
+    Following,
+    PoolShares,
 )
 from sklearn_jobtime.baselines import RollingRule
+from sklearn_jobtime.calibration import calibrated
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.runs import make_targets
 
 
-def most_missed(tail, n):
+def most_missed(tail, n, n_pending=0, in_pool=False):
     """What the theory allows on any sequence of n errors."""
-    return tail * n + (1 + REACH + RATE) / RATE
+    reach = REACH + in_pool * POOL_REACH[1]
+    return tail * n + (1 + reach + RATE * (1 + n_pending)) / RATE
 
 
 def misses(start, errors, tails):
@@ -98,6 +105,24 @@ def test_an_adversary_who_sees_the_bound_gains_no_more_than_the_theory_allows():
         state.step(error)
     assert missed <= most_missed(tail, n)
     assert missed > tail * n / 2  # it was an adversary
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 30), st.booleans(), st.integers(0, 10**6))
+def test_promises_to_pending_runs_are_kept_too(n_pending, in_pool, seed):
+    rng = np.random.default_rng(seed)
+    n = 300
+    errors = rng.normal(size=n) + np.repeat(rng.normal(0, 5, n // 50), 50)
+    state = AdaptiveBound(rng.normal(size=30), PoolShares(1) if in_pool else None)
+    pending, missed = [], np.zeros(len(TAILS))
+    for error in errors:
+        pending.append((error, state.followed()))
+        if len(pending) > n_pending:
+            error, promised = pending.pop(0)
+            missed += error > np.array(promised)
+            state.step(error, promised=promised)
+    for tail, count in zip(TAILS, missed, strict=True):
+        assert count <= most_missed(tail, n, n_pending, in_pool) + 1e-9
 
 
 @pytest.mark.parametrize("shift", ["none", "level", "spread", "drift", "season"])
@@ -183,6 +208,82 @@ def test_an_alarm_stands_until_it_is_known_again_what_is_usual():
     alarm.step(5.0)
     assert alarm.figure == 0
     assert not any(alarm.step(5.0 + rng.normal()) for _ in range(100))
+
+
+# Several runs at once, several series
+
+
+def told(n, seed, overlap):
+    """Errors of runs in start order, when they started and when they ended."""
+    rng = np.random.default_rng(seed)
+    started = np.sort(rng.uniform(0, n, n)).round(1)
+    return rng.normal(size=(n, 1)), started, started + rng.exponential(overlap, n).round(1)
+
+
+def bounds_of(errors):
+    outputs, censored = np.array([0]), np.zeros(errors.shape, dtype=bool)
+    return calibrated(outputs, errors, -errors, censored, np.zeros(len(errors), int), WINDOW)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, PENDING), st.floats(0, 20), st.booleans(), st.integers(0, 10**6))
+def test_each_run_is_held_to_the_bounds_of_its_start(n, overlap, in_pool, seed):
+    errors, started, ended = told(n, seed, overlap)
+    start = bounds_of(np.random.default_rng(1).normal(size=(30, 1)))
+    pools = {"above": PoolShares(2)} if in_pool else None
+    fast = Following(start, ["above"], 1, pools)
+    order = np.argsort(ended, kind="stable")
+    censored = np.zeros((n, 1), dtype=bool)
+    fast.learn(errors[order], -errors[order], censored, started[order], ended[order])
+
+    # The same, from the state after every run, and none forgotten.
+    pool = PoolShares(2) if in_pool else None
+    slow = AdaptiveBound(start.newest["above"], pool)
+    states = [(-np.inf, slow.followed())]
+    for row in order:
+        promised = [bounds for since, bounds in states if since <= started[row]][-1]
+        slow.step(errors[row, 0], promised=promised)
+        states.append((ended[row], slow.followed()))
+    np.testing.assert_allclose(
+        fast.errors("above", 1 - np.array(TAILS))[0], slow.bounds(TAILS), rtol=1e-12
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 60), st.integers(1, 20), st.floats(0, 100), st.integers(0, 10**6))
+def test_a_pool_has_at_each_time_what_it_had_learned_by_then(n, n_series, time, seed):
+    rng = np.random.default_rng(seed)
+    ended = np.sort(rng.uniform(0, 100, n)).round()
+    missed = rng.random((n, len(TAILS))) < 0.3
+    pool = PoolShares(n_series)
+    for row in range(n):
+        pool.learn(missed[row].tolist(), ended[row])
+    for index, tail in enumerate(TAILS):
+        move = 0.0
+        for miss in missed[ended <= time, index]:
+            move = move - POOL_RATE / n_series * (miss - tail)
+            move = min(max(move, POOL_REACH[0] * tail), POOL_REACH[1] * tail)
+        assert pool.at(time)[index] == pytest.approx(move)
+
+
+def test_a_pool_finds_out_soon_that_all_bounds_are_too_wide():
+    rng = np.random.default_rng(0)
+    share = {}
+    for in_pool in (False, True):
+        pool = PoolShares(40) if in_pool else None
+        states = [AdaptiveBound(rng.normal(0, 5, 50), pool) for _ in range(40)]
+        missed = 0
+        for _ in range(40):
+            promised = [state.followed() for state in states]
+            errors = rng.normal(size=40)
+            missed += sum(
+                e > bounds[TAILS.index(0.1)] for e, bounds in zip(errors, promised, strict=True)
+            )
+            for state, error, bounds in zip(states, errors, promised, strict=True):
+                state.step(error, promised=bounds)
+        share[in_pool] = missed / 1600
+    assert share[False] < 0.04
+    assert share[True] == pytest.approx(0.1, abs=0.03)
 
 
 # Through the estimator

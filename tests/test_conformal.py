@@ -196,6 +196,27 @@ def test_ten_rows_bound_a_hundred_outputs_at_once():
     assert np.isfinite(model.predict_interval(forecasts)).all()
 
 
+@pytest.mark.parametrize("coverage", ["output", "jobs"])
+def test_runs_that_end_at_once_widen_nothing_above(coverage):
+    rng = np.random.default_rng(0)
+    forecasts = np.full((200, 2), 3600.0)
+    actual = forecasts * np.exp(rng.normal(0, 0.1, forecasts.shape))
+    actual[::5] = 0.5  # a fifth found nothing to do
+    model = prefit(2, coverage=coverage).fit(forecasts, actual)
+    low, high = np.moveaxis(model.predict_interval(forecasts[:1])[0], 1, 0)
+    assert (low < 3600 * 0.01).all()
+    assert (high < 3600 * np.exp(1.1)).all()
+
+
+def test_a_run_is_as_far_off_as_its_bound_says():
+    forecasts, actual = skewed(np.random.default_rng(0), 99, 1)
+    above, below = np.log(actual / forecasts), 1 - actual / forecasts
+    error = np.sort(np.maximum(above, below), axis=0)[89]  # of 99, the rank for 90 %
+    interval = prefit(1).fit(forecasts, actual).predict_interval(forecasts)[:, 0]
+    np.testing.assert_allclose(interval[:, 1], forecasts[:, 0] * np.exp(error), rtol=1e-9)
+    np.testing.assert_allclose(interval[:, 0], forecasts[:, 0] * np.maximum(1 - error, 0), rtol=1e-9)
+
+
 def test_whole_seconds_are_inside_their_own_bound():
     forecasts = np.full((100, 1), 60.0)
     actual = np.where(np.arange(100) < 50, 61.0, 59.0)

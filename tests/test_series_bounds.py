@@ -110,19 +110,68 @@ def test_a_series_with_few_rows_starts_as_one_nobody_knows():
     assert width(short | True, one_row) < width(short, one_row) / 2
 
 
+def ended_first(runs, y, n):
+    """Positions of the `n` rows that ended first, and of the others."""
+    order = np.argsort(runs["ended_at"].to_numpy(), kind="stable")
+    return np.sort(order[:n]), np.sort(order[n:])
+
+
 def test_rows_and_forecasts_tell_the_same_of_a_pool_and_pickles_go_on():
     runs = make_job_runs(n_runs=150, n_jobs=2, n_series=3, random_state=0).sort_values("started_at")
     y = make_targets(runs)
     model = ConformalForecaster(RollingRule(), coverage="jobs").fit(runs[:300], y[:300])
-    forecast = model.predict(runs[300:])
-    by_rows = pickle.loads(pickle.dumps(model)).update(runs[300:], y[300:])
-    by_forecasts = model.update(runs[300:350], y[300:350], forecast=forecast[:50])
-    by_forecasts = pickle.loads(pickle.dumps(by_forecasts))
-    by_forecasts.update(runs[350:], y[350:], forecast=forecast[50:])
-    np.testing.assert_array_equal(
-        by_rows.predict_interval(runs[300:]), by_forecasts.predict_interval(runs[300:])
+    new, told = runs[300:], y[300:]
+    forecast = model.predict(new)
+    by_rows = pickle.loads(pickle.dumps(model)).update(new, told)
+    for rows in ended_first(new, told, 50):
+        model = pickle.loads(pickle.dumps(model))
+        model.update(new.iloc[rows], told.iloc[rows], forecast=forecast[rows])
+    np.testing.assert_array_equal(by_rows.predict_interval(new), model.predict_interval(new))
+    np.testing.assert_array_equal(by_rows.drift_, model.drift_)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_runs_are_learned_in_the_order_of_their_ends(seed):
+    rng = np.random.default_rng(seed)
+    X, y = later(30, after=60)
+    night = X.index.get_level_values(1).to_numpy() * 100.0
+    started = pd.to_datetime(night + rng.uniform(0, 50, len(X)), unit="s", utc=True)
+    X = X.assign(
+        started_at=started, ended_at=started + pd.to_timedelta(rng.uniform(1, 900, len(X)), "s")
     )
-    np.testing.assert_array_equal(by_rows.drift_, by_forecasts.drift_)
+    at_once, one_by_one, shuffled = (calibrated() for _ in range(3))
+    at_once.update(X, y, forecast=X[["forecast"]])
+    for row in np.argsort(X["ended_at"].to_numpy()):
+        one_by_one.update(X[row : row + 1], y[row : row + 1], forecast=X[["forecast"]][row : row + 1])
+    order = rng.permutation(len(X))
+    shuffled.update(X.iloc[order], y[order], forecast=X[["forecast"]].iloc[order])
+    levels = [0.5, 0.8, 0.9, 0.95]
+    expected = at_once.predict_interval(X[["forecast"]], levels)
+    for model in (one_by_one, shuffled):
+        np.testing.assert_array_equal(model.predict_interval(X[["forecast"]], levels), expected)
+    without_times = calibrated().update(X[["forecast"]], y, forecast=X[["forecast"]])
+    assert not np.array_equal(without_times.predict_interval(X[["forecast"]], levels), expected)
+
+
+@pytest.mark.parametrize(("times_known", "share"), [(True, 0.8), (False, 0.66)])
+def test_runs_that_overlap_are_inside_as_often_as_promised(times_known, share):
+    n, n_pending = 1500, 20
+    rng = np.random.default_rng(0)
+    started = pd.to_datetime(np.arange(n + 200), unit="s", utc=True)
+    X = pd.DataFrame({"forecast": 100.0}, index=range(n + 200))
+    clock = pd.DataFrame({"started_at": started}, index=X.index)
+    clock["ended_at"] = started + pd.Timedelta(n_pending, "s")
+    level = np.where(np.arange(n + 200) // 40 % 2, 0.6, 0.0)  # it changes each time it is known
+    y = (100 * np.exp(rng.normal(0, 0.2, n + 200) + level))[:, None]
+    model = ConformalForecaster(FirstColumn(), 0.8, cv="prefit").fit(X[:200], y[:200])
+    held = []
+    for row in range(200, n + 200):
+        known = slice(row - n_pending, row - n_pending + 1)
+        if row >= 200 + n_pending:
+            model.update((clock if times_known else X)[known], y[known], forecast=X[known])
+        low, high = model.predict_interval(X[row : row + 1])[0, 0]
+        held.append(low <= y[row, 0] <= high)
+    assert np.mean(held) == pytest.approx(share, abs=0.02)
 
 
 def test_a_shift_of_one_series_is_an_alarm():
