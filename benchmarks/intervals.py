@@ -55,7 +55,8 @@ ACI_STEP = 0.05
 ROLLING = 100  # runs of which the picture shows the share inside
 COMPARED = ["mapie", "aci"]
 ALMOST_NONE = 0.01  # of the intervals may be infinite where widths are compared
-EQUAL = 0.01  # coverages that differ by more are not compared
+EQUAL = 0.02  # coverages that differ by more are not interpolated between
+TIE = 1e-9  # coverages that differ by less are the same
 NEAR = 0.05  # of the level is the coverage of a series that got what was promised
 ENOUGH = 300  # test runs from which on the adaptive coverage is held to two points
 
@@ -93,7 +94,8 @@ def mapie_intervals(
     score: str, old: np.ndarray, old_actual: np.ndarray, new: np.ndarray
 ) -> tuple[list[float], np.ndarray]:
     """MAPIE's intervals at every level that its calibration rows are enough for."""
-    positive = (old_actual > 0) & (old[:, 0] > 0)  # a relative error needs both
+    # A relative error needs both.
+    positive = (old_actual > 0) & (old[:, 0] > 0) if score == "gamma" else old_actual >= 0
     least = {"absolute": 1, "gamma": 2}[score] / max(positive.sum() - 2, 1)
     levels = [level for level in SWEEP if 1 - level > least]
     if not levels:
@@ -243,12 +245,19 @@ def summary(intervals: pd.DataFrame) -> pd.DataFrame:
 
 
 def width_at(swept: pd.DataFrame, coverage: float, level: float) -> float:
-    """Width of the level that covers as much; of several such, the one nearest to `level`."""
-    off = (swept["coverage"] - coverage).abs()
-    if not (off <= EQUAL).any():
+    """Width at which as much is covered, interpolated between two levels that cover about as much.
+
+    Where several levels cover just as much, it is that of the one nearest to `level`.
+    """
+    off = swept["coverage"] - coverage
+    equal = swept[off.abs() <= TIE]
+    if len(equal):
+        return float(equal.loc[(equal["level"] - level).abs().idxmin(), "width"])
+    less, more = swept[off < 0].sort_values("width"), swept[off > 0].sort_values("width")
+    if less.empty or more.empty or more["coverage"].min() - less["coverage"].max() > EQUAL:
         return np.nan
-    equal = swept[off <= off.min() + 1e-9]
-    return float(equal.loc[(equal["level"] - level).abs().idxmin(), "width"])
+    near = [less.loc[less["coverage"].idxmax()], more.loc[more["coverage"].idxmin()]]
+    return float(np.interp(coverage, *([one[key] for one in near] for key in ("coverage", "width"))))
 
 
 def draw(intervals: pd.DataFrame, path: Path, level: float = 0.9) -> None:
