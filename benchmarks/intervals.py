@@ -148,7 +148,8 @@ def aci_of_series(
     for row in range(len(new)):
         for one in ended[fed : n_known[row], None]:
             mapie.adapt_conformal_inference(new[one], told[one], ACI_STEP, levels)
-            mapie.update(new[one], told[one])
+            with warnings.catch_warnings(action="ignore"):  # that it did something else once
+                mapie.update(new[one], told[one])
             shares = mapie.current_alpha.items()
             mapie.current_alpha = {level: max(share, least) for level, share in shares}
         fed = n_known[row]
@@ -257,7 +258,8 @@ def width_at(swept: pd.DataFrame, coverage: float, level: float) -> float:
     if less.empty or more.empty or more["coverage"].min() - less["coverage"].max() > EQUAL:
         return np.nan
     near = [less.loc[less["coverage"].idxmax()], more.loc[more["coverage"].idxmin()]]
-    return float(np.interp(coverage, *([one[key] for one in near] for key in ("coverage", "width"))))
+    ends = ([one[key] for one in near] for key in ("coverage", "width"))
+    return float(np.interp(coverage, *ends))
 
 
 def draw(intervals: pd.DataFrame, path: Path, level: float = 0.9) -> None:
@@ -303,7 +305,6 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     parser.add_argument("--out", type=Path, help="folder for intervals.csv and intervals.png")
     options = parser.parse_args(arguments)
     logging.getLogger("sklearn_jobtime").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message="[\\s\\S]*This function behavior", module="mapie")
     tables, drawn = {}, []
     for history in read_histories(options.data, options.series):
         some = replace(history, runs=history.runs.iloc[-(options.limit or 0) :])

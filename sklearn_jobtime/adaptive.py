@@ -92,7 +92,7 @@ class PoolShares:
         ]
 
     def at(self, time: float) -> list[float]:
-        """Moves as they were at a time; NaN is now."""
+        """Give the moves as they were at a time; NaN is now."""
         if isnan(time) or time >= self._since:
             return self.moves
         return earlier(self._past, time)

@@ -1,6 +1,7 @@
 """What the tests of several files share: a live PostgreSQL server, and an eye for pictures."""
 
 import contextlib
+import logging
 import os
 import shutil
 import socket
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """Put the log level back, which benchmarks raise."""
+    logger = logging.getLogger("sklearn_jobtime")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
 
 PASSWORD = "s3cr/t p@ss%word"  # every character that a URL has to escape
 

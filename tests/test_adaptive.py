@@ -118,9 +118,9 @@ def test_promises_to_pending_runs_are_kept_too(n_pending, in_pool, seed):
     for error in errors:
         pending.append((error, state.followed()))
         if len(pending) > n_pending:
-            error, promised = pending.pop(0)
-            missed += error > np.array(promised)
-            state.step(error, promised=promised)
+            known, promised = pending.pop(0)
+            missed += known > np.array(promised)
+            state.step(known, promised=promised)
     for tail, count in zip(TAILS, missed, strict=True):
         assert count <= most_missed(tail, n, n_pending, in_pool) + 1e-9
 

@@ -76,4 +76,4 @@ def test_the_command_prints_writes_and_draws(intervals, tmp_path, capsys):
     for text in ("80% intervals, absolute, mix", "static / mapie", "adaptive coverage within"):
         assert text in printed
     assert (tmp_path / "intervals.png").stat().st_size > 10_000
-    assert len(pd.read_csv(tmp_path / "intervals.csv")) == len(table) == 2 * 2 * 3 * 3
+    assert len(pd.read_csv(tmp_path / "intervals.csv")) == len(table) == 2 * 2 * 4 * 3

@@ -213,8 +213,8 @@ def test_a_run_is_as_far_off_as_its_bound_says():
     above, below = np.log(actual / forecasts), 1 - actual / forecasts
     error = np.sort(np.maximum(above, below), axis=0)[89]  # of 99, the rank for 90 %
     interval = prefit(1).fit(forecasts, actual).predict_interval(forecasts)[:, 0]
-    np.testing.assert_allclose(interval[:, 1], forecasts[:, 0] * np.exp(error), rtol=1e-9)
-    np.testing.assert_allclose(interval[:, 0], forecasts[:, 0] * np.maximum(1 - error, 0), rtol=1e-9)
+    expected = forecasts * np.hstack([np.maximum(1 - error, 0), np.exp(error)])
+    np.testing.assert_allclose(interval, expected, rtol=1e-9)
 
 
 def test_whole_seconds_are_inside_their_own_bound():

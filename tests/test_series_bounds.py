@@ -139,18 +139,19 @@ def test_runs_are_learned_in_the_order_of_their_ends(seed):
     X = X.assign(
         started_at=started, ended_at=started + pd.to_timedelta(rng.uniform(1, 900, len(X)), "s")
     )
+    forecast, levels = X[["forecast"]], [0.5, 0.8, 0.9, 0.95]
     at_once, one_by_one, shuffled = (calibrated() for _ in range(3))
-    at_once.update(X, y, forecast=X[["forecast"]])
+    at_once.update(X, y, forecast=forecast)
     for row in np.argsort(X["ended_at"].to_numpy()):
-        one_by_one.update(X[row : row + 1], y[row : row + 1], forecast=X[["forecast"]][row : row + 1])
+        one = slice(row, row + 1)
+        one_by_one.update(X[one], y[one], forecast=forecast[one])
     order = rng.permutation(len(X))
-    shuffled.update(X.iloc[order], y[order], forecast=X[["forecast"]].iloc[order])
-    levels = [0.5, 0.8, 0.9, 0.95]
-    expected = at_once.predict_interval(X[["forecast"]], levels)
+    shuffled.update(X.iloc[order], y[order], forecast=forecast.iloc[order])
+    expected = at_once.predict_interval(forecast, levels)
     for model in (one_by_one, shuffled):
-        np.testing.assert_array_equal(model.predict_interval(X[["forecast"]], levels), expected)
-    without_times = calibrated().update(X[["forecast"]], y, forecast=X[["forecast"]])
-    assert not np.array_equal(without_times.predict_interval(X[["forecast"]], levels), expected)
+        np.testing.assert_array_equal(model.predict_interval(forecast, levels), expected)
+    without_times = calibrated().update(forecast, y, forecast=forecast)
+    assert not np.array_equal(without_times.predict_interval(forecast, levels), expected)
 
 
 @pytest.mark.parametrize(("times_known", "share"), [(True, 0.8), (False, 0.66)])
