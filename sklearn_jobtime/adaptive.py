@@ -30,8 +30,9 @@ RATE = 0.3  # how far one miss moves the share of misses aimed at, relative to t
 REACH = 5.0  # how far it may move below zero, relative to the one promised, before all is inside
 MOST = 0.9  # of the errors may be above a bound, whatever was inside for however long
 
-POOL_RATE = 0.32  # how far a miss in every series moves the share that all of them aim at
-POOL_REACH = (-1.0, 4.0)  # how far that may move it, relative to the one promised
+POOL_RATE = 0.4  # how far a miss in every series moves the share that all of them aim at
+POOL_REACH = (-0.5, 4.0)  # how far that may move it, relative to the one promised
+POOL_ALIKE = 0.1  # correlation of misses that are told at once: a slow night is slow for many
 
 PENDING = 50  # bounds that are remembered: of runs that started before so many others had ended
 POOL_PENDING = 200  # the same, of runs of any series
@@ -48,7 +49,9 @@ class PoolShares:
     """By how much the shares aimed at are off in all series of a pool alike.
 
     After a wild spell the bounds of every series are too wide, and each would take hundreds of
-    runs of its own to find that out. Together they tell it within a few.
+    runs of its own to find that out. Together they tell it within a few. But runs that are told
+    at once, such as all tests of a build, are late together when that night was slow: n of them
+    count as ``n / (1 + (n - 1) * POOL_ALIKE)`` (the design effect of a cluster sample).
 
     Parameters
     ----------
@@ -60,35 +63,43 @@ class PoolShares:
     moves : list of float
         What is added to the share aimed at, for each of `TAILS`.
 
+    References
+    ----------
+    L. Kish, "Survey sampling", Wiley, 1965: the design effect.
+
     Examples
     --------
     >>> from sklearn_jobtime.adaptive import TAILS, PoolShares
-    >>> pool = PoolShares(n_series=10)
-    >>> for _ in range(20):
-    ...     pool.learn([False] * len(TAILS))
-    >>> round(pool.moves[TAILS.index(0.1)], 3)
-    0.064
-    >>> for _ in range(20):
-    ...     pool.learn([True] * len(TAILS))
-    >>> round(pool.moves[TAILS.index(0.1)], 3)
-    -0.1
+    >>> one_by_one, at_once = PoolShares(n_series=10), PoolShares(n_series=10)
+    >>> for run in range(21):
+    ...     one_by_one.learn([False] * len(TAILS), ended=60.0 * run)
+    ...     at_once.learn([False] * len(TAILS), ended=60.0)
+    >>> [round(pool.moves[TAILS.index(0.1)], 3) for pool in (one_by_one, at_once)]
+    [0.084, 0.028]
     """
 
     def __init__(self, n_series: int) -> None:
         self.n_series = n_series
         self.moves = [0.0] * len(TAILS)
         self._since = -inf  # when the moves became what they are
+        self._at_once = 0  # runs that were told then
+        self._excess = [0.0] * len(TAILS)  # misses among them beyond those promised
         self._past: deque[tuple[float, list[float]]] = deque(maxlen=POOL_PENDING)
 
     def learn(self, missed: Sequence[bool], ended: float = nan) -> None:
         """Learn for which of `TAILS` a run of any series was a miss, and when that was known."""
-        if ended > self._since:
+        if ended != self._since or not self._past:
             self._past.append((self._since, self.moves))
-            self._since = ended
-        rate, (least, most) = POOL_RATE / self.n_series, POOL_REACH
+            self._since = self._since if isnan(ended) else max(self._since, ended)
+            self._at_once, self._excess = 0, [0.0] * len(TAILS)
+        self._at_once += 1
+        told = zip(self._excess, missed, TAILS, strict=True)
+        self._excess = [excess + miss - tail for excess, miss, tail in told]
+        alike = 1 + (self._at_once - 1) * POOL_ALIKE
+        rate, (least, most) = POOL_RATE / self.n_series / alike, POOL_REACH
         self.moves = [
-            min(max(move - rate * (miss - tail), least * tail), most * tail)
-            for move, tail, miss in zip(self.moves, TAILS, missed, strict=True)
+            min(max(before - rate * excess, least * tail), most * tail)
+            for before, tail, excess in zip(self._past[-1][1], TAILS, self._excess, strict=True)
         ]
 
     def at(self, time: float) -> list[float]:

@@ -13,6 +13,7 @@ from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime.adaptive import (
     MOST,
     PENDING,
+    POOL_ALIKE,
     POOL_RATE,
     POOL_REACH,
     QUIET,
@@ -260,8 +261,10 @@ def test_a_pool_has_at_each_time_what_it_had_learned_by_then(n, n_series, time, 
         pool.learn(missed[row].tolist(), ended[row])
     for index, tail in enumerate(TAILS):
         move = 0.0
-        for miss in missed[ended <= time, index]:
-            move = move - POOL_RATE / n_series * (miss - tail)
+        for moment in np.unique(ended[ended <= time]):
+            told = missed[ended == moment, index]
+            worth = len(told) / (1 + (len(told) - 1) * POOL_ALIKE)
+            move -= POOL_RATE / n_series * worth * (told.mean() - tail)
             move = min(max(move, POOL_REACH[0] * tail), POOL_REACH[1] * tail)
         assert pool.at(time)[index] == pytest.approx(move)
 
