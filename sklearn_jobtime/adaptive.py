@@ -140,10 +140,10 @@ class AdaptiveBound:
 
     The rule was chosen by measurement on the errors of `OnlineMix` (``benchmarks/adaptive.py``),
     the constants on the older four fifths of the 13 histories of ``benchmarks/intervals.py``, for
-    coverages near the level. There, at 80, 90 and 95 %, a `RATE` of 0.1 to 0.4 traded intervals up
-    to 10 % narrower for a coverage off by 1.2 points in the mean and not 0.8, a `WINDOW` of 200 or
-    400 was no better; with `POOL_RATE` 0.32 the four pools were off by 0.75 points in the mean and
-    1.8 at most, without it by 1.6 and 7.2.
+    coverages near the level. There, at 80, 90 and 95 %, a `RATE` of 0.1 and not 0.4 gave intervals
+    10 % narrower and a coverage off by 1.2 points in the mean and not 0.8; a `WINDOW` of 200 or 400
+    was no better. The four pools were off by 0.4 points in the mean and 1.3 at most, without
+    :class:`PoolShares` by 1.6 and 7.2.
 
     References
     ----------

@@ -20,7 +20,16 @@ from sklearn_jobtime.held_out import known_targets, split_rows
 from sklearn_jobtime.history import Clock, read_clock
 from sklearn_jobtime.levels import levels_of, warn_if_too_few
 from sklearn_jobtime.metrics import observed_r2
-from sklearn_jobtime.parts import LEAST_UNIT, around, centres_of, fit_difficulty, fitted, read_rows
+from sklearn_jobtime.parts import (
+    LEAST_UNIT,
+    around,
+    centres_of,
+    check_difficulty,
+    fit_difficulty,
+    fitted,
+    quantile_pair,
+    read_rows,
+)
 from sklearn_jobtime.remembered import RememberedRows
 from sklearn_jobtime.runs import ENDED_AT
 from sklearn_jobtime.series_bounds import SeriesBounds, rows_of_series
@@ -60,11 +69,13 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     conformity_score : {"log_ratio", "absolute", "scaled", "quantile"}, default="log_ratio"
         How an error is measured. "log_ratio": log(actual / forecast), so bounds are factors of the
         forecast and never negative; right for durations, where a job of hours is off by more
-        seconds than one of minutes; less than a millisecond counts as none. "absolute": seconds,
-        the same for short and long forecasts. "scaled": log ratios relative to the `difficulty` of
-        the row, so that bounds are wide only where a run is hard to forecast. "quantile": log
-        ratios to the forecasts of `quantile_estimators`, which have learned that themselves
-        (conformalized quantile regression).
+        seconds than one of minutes; less than a millisecond counts as none. A shorter run is off
+        by the share 1 - actual / forecast, much the same where it is small and never above 1: a
+        run that found nothing to do does not say that others may take a thousand times as long.
+        "absolute": seconds, the same for short and long forecasts. "scaled": as "log_ratio",
+        relative to the `difficulty` of the row, so that bounds are wide only where a run is hard
+        to forecast. "quantile": as "log_ratio", from the forecasts of `quantile_estimators`, which
+        have learned that themselves (conformalized quantile regression).
     coverage : {"output", "jobs", "steps", "all"}, default="output"
         What is promised to be inside together. "output": each job and step by itself. "jobs":
         all jobs of a run at once. "steps": all steps of a job. "all": the whole forecast of a
@@ -73,12 +84,11 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         largest of their errors, each relative to the usual one of its output: one number a row,
         so it takes no more calibration rows than a single job does.
     symmetric : bool, default=True
-        Let the interval reach as far below the forecast as above (in factors, for "log_ratio").
-        False gives each side half of what may be missed, so a finite interval takes twice the rows
-        (19 for 90 %, not 9). Of 13 real histories, True had the narrower log-ratio intervals at
-        equal coverage in 9 (0.70 to 1.15 times as wide at 90 %, ``benchmarks/intervals.py``).
-        Where runs end at a thousandth of the forecast now and then, which makes the same factor
-        above it enormous, take False.
+        Let one error bound both sides, so that the interval reaches as far below the forecast as
+        above. False gives each side half of what may be missed, so a finite interval takes twice
+        the rows (19 for 90 %, not 9). At three levels on 13 real histories, True had the narrower
+        log-ratio intervals at equal coverage in 25 of the 34 cases that can be compared, 0.95 times
+        as wide in the middle (``benchmarks/intervals.py``).
     difficulty : estimator, default=None
         For "scaled": a regressor that learns how large the absolute log ratio of a row will be,
         from errors on training rows that the estimator was not fitted on for this (one more fit).
@@ -105,9 +115,9 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         For a pool of series (an index with several levels): calibrate each series on its own rows,
         so that the promise holds for each of them and not for the pool only, where a wild series
         may miss what the calm ones have to spare (Mondrian conformal prediction). A series with
-        fewer rows than a bound takes has that of all of them. At 90 %, 88 % and not 44 % of 116
-        tests in builds then had a coverage within 5 points of it, in intervals 18 % narrower; in
-        three other pools they were 9 % narrower to 8 times as wide at equal coverage
+        fewer rows than a bound takes has that of all of them. At 90 %, 85 % and not 69 % of 116
+        tests in builds then had a coverage within 5 points of it, in intervals 20 % narrower at
+        equal coverage; in three other pools they were 8 % narrower to 32 % wider
         (``benchmarks/intervals.py --by-series``).
 
     Attributes
@@ -287,12 +297,13 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         steps, jobs = self._form.steps_and_jobs(targets.shape[1], self.horizon)
         self.groups_ = groups_of(steps.tolist(), jobs, self.coverage)
         seen = np.asarray((~np.isnan(targets) | ~np.isnan(limits)).any(axis=1))
-        self._check_parts()
+        pair = quantile_pair(self.conformity_score, self.quantile_estimators)
+        check_difficulty(self.conformity_score, self.difficulty, self.cv)
         if self.cv == "prefit":
             self.estimator_ = self.estimator
             self.difficulty_ = self.difficulty if self.conformity_score == "scaled" else None
             self._least_unit = np.full(1, LEAST_UNIT)
-            self.quantile_estimators_ = list(self._pair())
+            self.quantile_estimators_ = pair
             calibrates = np.ones(len(targets), dtype=bool)
             recent = np.arange(len(targets))
         else:
@@ -433,18 +444,24 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         runs inside in the long run, for any sequence of runs, changes of level included; not
         more than that for a single night.
 
+        What is paid back are misses of the bounds that were in force when a run started, before
+        others that ran at the same time had ended. That takes `started_at` and `ended_at` in `X`;
+        without them each run counts as started after those before it had ended, which may be far
+        off where many run at a time (66 % instead of 80 % in a simulation with changes of level).
+
         In a pool each series has bounds that follow its own runs. They start from the errors of
-        its calibration rows, if there are twenty, else from the newest of all series. Series that
-        were not updated yet keep the bounds of `fit`. What follows a series takes a few kilobytes
-        an output, for each series that was ever updated.
+        its calibration rows, if there are twenty, else from the newest of all series. What is off
+        in all series alike, after a wild spell of the machine say, they learn together. Series that
+        were not updated yet keep the bounds of `fit`. What follows a series takes up to twenty
+        kilobytes an output.
 
         Parameters
         ----------
         X : DataFrame or array of shape (n_runs, ...), or None
             The rows of runs that have ended, in start order. They are also remembered as history
             for `predict`: the newest 1,000 of a series, or as many as `fit` remembered. With
-            `forecast` only the index is read, which names the series of each row; None is then
-            one series without a name, as an array or a plain index is.
+            `forecast` only the times and the index are read, which names the series of each row;
+            None is then one series without a name, as an array or a plain index is.
         y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
             What they took, in seconds; NaN is skipped. Feed each target once, as soon as it is
             known: of a horizon, the later steps are NaN at first, and follow in a later call with
@@ -505,27 +522,11 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Coefficient of determination of the forecasts over the observed targets."""
         return float(observed_r2(y, self.predict(X)))
 
-    def _pair(self) -> Sequence[Any]:
-        if self.conformity_score != "quantile" or self.quantile_estimators is None:
-            return ()
-        return self.quantile_estimators
-
-    def _check_parts(self) -> None:
-        if self.conformity_score == "quantile" and len(self._pair()) != 2:
-            raise ValueError(
-                "conformity_score='quantile' needs quantile_estimators=(low, high), two regressors "
-                f"that forecast quantiles, got {self.quantile_estimators!r}."
-            )
-        if self.conformity_score == "scaled" and self.cv == "prefit" and self.difficulty is None:
-            raise ValueError(
-                "conformity_score='scaled' with cv='prefit' needs a fitted difficulty; pass one, "
-                "or let fit do it all with cv=None."
-            )
-
     def _fit_all(self, X: Any, targets: Floats, limits: Floats) -> None:
         rows = (self._form, X, targets, limits)
         self.estimator_ = fitted(self.estimator, *rows)
-        self.quantile_estimators_ = [fitted(estimator, *rows) for estimator in self._pair()]
+        pair = quantile_pair(self.conformity_score, self.quantile_estimators)
+        self.quantile_estimators_ = [fitted(estimator, *rows) for estimator in pair]
         self.difficulty_, self._least_unit = None, np.full(1, LEAST_UNIT)
         if self.conformity_score == "scaled":
             plain = {"conformity_score": "log_ratio", "coverage": "output"}

@@ -1,5 +1,6 @@
 """The estimators inside a conformal forecaster: what they are given, and what they say of a row."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,15 @@ from sklearn_jobtime.conformity import Centres, RecentSpread
 from sklearn_jobtime.observed import at_least_parameter, observing
 from sklearn_jobtime.target_form import TargetForm
 
-__all__ = ["around", "centres_of", "fit_difficulty", "fitted", "read_rows"]
+__all__ = [
+    "around",
+    "centres_of",
+    "check_difficulty",
+    "fit_difficulty",
+    "fitted",
+    "quantile_pair",
+    "read_rows",
+]
 
 Floats = NDArray[np.float64]
 
@@ -40,6 +49,27 @@ def read_rows(forecaster: BaseEstimator, inner: Any, X: Any, *, reset: bool) -> 
     if windows and reset:
         forecaster.n_features_in_ = X.shape[2]
     return X
+
+
+def quantile_pair(score: str, estimators: Sequence[Any] | None) -> list[Any]:
+    """Give the two regressors of quantiles that the score takes, or none."""
+    if score != "quantile":
+        return []
+    if estimators is None or len(estimators) != 2:
+        raise ValueError(
+            "conformity_score='quantile' needs quantile_estimators=(low, high), two regressors "
+            f"that forecast quantiles, got {estimators!r}."
+        )
+    return list(estimators)
+
+
+def check_difficulty(score: str, difficulty: Any, cv: str | None) -> None:
+    """Raise an error where a fitted regressor of the errors is needed and is not there."""
+    if score == "scaled" and cv == "prefit" and difficulty is None:
+        raise ValueError(
+            "conformity_score='scaled' with cv='prefit' needs a fitted difficulty; pass one, "
+            "or let fit do it all with cv=None."
+        )
 
 
 def fitted(estimator: Any, form: TargetForm, X: Any, targets: Floats, limits: Floats) -> Any:

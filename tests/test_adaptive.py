@@ -243,7 +243,7 @@ def test_each_run_is_held_to_the_bounds_of_its_start(n, overlap, in_pool, seed):
     states = [(-np.inf, slow.followed())]
     for row in order:
         promised = [bounds for since, bounds in states if since <= started[row]][-1]
-        slow.step(errors[row, 0], promised=promised)
+        slow.step(errors[row, 0], promised=promised, ended=ended[row])
         states.append((ended[row], slow.followed()))
     np.testing.assert_allclose(
         fast.errors("above", 1 - np.array(TAILS))[0], slow.bounds(TAILS), rtol=1e-12
