@@ -16,24 +16,25 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_jobtime.calibration import groups_of
 from sklearn_jobtime.conformity import Centres, measured
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.held_out import known_targets, split_rows
+from sklearn_jobtime.held_out import HeldOut, known_targets, split_rows
 from sklearn_jobtime.history import Clock, read_clock
 from sklearn_jobtime.levels import levels_of, warn_if_too_few
 from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.parts import (
     LEAST_UNIT,
-    around,
     centres_of,
     check_difficulty,
     fit_difficulty,
     fitted,
+    given_centres,
     quantile_pair,
     read_rows,
+    told_targets,
 )
 from sklearn_jobtime.remembered import RememberedRows
 from sklearn_jobtime.runs import ENDED_AT
 from sklearn_jobtime.series_bounds import SeriesBounds, rows_of_series
-from sklearn_jobtime.target_form import TargetForm, read_targets, shaped
+from sklearn_jobtime.target_form import TargetForm, read_targets
 from sklearn_jobtime.timeline import as_of
 
 __all__ = ["ConformalForecaster"]
@@ -486,32 +487,24 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             rows = RememberedRows(X) if self._remembered is None else self._remembered.and_(X)
             self._remembered = rows
         else:
-            if self.conformity_score in ("scaled", "quantile"):
-                raise ValueError(
-                    f"the bounds of conformity_score={self.conformity_score!r} need more of a row "
-                    "than its forecast; pass X."
-                )
-            centres = around(
-                shaped(forecast, "forecast"), is_log=self.conformity_score != "absolute"
-            )
-            n = len(centres.upper)
-            if isinstance(X, pd.DataFrame) and len(X) != n:
-                raise ValueError(
-                    f"X has {len(X)} rows and forecast {n}; expected one forecast for each row, or "
-                    "X=None for one series."
-                )
-        targets = shaped(y, "y")
-        limits = np.full_like(targets, np.nan)
-        if at_least is not None:
-            limits = shaped(at_least, "at_least")
-        if not targets.shape == limits.shape == centres.upper.shape:
-            raise ValueError(
-                f"there are {len(centres.upper)} forecasts of {len(self.groups_)} outputs, y has "
-                f"the shape {targets.shape} and at_least {limits.shape}; expected one for each."
-            )
+            centres = given_centres(forecast, X, self.conformity_score)
+        targets, limits = told_targets(centres, len(self.groups_), y, at_least)
         above, below, is_censored = measured(centres, targets, limits)
         self.refit_advised_ = self._bounds.learn(X, above, below, is_censored)
+        self._held_out.add(centres.forecast, targets, limits)
         return self
+
+    def held_out(self) -> tuple[Floats, Floats, Floats]:
+        """Give the runs that tell how far off a forecast may be, those told by `update` included.
+
+        Returns
+        -------
+        forecasts, targets, at_least : ndarray of shape (n, n_outputs)
+            As `calibration_forecasts_` and so on, then those told since, of which the newest are
+            kept: 1,000, or as many as calibrated.
+        """
+        check_is_fitted(self)
+        return self._held_out.arrays()
 
     @property
     def drift_(self) -> Floats:
@@ -551,6 +544,7 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.calibration_forecasts_ = centres.forecast[rows]
         self.calibration_targets_ = targets[rows]
         self.calibration_at_least_ = limits[rows]
+        self._held_out = HeldOut(centres.forecast[rows], targets[rows], limits[rows])
         self.n_calibration_ = len(rows)
         self.calibration_rows_ = rows
         above, below, is_censored = measured(centres.take(rows), targets[rows], limits[rows])

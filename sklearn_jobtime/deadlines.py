@@ -199,7 +199,7 @@ class DurationDistribution:
 
     @classmethod
     def from_forecaster(cls, forecaster: Any, *, n_newest: int | None = None) -> Self:
-        """Take the held-out runs by which a forecaster was calibrated.
+        """Take the held-out runs of a forecaster, those that it was told of by `update` included.
 
         Parameters
         ----------
@@ -212,13 +212,8 @@ class DurationDistribution:
         -------
         DurationDistribution
         """
-        return cls(
-            forecaster.calibration_forecasts_,
-            forecaster.calibration_targets_,
-            forecaster.calibration_at_least_,
-            names=forecaster.target_names_,
-            n_newest=n_newest,
-        )
+        held_out = forecaster.held_out()
+        return cls(*held_out, names=forecaster.target_names_, n_newest=n_newest)
 
     def done_by(self, forecast: ArrayLike, seconds: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Chance that a run is done within so many seconds of its start.

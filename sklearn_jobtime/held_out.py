@@ -1,5 +1,6 @@
 """Which rows a forecaster learns from and which are held out, and what was known at the split."""
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.history import Clock
 from sklearn_jobtime.runs import ENDED_AT, STARTED_AT
 
-__all__ = ["known_targets", "split_rows"]
+__all__ = ["HeldOut", "known_targets", "split_rows"]
 
+Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+N_TOLD = 1000  # newest rows that were told since
 
 
 def known_targets(clock: Clock, steps: NDArray[np.intp], had_ended: Mask) -> Mask:
@@ -78,3 +82,34 @@ def split_rows(X: Any, seen: Mask, fraction: float) -> tuple[Mask, Any]:
             "estimator elsewhere and pass cv='prefit'."
         )
     return held_out, cut
+
+
+class HeldOut:
+    """Forecasts of runs that were not learned from, what these took, and what was told since.
+
+    Parameters
+    ----------
+    forecasts, targets, at_least : ndarray of shape (n, n_outputs)
+        Of the rows that calibrate.
+
+    Examples
+    --------
+    >>> unknown = np.full((2, 1), np.nan)
+    >>> rows = HeldOut(np.full((2, 1), 60.0), np.full((2, 1), 66.0), unknown)
+    >>> rows.add(np.full((1, 1), 50.0), np.full((1, 1), 70.0), unknown[:1])
+    >>> [part[:, 0].tolist() for part in rows.arrays()]
+    [[60.0, 60.0, 50.0], [66.0, 66.0, 70.0], [nan, nan, nan]]
+    """
+
+    def __init__(self, forecasts: Floats, targets: Floats, at_least: Floats) -> None:
+        self._calibrating = np.stack([forecasts, targets, at_least], axis=1)
+        self._told: deque[Floats] = deque(maxlen=max(N_TOLD, len(forecasts)))
+
+    def add(self, forecasts: Floats, targets: Floats, at_least: Floats) -> None:
+        """Add rows; the oldest of those that were added are forgotten."""
+        self._told.extend(np.stack([forecasts, targets, at_least], axis=1))
+
+    def arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Give the rows that calibrate, then the others."""
+        rows = np.concatenate([self._calibrating, *(row[None] for row in self._told)])
+        return rows[:, 0], rows[:, 1], rows[:, 2]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils import get_tags
@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_jobtime.conformity import Centres, RecentSpread
 from sklearn_jobtime.observed import at_least_parameter, observing
-from sklearn_jobtime.target_form import TargetForm
+from sklearn_jobtime.target_form import TargetForm, shaped
 
 __all__ = [
     "around",
@@ -21,8 +21,10 @@ __all__ = [
     "check_difficulty",
     "fit_difficulty",
     "fitted",
+    "given_centres",
     "quantile_pair",
     "read_rows",
+    "told_targets",
 ]
 
 Floats = NDArray[np.float64]
@@ -142,3 +144,35 @@ def centres_of(outputs: list[Floats], least_unit: Floats, score: str) -> Centres
     if score == "scaled":
         return Centres(forecast, forecast, forecast, np.maximum(others[0], least_unit), True)
     return around(forecast, is_log=score != "absolute")
+
+
+def given_centres(forecast: ArrayLike, X: Any, score: str) -> Centres:
+    """Tell from where errors are measured, where only the forecasts of rows are at hand."""
+    if score in ("scaled", "quantile"):
+        raise ValueError(
+            f"the bounds of conformity_score={score!r} need more of a row than its forecast; "
+            "pass X."
+        )
+    forecasts = shaped(forecast, "forecast")
+    if isinstance(X, pd.DataFrame) and len(X) != len(forecasts):
+        raise ValueError(
+            f"X has {len(X)} rows and forecast {len(forecasts)}; expected one forecast for each "
+            "row, or X=None for one series."
+        )
+    return around(forecasts, is_log=score != "absolute")
+
+
+def told_targets(
+    centres: Centres, n_outputs: int, y: ArrayLike, at_least: ArrayLike | None
+) -> tuple[Floats, Floats]:
+    """Read what came of forecasts: the durations, and the least ones of runs that were cut off."""
+    targets = shaped(y, "y")
+    limits = np.full_like(targets, np.nan)
+    if at_least is not None:
+        limits = shaped(at_least, "at_least")
+    if not targets.shape == limits.shape == centres.upper.shape:
+        raise ValueError(
+            f"there are {len(centres.upper)} forecasts of {n_outputs} outputs, y has the shape "
+            f"{targets.shape} and at_least {limits.shape}; expected one for each."
+        )
+    return targets, limits

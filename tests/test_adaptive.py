@@ -29,6 +29,7 @@ from sklearn_jobtime.adaptive import (
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.calibration import calibrated
 from sklearn_jobtime.datasets import make_job_runs
+from sklearn_jobtime.deadlines import DurationDistribution
 from sklearn_jobtime.runs import make_targets
 
 
@@ -425,6 +426,32 @@ def test_runs_that_were_cut_off_widen_the_bounds_of_a_scheduler(coverage):
     before = clone(model).fit(X, y).predict_upper(X[:1])
     after = model.update(None, missing, limit, forecast=X[:5]).predict_upper(X[:1])
     assert after[0, 0] > before[0, 0]
+
+
+def test_chances_of_deadlines_follow_what_was_told():
+    rng = np.random.default_rng(0)
+    X = np.full((900, 1), 100.0)
+    y = X * np.exp(rng.normal(0, 0.1, X.shape))
+    y[100:] *= 2
+    model = ConformalForecaster(Columns(), cv="prefit").fit(X[:100], y[:100])
+    before = DurationDistribution.from_forecaster(model)
+    assert before.done_by(100.0, 150.0) > 0.95
+    limit = np.full_like(y[500:], np.nan)
+    limit[::2] = 170.0
+    told = np.where(np.isnan(limit), y[500:], np.nan)
+    model.update(None, y[100:500], forecast=X[100:500]).update(None, told, limit, forecast=X[500:])
+    assert model.n_calibration_ == 100
+    forecasts, targets, at_least = model.held_out()
+    np.testing.assert_array_equal(targets[:500], y[:500])
+    np.testing.assert_array_equal(targets[500:], told)
+    np.testing.assert_array_equal(at_least[500:], limit)
+    assert forecasts.shape == (900, 1)
+    assert DurationDistribution.from_forecaster(model).done_by(100.0, 150.0) < 0.2
+    newest = DurationDistribution.from_forecaster(model, n_newest=200)
+    assert newest.done_by(100.0, 150.0) < 0.05
+    model.update(None, y[:400], forecast=X[:400])
+    np.testing.assert_array_equal(model.held_out()[1][:100], y[:100])
+    assert len(model.held_out()[0]) == 1100  # the newest thousand that were told
 
 
 def test_wrong_shapes_are_named():
