@@ -5,8 +5,9 @@
 The errors are those of `OnlineMix`: log(actual / forecast) of every run, in start order. Of each
 series the newest part is the test (a fifth, or three fifths of a pooled series, which are short);
 a quarter of what is before it, or half, calibrates. Each rule forecasts a two-sided interval at
-80, 90 and 95 % for every test run, and is told of a run when it has ended (`--at-once`: before the
-next one starts, as if runs never overlapped). Printed are, over series and levels:
+80, 90 and 95 % for every test run, and is told of a run when it has ended, and which bound that run
+had (`--at-once`: before the next one starts, as if runs never overlapped). No rule knows of other
+series (those of a pool are one by one here). Printed are, over series and levels:
 
 - `worst`, `mean`: distance of the coverage from the level, in points,
 - `within 2`: share of the series and levels with at most two points,
@@ -39,7 +40,11 @@ class Static:
     def __init__(self, errors, tail):
         self.bound = float(rank_errors(errors).bound(1 - tail))
 
-    def step(self, error):
+    def promise(self):
+        """What a run that starts now will be held to."""
+        return self.bound
+
+    def step(self, error, promised):
         """Learn nothing."""
 
 
@@ -54,9 +59,13 @@ class Chosen:
         """Current bound."""
         return self.state.bounds(self.tails)[0]
 
-    def step(self, error):
+    def promise(self):
+        """Bounds for all shares that are followed."""
+        return self.state.followed()
+
+    def step(self, error, promised):
         """Learn the error of a run."""
-        self.state.step(error)
+        self.state.step(error, promised=promised)
 
 
 class Window:
@@ -82,7 +91,11 @@ class Window:
             errors[-1] + (errors[-1] - errors[n // 2]) * part / (1 - part) if part < 1 else np.inf
         )
 
-    def step(self, error):
+    def promise(self):
+        """What a run that starts now will be held to."""
+        return self.bound
+
+    def step(self, error, promised):
         """Learn the error of a run."""
         if len(self.errors) == self.n:
             del self.ordered[bisect_left(self.ordered, self.errors.pop(0))]
@@ -102,10 +115,10 @@ class ACI(Window):
         """Current bound."""
         return self.at(self.share)
 
-    def step(self, error):
+    def step(self, error, promised):
         """Learn the error of a run."""
-        self.share -= self.rate * ((error > self.bound) - self.tail)
-        super().step(error)
+        self.share -= self.rate * ((error > promised) - self.tail)
+        super().step(error, promised)
 
 
 class Experts(Window):
@@ -126,8 +139,8 @@ class Experts(Window):
         """Current bound."""
         return self.at(float(self.weights @ self.shares / self.weights.sum()))
 
-    def step(self, error):
-        """Learn the error of a run."""
+    def step(self, error, promised):
+        """Learn the error of a run; each expert had a bound of its own, which is that of now."""
         most = 1 - bisect_left(self.ordered, error) / len(self.ordered)
         loss = self.tail * (most - self.shares) - np.minimum(most - self.shares, 0)
         weights = self.weights * np.exp(-self.speed * loss)
@@ -135,7 +148,7 @@ class Experts(Window):
         self.weights = (1 - mixed) * weights / weights.sum() + mixed / len(weights)
         missed = np.array([error > self.at(share) for share in self.shares])
         self.shares = self.shares - self.rates * (missed - self.tail)
-        super().step(error)
+        super().step(error, promised)
 
 
 class Tracking:
@@ -155,9 +168,13 @@ class Tracking:
         angle = self.excess * np.log(self.n + 1) / (self.n + 1)
         return self.quantile + self.scale * np.tan(np.clip(angle, -1.5, 1.5))
 
-    def step(self, error):
+    def promise(self):
+        """What a run that starts now will be held to."""
+        return self.bound
+
+    def step(self, error, promised):
         """Learn the error of a run."""
-        missed = error > self.bound
+        missed = error > promised
         self.quantile += self.rate * max(map(abs, self.newest)) * (missed - self.tail)
         self.excess += missed - self.tail
         self.newest = [*self.newest[-99:], error]
@@ -208,12 +225,12 @@ def followed(rule, errors, n_start, tail, times) -> np.ndarray:
     started, ended = times
     state = rule(errors[:n_start], tail)
     waiting = sorted(range(n_start, len(errors)), key=lambda row: (ended[row], row))
-    bounds, fed = np.empty(len(errors) - n_start), 0
+    bounds, promises, fed = np.empty(len(errors) - n_start), {}, 0
     for row in range(n_start, len(errors)):
         while ended[waiting[fed]] <= started[row] and waiting[fed] < row:
-            state.step(errors[waiting[fed]])
+            state.step(errors[waiting[fed]], promises.pop(waiting[fed]))
             fed += 1
-        bounds[row - n_start] = state.bound
+        promises[row], bounds[row - n_start] = state.promise(), state.bound
     return bounds
 
 
