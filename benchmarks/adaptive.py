@@ -41,7 +41,7 @@ class Static:
         self.bound = float(rank_errors(errors).bound(1 - tail))
 
     def promise(self):
-        """What a run that starts now will be held to."""
+        """Give what a run that starts now will be held to."""
         return self.bound
 
     def step(self, error, promised):
@@ -92,10 +92,10 @@ class Window:
         )
 
     def promise(self):
-        """What a run that starts now will be held to."""
+        """Give what a run that starts now will be held to."""
         return self.bound
 
-    def step(self, error, promised):
+    def step(self, error, promised):  # noqa: ARG002 - a window pays nothing back
         """Learn the error of a run."""
         if len(self.errors) == self.n:
             del self.ordered[bisect_left(self.ordered, self.errors.pop(0))]
@@ -169,7 +169,7 @@ class Tracking:
         return self.quantile + self.scale * np.tan(np.clip(angle, -1.5, 1.5))
 
     def promise(self):
-        """What a run that starts now will be held to."""
+        """Give what a run that starts now will be held to."""
         return self.bound
 
     def step(self, error, promised):

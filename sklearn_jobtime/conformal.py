@@ -325,7 +325,7 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         centres = self._centres(X)
         self._remembered = RememberedRows(_safe_indexing(X, recent))
         in_table = known_targets(clock, steps, np.ones(len(targets), dtype=bool))
-        self._calibrate(X, clock, centres, targets, limits, calibrates & seen, in_table)
+        self._calibrate(X, clock, steps, centres, targets, limits, calibrates & seen, in_table)
         if self.refit and self.cv is None:
             self._fit_all(X, targets, limits)
             self._remembered = None
@@ -446,7 +446,8 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         more than that for a single night.
 
         What is paid back are misses of the bounds that were in force when a run started, before
-        others that ran at the same time had ended. That takes `started_at` and `ended_at` in `X`;
+        others that ran at the same time had ended. That takes `started_at` and `ended_at` in `X`
+        (the runs that later steps are about are looked up among those that were told too);
         without them each run counts as started after those before it had ended, which may be far
         off where many run at a time (66 % instead of 80 % in a simulation with changes of level).
 
@@ -530,6 +531,7 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self,
         X: Any,
         clock: Clock,
+        steps: NDArray[np.intp],
         centres: Centres,
         targets: Floats,
         limits: Floats,
@@ -553,6 +555,7 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             above[is_cut] = below[is_cut] = np.nan
         self._bounds = SeriesBounds(
             self.groups_,
+            steps,
             *(above, below, is_censored),
             rows_of_series(_safe_indexing(X, rows)),
             symmetric=self.symmetric,

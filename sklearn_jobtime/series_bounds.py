@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_jobtime.adaptive import WINDOW, Following, PoolShares
+from sklearn_jobtime.adaptive import PENDING, WINDOW, Following, PoolShares
 from sklearn_jobtime.calibration import Bounds, calibrated, rows_needed
 from sklearn_jobtime.history import read_clock
 from sklearn_jobtime.runs import ENDED_AT, STARTED_AT
@@ -61,6 +61,46 @@ def times_of(X: Any, n: int) -> tuple[Floats, Floats]:
     return np.full(n, np.nan), np.full(n, np.nan)
 
 
+class Ends:
+    """When the newest runs of a series started and ended: outcomes of later steps are known then.
+
+    Examples
+    --------
+    >>> ends, started = Ends(), np.array([0.0, 60.0, 120.0])
+    >>> ends.add(started, started + 45, ahead=1)
+    >>> ends.of(started, started + 45, ahead=1)
+    array([105., 165., 165.])
+    """
+
+    def __init__(self) -> None:
+        self._times = np.empty((0, 2))
+
+    def add(self, started: Floats, ended: Floats, ahead: int) -> None:
+        """Add runs; as many are kept as a row that is told late may need."""
+        if np.isnan(started).any():
+            return
+        new = np.column_stack([started, np.where(np.isnan(ended), np.inf, ended)])
+        old = self._times[~np.isin(self._times[:, 0], new[:, 0])]
+        times = np.concatenate([old, new])
+        self._times = times[np.lexsort(times.T[::-1])][-(PENDING + 2 * ahead) :]
+
+    def of(self, started: Floats, ended: Floats, ahead: int) -> Floats:
+        """Give when the run `ahead` later had ended, or the last known one where it is not there.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            `ended` where nobody says when runs started.
+        """
+        if not len(self._times):
+            return ended
+        starts, ends = self._times.T
+        place = np.searchsorted(starts, started) + ahead
+        later = ends[np.minimum(place, len(ends) - 1)]
+        last = ends[np.isfinite(ends)].max(initial=-np.inf)
+        return np.fmax(ended, np.where(np.isfinite(later), later, last))
+
+
 def _codes(series: list[tuple[Key, Any]], n: int) -> Rows:
     codes = np.zeros(n, dtype=np.intp)
     for code, (_, rows) in enumerate(series):
@@ -75,6 +115,8 @@ class SeriesBounds:
     ----------
     groups : ndarray of int, shape (n_outputs,)
         The outputs with the same number are covered together.
+    steps : ndarray of int, shape (n_outputs,)
+        How many runs ahead each output is, 1 for the run of the row itself.
     above, below, is_censored : ndarray of shape (n, n_outputs)
         Errors of the calibration rows, in time order, as for
         :func:`~sklearn_jobtime.calibration.row_errors`.
@@ -99,6 +141,7 @@ class SeriesBounds:
     def __init__(
         self,
         groups: Rows,
+        steps: Rows,
         above: Floats,
         below: Floats,
         is_censored: Mask,
@@ -109,6 +152,7 @@ class SeriesBounds:
     ) -> None:
         codes = _codes(series, len(above))
         self._groups = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+        self._ahead = np.array([steps[outputs].max() - 1 for outputs in self._groups])
         self._sides = ("above", "both") if symmetric else ("above", "below")
         self._by_series = by_series
 
@@ -128,6 +172,7 @@ class SeriesBounds:
             key: of(rows) for (key, rows), n in zip(several, counts, strict=False) if n >= least
         }
         self.following: dict[Key, list[Following]] = {}
+        self._ends: dict[Key, Ends] = {}
         self._pools = [
             {side: PoolShares(len(several)) for side in self._sides} if several else {}
             for _ in self._groups
@@ -142,15 +187,27 @@ class SeriesBounds:
         series = rows_of_series(X)
         codes = _codes(series, len(above))
         started, ended = times_of(X, len(above))
-        order = np.argsort(ended, kind="stable")
-        alarmed = False
-        for rows in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if series else []:
-            key, times = series[codes[rows[0]]][0], (started[rows], ended[rows])
+        for key, rows in series:
             if key not in self.following:
                 self.following[key] = self._start(key)
-            for state, outputs in zip(self.following[key], self._groups, strict=True):
-                some = np.ix_(rows, outputs)
-                alarmed |= state.learn(above[some], below[some], is_censored[some], *times)
+                self._ends[key] = Ends()
+            if self._ahead.any():
+                self._ends[key].add(started[rows], ended[rows], int(self._ahead.max()))
+        known = {}
+        for ahead in set(self._ahead.tolist()):
+            known[ahead] = ended if not ahead else np.empty(len(ended))
+            for key, rows in series if ahead else []:
+                known[ahead][rows] = self._ends[key].of(started[rows], ended[rows], ahead)
+        alarmed = False
+        for group, (outputs, ahead) in enumerate(zip(self._groups, self._ahead, strict=True)):
+            when = known[ahead]
+            order = np.argsort(when, kind="stable")
+            pieces = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if series else []
+            for rows in pieces:
+                some, key = np.ix_(rows, outputs), series[codes[rows[0]]][0]
+                errors = above[some], below[some], is_censored[some]
+                state = self.following[key][group]
+                alarmed |= state.learn(*errors, started[rows], when[rows])
         return alarmed
 
     def _start(self, key: Key) -> list[Following]:

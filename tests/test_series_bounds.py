@@ -175,6 +175,40 @@ def test_runs_that_overlap_are_inside_as_often_as_promised(times_known, share):
     assert np.mean(held) == pytest.approx(share, abs=0.02)
 
 
+@pytest.mark.parametrize("times_known", [True, False])
+def test_later_steps_are_inside_as_often_as_promised(times_known):
+    n, horizon = 1500, 12
+    rng = np.random.default_rng(0)
+    started = pd.to_datetime(np.arange(n) * 100, unit="s", utc=True)
+    clock = pd.DataFrame({"started_at": started, "ended_at": started + pd.Timedelta("90s")})
+    X = pd.DataFrame({"forecast": 100.0}, index=clock.index)
+    level = np.where(np.arange(n) // 24 % 2, 0.6, 0.0)
+    took = 100 * np.exp(rng.normal(0, 0.2, n) + level)
+    steps = np.minimum(np.add.outer(np.arange(n), np.arange(horizon)), n - 1)
+    y = took[steps]
+    forecasts = np.full_like(y, 100.0)
+    model = ConformalForecaster(Hundred(horizon), 0.8, cv="prefit", horizon=horizon)
+    model.fit(X[:150], y[:150])
+    held = []
+    for row in range(150, n - horizon):
+        told = slice(row - horizon, row)  # of which one step each became known just now
+        new = np.where(steps[told] == row - 1, y[told], np.nan)
+        model.update((clock if times_known else X)[told], new, forecast=forecasts[told])
+        low, high = model.predict_interval(X[row : row + 1])[0, -1]
+        held.append(low <= y[row, -1] <= high)
+    assert np.mean(held) == pytest.approx(0.8 if times_known else 0.7, abs=0.02)
+
+
+class Hundred(FirstColumn):
+    """Forecasts 100 for each of several steps."""
+
+    def __init__(self, horizon):
+        self.horizon = horizon
+
+    def predict(self, X):
+        return np.full((len(X), self.horizon), 100.0)
+
+
 def test_a_shift_of_one_series_is_an_alarm():
     X, y = later(60, after=60)
     model = calibrated().update(X[:90], y[:90], forecast=X[:90])
