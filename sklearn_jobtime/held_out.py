@@ -103,13 +103,16 @@ class HeldOut:
 
     def __init__(self, forecasts: Floats, targets: Floats, at_least: Floats) -> None:
         self._calibrating = np.stack([forecasts, targets, at_least], axis=1)
-        self._told: deque[Floats] = deque(maxlen=max(N_TOLD, len(forecasts)))
+        self._told: deque[tuple[Floats, ...]] = deque(maxlen=max(N_TOLD, len(forecasts)))
 
     def add(self, forecasts: Floats, targets: Floats, at_least: Floats) -> None:
         """Add rows; the oldest of those that were added are forgotten."""
-        self._told.extend(np.stack([forecasts, targets, at_least], axis=1))
+        copies = forecasts.copy(), targets.copy(), at_least.copy()
+        self._told.extend(zip(*copies, strict=True))
 
     def arrays(self) -> tuple[Floats, Floats, Floats]:
         """Give the rows that calibrate, then the others."""
-        rows = np.concatenate([self._calibrating, *(row[None] for row in self._told)])
+        rows = self._calibrating
+        if self._told:
+            rows = np.concatenate([rows, np.array(self._told)])
         return rows[:, 0], rows[:, 1], rows[:, 2]

@@ -108,6 +108,14 @@ def _codes(series: list[tuple[Key, Any]], n: int) -> Rows:
     return codes
 
 
+def _of_one_series(when: Floats, codes: Rows) -> list[Rows]:
+    """Split rows, in the order of a time, wherever the series changes."""
+    if len(when) < 2:  # the split takes longer than all the rest of an update
+        return [np.zeros(1, dtype=np.intp)] if len(when) else []
+    order = np.argsort(when, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+
+
 class SeriesBounds:
     """The largest errors that are inside, for each group of outputs and each series.
 
@@ -152,7 +160,7 @@ class SeriesBounds:
     ) -> None:
         codes = _codes(series, len(above))
         self._groups = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
-        self._ahead = np.array([steps[outputs].max() - 1 for outputs in self._groups])
+        self._ahead = [int(steps[outputs].max()) - 1 for outputs in self._groups]
         self._sides = ("above", "both") if symmetric else ("above", "below")
         self._by_series = by_series
 
@@ -191,22 +199,20 @@ class SeriesBounds:
             if key not in self.following:
                 self.following[key] = self._start(key)
                 self._ends[key] = Ends()
-            if self._ahead.any():
-                self._ends[key].add(started[rows], ended[rows], int(self._ahead.max()))
-        known = {}
-        for ahead in set(self._ahead.tolist()):
-            known[ahead] = ended if not ahead else np.empty(len(ended))
-            for key, rows in series if ahead else []:
+            if max(self._ahead):
+                self._ends[key].add(started[rows], ended[rows], max(self._ahead))
+        known = {0: ended}
+        for ahead in set(self._ahead) - {0}:
+            known[ahead] = np.empty(len(ended))
+            for key, rows in series:
                 known[ahead][rows] = self._ends[key].of(started[rows], ended[rows], ahead)
         alarmed = False
         for group, (outputs, ahead) in enumerate(zip(self._groups, self._ahead, strict=True)):
             when = known[ahead]
-            order = np.argsort(when, kind="stable")
-            pieces = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if series else []
-            for rows in pieces:
-                some, key = np.ix_(rows, outputs), series[codes[rows[0]]][0]
-                errors = above[some], below[some], is_censored[some]
-                state = self.following[key][group]
+            high, low, cut = above[:, outputs], below[:, outputs], is_censored[:, outputs]
+            for rows in _of_one_series(when, codes):
+                state = self.following[series[codes[rows[0]]][0]][group]
+                errors = high[rows], low[rows], cut[rows]
                 alarmed |= state.learn(*errors, started[rows], when[rows])
         return alarmed
 
