@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_jobtime.calibration import groups_of
 from sklearn_jobtime.conformity import Centres, measured
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.held_out import HeldOut, known_targets, split_rows
+from sklearn_jobtime.held_out import HeldOut, Told, known_targets, split_rows
 from sklearn_jobtime.history import Clock, read_clock
 from sklearn_jobtime.levels import levels_of, warn_if_too_few
 from sklearn_jobtime.metrics import observed_r2
@@ -151,6 +151,8 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     refit_advised_ : bool
         Whether the last `update` raised such an alarm, in any series; a shift raises one, not one
         each night.
+    told_ : Told
+        Until when it knows what became of runs, and of how many it was told since `fit`.
     target_names_ : Index or None
         The columns of `y`, when it was a DataFrame.
     n_features_in_ : int
@@ -324,8 +326,7 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self._remembered: RememberedRows | None = None
         centres = self._centres(X)
         self._remembered = RememberedRows(_safe_indexing(X, recent))
-        in_table = known_targets(clock, steps, np.ones(len(targets), dtype=bool))
-        self._calibrate(X, clock, steps, centres, targets, limits, calibrates & seen, in_table)
+        self._calibrate(X, clock, steps, centres, targets, limits, calibrates & seen)
         if self.refit and self.cv is None:
             self._fit_all(X, targets, limits)
             self._remembered = None
@@ -468,7 +469,8 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             What they took, in seconds; NaN is skipped. Feed each target once, as soon as it is
             known: of a horizon, the later steps are NaN at first, and follow in a later call with
             the same row and NaN for what was fed before. Where several steps are covered together,
-            feed a row when all of them are known.
+            feed a row when all of them are known. :func:`~sklearn_jobtime.following.follow` does
+            so from a whole run table.
         at_least : DataFrame or array of the shape of `y`, default=None
             How long runs took at least that were cut off: those known to be above a bound count
             as missed, others not at all.
@@ -485,13 +487,13 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         if forecast is None:
             X = self._checked(X, reset=False)
             centres = self._centres(X)
-            rows = RememberedRows(X) if self._remembered is None else self._remembered.and_(X)
-            self._remembered = rows
+            rows = self._remembered or RememberedRows(_safe_indexing(X, slice(0)))
+            self._remembered = rows.and_(X)
         else:
             centres = given_centres(forecast, X, self.conformity_score)
         targets, limits = told_targets(centres, len(self.groups_), y, at_least)
         above, below, is_censored = measured(centres, targets, limits)
-        self.refit_advised_ = self._bounds.learn(X, above, below, is_censored)
+        self.refit_advised_ = self._bounds.learn(X, above, below, is_censored, self.told_)
         self._held_out.add(centres.forecast, targets, limits)
         return self
 
@@ -536,7 +538,6 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         targets: Floats,
         limits: Floats,
         calibrates: Mask,
-        in_table: Mask,
     ) -> None:
         started = np.zeros(len(targets)) if clock.started is None else clock.started
         order = np.argsort(started, kind="stable")
@@ -551,16 +552,15 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.calibration_rows_ = rows
         above, below, is_censored = measured(centres.take(rows), targets[rows], limits[rows])
         if self.coverage in ("steps", "all"):
-            is_cut = ~in_table[rows].all(axis=1)
+            is_cut = ~known_targets(clock, steps, np.full(len(targets), True))[rows].all(axis=1)
             above[is_cut] = below[is_cut] = np.nan
         self._bounds = SeriesBounds(
-            self.groups_,
-            steps,
-            *(above, below, is_censored),
+            *(self.groups_, steps, above, below, is_censored),
             rows_of_series(_safe_indexing(X, rows)),
             symmetric=self.symmetric,
             by_series=self.by_series,
         )
+        self.told_ = Told(clock.ended)
         self.refit_advised_ = False
         self.n_effective_ = np.array([bounds.n_effective for bounds in self._bounds.pooled])
 

@@ -12,7 +12,7 @@ from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.history import Clock
 from sklearn_jobtime.runs import ENDED_AT, STARTED_AT
 
-__all__ = ["HeldOut", "known_targets", "split_rows"]
+__all__ = ["HeldOut", "Told", "known_targets", "split_rows"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -106,9 +106,9 @@ class HeldOut:
         self._told: deque[tuple[Floats, ...]] = deque(maxlen=max(N_TOLD, len(forecasts)))
 
     def add(self, forecasts: Floats, targets: Floats, at_least: Floats) -> None:
-        """Add rows; the oldest of those that were added are forgotten."""
-        copies = forecasts.copy(), targets.copy(), at_least.copy()
-        self._told.extend(zip(*copies, strict=True))
+        """Add rows that say something; the oldest of those that were added are forgotten."""
+        says = ~(np.isnan(targets) & np.isnan(at_least)).all(axis=1)
+        self._told.extend(zip(forecasts[says], targets[says], at_least[says], strict=True))
 
     def arrays(self) -> tuple[Floats, Floats, Floats]:
         """Give the rows that calibrate, then the others."""
@@ -116,3 +116,38 @@ class HeldOut:
         if self._told:
             rows = np.concatenate([rows, np.array(self._told)])
         return rows[:, 0], rows[:, 1], rows[:, 2]
+
+
+class Told:
+    """Until when a forecaster knows what became of runs, so that nothing is told to it twice.
+
+    Parameters
+    ----------
+    ended : ndarray of shape (n,), or None
+        When the runs ended that `fit` was given, in seconds since 1970; NaN = not yet.
+
+    Attributes
+    ----------
+    until, fitted_until : float
+        The newest end that it knows, and that `fit` knew; NaN where nobody said when runs ended.
+    n_runs : int
+        How many runs it was told of since.
+
+    Examples
+    --------
+    >>> told = Told(np.array([60.0, np.nan]))
+    >>> told.add(np.array([150.0, 90.0]), 2)
+    >>> told.fitted_until, told.until, told.n_runs
+    (60.0, 150.0, 2)
+    """
+
+    def __init__(self, ended: Floats | None) -> None:
+        self.until = np.nan
+        self.n_runs = 0
+        self.add(np.empty(0) if ended is None else ended, 0)
+        self.fitted_until = self.until
+
+    def add(self, ended: Floats, n_runs: int) -> None:
+        """Take note of runs that were told, and when these and others beside them had ended."""
+        self.until = float(np.fmax.reduce(ended, initial=self.until))
+        self.n_runs += n_runs

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sklearn_jobtime.adaptive import PENDING, WINDOW, Following, PoolShares
 from sklearn_jobtime.calibration import Bounds, calibrated, rows_needed
+from sklearn_jobtime.held_out import Told
 from sklearn_jobtime.history import read_clock
 from sklearn_jobtime.runs import ENDED_AT, STARTED_AT
 
@@ -67,25 +68,29 @@ class Ends:
     Examples
     --------
     >>> ends, started = Ends(), np.array([0.0, 60.0, 120.0])
-    >>> ends.add(started, started + 45, ahead=1)
-    >>> ends.of(started, started + 45, ahead=1)
+    >>> ends.add(started, started + 45)
+    >>> ends.of(started, started + 45, steps=(2,))
     array([105., 165., 165.])
     """
 
     def __init__(self) -> None:
         self._times = np.empty((0, 2))
 
-    def add(self, started: Floats, ended: Floats, ahead: int) -> None:
-        """Add runs; as many are kept as a row that is told late may need."""
+    def add(self, started: Floats, ended: Floats) -> None:
+        """Add runs, or say anew when they ended."""
         if np.isnan(started).any():
             return
         new = np.column_stack([started, np.where(np.isnan(ended), np.inf, ended)])
         old = self._times[~np.isin(self._times[:, 0], new[:, 0])]
         times = np.concatenate([old, new])
-        self._times = times[np.lexsort(times.T[::-1])][-(PENDING + 2 * ahead) :]
+        self._times = times[np.argsort(times[:, 0], kind="stable")]
 
-    def of(self, started: Floats, ended: Floats, ahead: int) -> Floats:
-        """Give when the run `ahead` later had ended, or the last known one where it is not there.
+    def forget(self, ahead: int) -> None:
+        """Keep as many of the newest runs as a row that is told late may need."""
+        self._times = self._times[-(PENDING + 2 * ahead) :]
+
+    def of(self, started: Floats, ended: Floats, steps: Sequence[int]) -> Floats:
+        """Give when the runs of all `steps` had ended, or the last known one where one is missing.
 
         Returns
         -------
@@ -95,10 +100,13 @@ class Ends:
         if not len(self._times):
             return ended
         starts, ends = self._times.T
-        place = np.searchsorted(starts, started) + ahead
+        order = np.argsort(started, kind="stable")
+        place = np.searchsorted(starts, started)
+        place[order] += np.arange(len(order)) - np.searchsorted(started[order], started[order])
+        place = place[:, None] + np.asarray(steps) - 1  # runs that start at once keep their order
         later = ends[np.minimum(place, len(ends) - 1)]
         last = ends[np.isfinite(ends)].max(initial=-np.inf)
-        return np.fmax(ended, np.where(np.isfinite(later), later, last))
+        return np.where(np.isfinite(later), later, last).max(axis=1)
 
 
 def _codes(series: list[tuple[Key, Any]], n: int) -> Rows:
@@ -108,11 +116,11 @@ def _codes(series: list[tuple[Key, Any]], n: int) -> Rows:
     return codes
 
 
-def _of_one_series(when: Floats, codes: Rows) -> list[Rows]:
-    """Split rows, in the order of a time, wherever the series changes."""
-    if len(when) < 2:  # the split takes longer than all the rest of an update
-        return [np.zeros(1, dtype=np.intp)] if len(when) else []
-    order = np.argsort(when, kind="stable")
+def _of_one_series(rows: Rows, when: Floats, codes: Rows) -> list[Rows]:
+    """Split some rows, in the order of a time, wherever the series changes."""
+    if len(rows) < 2:  # the split takes longer than all the rest of an update
+        return [rows] if len(rows) else []
+    order = rows[np.argsort(when[rows], kind="stable")]
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 
 
@@ -160,7 +168,8 @@ class SeriesBounds:
     ) -> None:
         codes = _codes(series, len(above))
         self._groups = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
-        self._ahead = [int(steps[outputs].max()) - 1 for outputs in self._groups]
+        self._steps = [tuple(np.unique(steps[outputs]).tolist()) for outputs in self._groups]
+        self._own_run = np.flatnonzero(steps == steps.min())
         self._sides = ("above", "both") if symmetric else ("above", "below")
         self._by_series = by_series
 
@@ -180,41 +189,58 @@ class SeriesBounds:
             key: of(rows) for (key, rows), n in zip(several, counts, strict=False) if n >= least
         }
         self.following: dict[Key, list[Following]] = {}
+        self._told: list[set[Key]] = [set() for _ in self._groups]
         self._ends: dict[Key, Ends] = {}
         self._pools = [
             {side: PoolShares(len(several)) for side in self._sides} if several else {}
             for _ in self._groups
         ]
 
-    def learn(self, X: Any, above: Floats, below: Floats, is_censored: Mask) -> bool:
+    def learn(self, X: Any, above: Floats, below: Floats, is_censored: Mask, told: Told) -> bool:
         """Let the bounds of each series follow new errors, and tell whether there was an alarm.
 
         The rows are learned in the order in which their outcomes were known, where `X` tells when
-        runs ended, else in the given one.
+        runs ended, else in the given one. `told` takes note of them.
         """
         series = rows_of_series(X)
         codes = _codes(series, len(above))
         started, ended = times_of(X, len(above))
-        for key, rows in series:
-            if key not in self.following:
-                self.following[key] = self._start(key)
-                self._ends[key] = Ends()
-            if max(self._ahead):
-                self._ends[key].add(started[rows], ended[rows], max(self._ahead))
-        known = {0: ended}
-        for ahead in set(self._ahead) - {0}:
-            known[ahead] = np.empty(len(ended))
-            for key, rows in series:
-                known[ahead][rows] = self._ends[key].of(started[rows], ended[rows], ahead)
+        known = self._known(series, started, ended)
+        says = ~np.isnan(above)
+        told.add(ended, int(np.sum(says[:, self._own_run].any(axis=1))))
         alarmed = False
-        for group, (outputs, ahead) in enumerate(zip(self._groups, self._ahead, strict=True)):
-            when = known[ahead]
+        for group, (outputs, steps) in enumerate(zip(self._groups, self._steps, strict=True)):
+            when, told_rows = known[steps], np.flatnonzero(says[:, outputs].any(axis=1))
             high, low, cut = above[:, outputs], below[:, outputs], is_censored[:, outputs]
-            for rows in _of_one_series(when, codes):
-                state = self.following[series[codes[rows[0]]][0]][group]
+            for rows in _of_one_series(told_rows, when, codes):
+                state = self._following(series[codes[rows[0]]][0], group)
                 errors = high[rows], low[rows], cut[rows]
                 alarmed |= state.learn(*errors, started[rows], when[rows])
         return alarmed
+
+    def _known(
+        self, series: list[tuple[Key, Any]], started: Floats, ended: Floats
+    ) -> dict[tuple[int, ...], Floats]:
+        """Tell for the steps of each group when it was known what became of each row."""
+        known = {steps: ended if steps == (1,) else ended.copy() for steps in set(self._steps)}
+        ahead = max(map(max, self._steps)) - 1
+        for key, rows in series if ahead else []:
+            ends = self._ends.setdefault(key, Ends())
+            ends.add(started[rows], ended[rows])
+            for steps in known.keys() - {(1,)}:
+                known[steps][rows] = ends.of(started[rows], ended[rows], steps)
+            ends.forget(ahead)
+        return known
+
+    def _following(self, key: Key, group: int) -> Following:
+        """State of a series that is told of; the more of them, the less each moves the pool."""
+        if key not in self.following:
+            self.following[key] = self._start(key)
+        if self._pools[group]:
+            self._told[group].add(key)
+            for pool in self._pools[group].values():
+                pool.n_series = max(pool.n_series, len(self._told[group]))
+        return self.following[key][group]
 
     def _start(self, key: Key) -> list[Following]:
         n_series = max(len(self.own), 1)
@@ -223,8 +249,6 @@ class SeriesBounds:
         for mine, pooled, pools in zip(own, self.pooled, self._pools, strict=True):
             source = mine if mine.n_rows >= OWN_ROWS else pooled
             found.append(Following(source, self._sides, len(self.pooled) * n_series, pools))
-            for pool in pools.values():
-                pool.n_series = max(pool.n_series, len(self.following) + 1)
         return found
 
     def drift(self) -> Floats:

@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 
 from sklearn_jobtime._version import __version__
 from sklearn_jobtime.cli.commands.learning import evaluate, fit, tune
-from sklearn_jobtime.cli.commands.stored import forecast, links, risk, why
+from sklearn_jobtime.cli.commands.stored import forecast, links, risk, update, why
 from sklearn_jobtime.cli.commands.tables import anomalies, demo, load
 
 __all__ = ["app", "main"]
@@ -91,5 +91,5 @@ def options(
     """Forecast job run times, and when the whole run will be done, from the history of runs."""
 
 
-for command in (demo, load, fit, forecast, risk, evaluate, tune, anomalies, links, why):
+for command in (demo, load, fit, update, forecast, risk, evaluate, tune, anomalies, links, why):
     app.command(cls=Command)(command)

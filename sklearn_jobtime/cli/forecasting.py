@@ -33,6 +33,7 @@ __all__ = [
     "forecast_records",
     "interval_name",
     "print_forecasts",
+    "read_moment",
     "read_times",
     "read_zone",
     "run_forecast",
@@ -129,6 +130,17 @@ def read_times(
             f"{runs[STARTED_AT].max()}."
         )
     return times
+
+
+def read_moment(text: str, zone: ZoneInfo, option: str) -> pd.Timestamp:
+    """Read one time of an option; one without an offset is a wall-clock time of the zone."""
+    try:
+        moment = pd.Timestamp(text)
+        return (moment.tz_localize(zone) if moment.tz is None else moment).tz_convert("UTC")
+    except (ValueError, TypeError):
+        raise typer.BadParameter(
+            f"{text!r} came for {option}; expected a time such as 2026-03-01T02:00."
+        ) from None
 
 
 def _notes_on_known(model: BaseEstimator) -> list[str]:

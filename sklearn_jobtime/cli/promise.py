@@ -80,14 +80,19 @@ def promise_record(model: BaseEstimator) -> dict[str, Any] | None:
         return None
     meaning = next(text for name, text in TOGETHER.values() if name == model.coverage)
     worth = float(model.n_effective_.min())
+    n_told = model.told_.n_runs if hasattr(model, "told_") else 0  # stored by an older version
+    share = f"{100 * model.confidence_level:.3g} % of the runs lie in their interval, {meaning}"
     return {
         "confidence_level": model.confidence_level,
         "coverage": model.coverage,
         "calibration_runs": model.n_calibration_,
         "effective_runs": worth,
-        "text": f"about {100 * model.confidence_level:.3g} % of the runs lie in their interval, "
-        f"{meaning}, if what comes is like the {model.n_calibration_} runs that calibrated it "
-        f"(worth {worth:.0f} independent ones)",
+        "told_runs": n_told,
+        "text": f"in the long run {share}, whatever comes; the intervals follow the {n_told} runs "
+        "told since the fit"
+        if n_told
+        else f"about {share}, if what comes is like the {model.n_calibration_} runs that "
+        f"calibrated it (worth {worth:.0f} independent ones)",
     }
 
 

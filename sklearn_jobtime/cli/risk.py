@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from sklearn_jobtime.cli.forecasting import (
     forecast_records,
+    read_moment,
     read_times,
     read_zone,
     span,
@@ -62,7 +63,7 @@ def run_risk(
     model = conformal(load_model(model_path), model_path)
     table, jobs = read_as_fitted(source, model)
     runs, coming = split_off_coming(table, jobs)
-    present = None if now is None else _moment(now, zone, "--now")
+    present = None if now is None else read_moment(now, zone, "--now")
     if running_since:
         runs, coming = (
             table,
@@ -104,16 +105,6 @@ def run_risk(
     print_notes(notes)
 
 
-def _moment(text: str, zone: ZoneInfo, option: str) -> pd.Timestamp:
-    try:
-        moment = pd.Timestamp(text)
-        return (moment.tz_localize(zone) if moment.tz is None else moment).tz_convert("UTC")
-    except (ValueError, TypeError):
-        raise typer.BadParameter(
-            f"{text!r} came for {option}; expected a time such as 2026-03-01T02:00."
-        ) from None
-
-
 def deadline_seconds(text: str, zone: ZoneInfo, forecasts: pd.DataFrame) -> np.ndarray:
     """Seconds from the start of each run to a deadline: a clock time, a moment or a duration."""
     if DURATION.fullmatch(text.strip()):
@@ -125,7 +116,7 @@ def deadline_seconds(text: str, zone: ZoneInfo, forecasts: pd.DataFrame) -> np.n
         )
     started = pd.Series(forecasts[STARTED_AT].array).dt.tz_convert(zone)
     if not CLOCK.fullmatch(text.strip()):
-        moment = _moment(text, zone, "--deadline")
+        moment = read_moment(text, zone, "--deadline")
         return (moment - started).dt.total_seconds().to_numpy()
     try:
         at = time.fromisoformat(text.strip().zfill(8 if text.count(":") == 2 else 5))

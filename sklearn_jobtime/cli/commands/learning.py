@@ -57,7 +57,8 @@ def fit(
     within 10 % of the actual), `kept_epoch` (0: the LSTM has no part), `test_runs`, `scores` (by
     model and job, in seconds), `verdicts` (by job: `best`, the rule that the older runs would have
     chosen, the ratio of the errors and its interval, advice), `notes`, `promise` (of the
-    intervals: `confidence_level`, `coverage`, `calibration_runs`, `effective_runs`, `text`).
+    intervals: `confidence_level`, `coverage`, `calibration_runs`, `effective_runs`, `told_runs`
+    of `jobtime update`, `text`).
     """
     from sklearn_jobtime.cli.fitting import run_fit
     from sklearn_jobtime.cli.history import read_history
