@@ -107,8 +107,8 @@ class HeldOut:
 
     def add(self, forecasts: Floats, targets: Floats, at_least: Floats) -> None:
         """Add rows that say something; the oldest of those that were added are forgotten."""
-        says = ~(np.isnan(targets) & np.isnan(at_least)).all(axis=1)
-        self._told.extend(zip(forecasts[says], targets[says], at_least[says], strict=True))
+        rows = np.flatnonzero(~np.isnan(np.fmax(targets, at_least)).all(axis=1))
+        self._told.extend(zip(forecasts[rows], targets[rows], at_least[rows], strict=True))
 
     def arrays(self) -> tuple[Floats, Floats, Floats]:
         """Give the rows that calibrate, then the others."""

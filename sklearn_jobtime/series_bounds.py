@@ -207,7 +207,7 @@ class SeriesBounds:
         started, ended = times_of(X, len(above))
         known = self._known(series, started, ended)
         says = ~np.isnan(above)
-        told.add(ended, int(np.sum(says[:, self._own_run].any(axis=1))))
+        told.add(ended, len(np.flatnonzero(says[:, self._own_run].any(axis=1))))
         alarmed = False
         for group, (outputs, steps) in enumerate(zip(self._groups, self._steps, strict=True)):
             when, told_rows = known[steps], np.flatnonzero(says[:, outputs].any(axis=1))
@@ -223,8 +223,10 @@ class SeriesBounds:
     ) -> dict[tuple[int, ...], Floats]:
         """Tell for the steps of each group when it was known what became of each row."""
         known = {steps: ended if steps == (1,) else ended.copy() for steps in set(self._steps)}
+        if known.keys() == {(1,)}:
+            return known
         ahead = max(map(max, self._steps)) - 1
-        for key, rows in series if ahead else []:
+        for key, rows in series:
             ends = self._ends.setdefault(key, Ends())
             ends.add(started[rows], ended[rows])
             for steps in known.keys() - {(1,)}:

@@ -93,6 +93,7 @@ def test_a_model_is_told_of_new_runs_once_and_forecasts_with_their_promise(store
     assert (model.read_bytes(), model.stat().st_mtime_ns) == (bytes_before, stamp)
     shown = jobtime("update", model, source).stdout
     assert "Nothing to tell" in shown
+    assert f"{model} is as it was." in shown
 
 
 def test_night_by_night_is_as_all_nights_at_once(stored, model, runs, night, tmp_path):
@@ -117,7 +118,7 @@ def test_output_leaves_the_model_and_now_takes_the_table_as_it_was(stored, model
     assert model.read_bytes() == content
     n_told = load_model(out).told_.n_runs
     assert 0 < n_told <= 10
-    assert f"Told: {n_told} runs that ended since " in shown.stdout
+    assert f"{n_told} runs are told that ended after " in shown.stdout
     assert "No fit is advised" in shown.stdout
     assert f"Stored as {out}." in shown.stdout
     for name in ("job_0", "job_1", "whole run"):

@@ -37,7 +37,8 @@ def run_update(
     model = conformal(load_model(path), path)
     runs, _ = read_as_fitted(source, model)
     found = follow(model, runs, now=moment)
-    if output is not None or found.until > found.since:
+    changed = output is not None or found.until > found.since
+    if changed:
         save_model(model, output or path)
     promise = promise_record(model)
     if as_json:
@@ -45,7 +46,8 @@ def run_update(
         return
     _print(found, timezone)
     print_promise(promise)
-    results().print(f"Stored as {output or path}.", markup=False, soft_wrap=True)
+    stored = f"Stored as {output or path}." if changed else f"{path} is as it was."
+    results().print(stored, markup=False, soft_wrap=True)
 
 
 def _record(found: Followed) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def _print(found: Followed, timezone: str) -> None:
         results().print(f"Nothing to tell: no outcome is newer than {since} {timezone}.")
     else:
         print_table(
-            f"Told: {found.n_runs} runs that ended since {since}, up to {until} ({timezone})",
+            "Told of each job",
             ["job", "durations", "cut off", "drift"],
             (
                 [
@@ -79,6 +81,11 @@ def _print(found: Followed, timezone: str) -> None:
                 ]
                 for _, row in found.jobs.iterrows()
             ),
+        )
+        results().print(
+            f"{found.n_runs} runs are told that ended after {since}, up to {until} {timezone}.",
+            markup=False,
+            soft_wrap=True,
         )
     results().print(
         "A fit is advised: runs are no longer as far from their forecasts as they were; "
