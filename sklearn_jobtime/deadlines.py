@@ -316,8 +316,9 @@ class DurationDistribution:
         if np.isinf(seconds).any():
             warnings.warn(
                 f"{self.n_runs_.min()} held-out runs cannot tell a time-out that only "
-                f"{share:.3g} of the good runs exceed: it takes {rows_needed(1 - share)} that were "
-                "not cut off. It is infinite; take a larger share, or hold out more runs.",
+                f"{share:.3g} of the good runs exceed: it takes {rows_needed(1 - share)}, of which "
+                "the longest were not cut off. It is infinite; take a larger share, or hold out "
+                "more runs.",
                 TooFewRunsWarning,
                 stacklevel=2,
             )
