@@ -4,8 +4,10 @@ A *source* is a job, or the whole run. Its past is its durations, its statuses a
 column that derives from it. Each duration is split into what was usual for the source when the run
 started, the median of its newest ten successes that had ended by then, and what was particular to
 the run: the logarithm of the ratio of the two. A table without the particular part says that the
-source ran as usual; a table in which the particular parts stand at other runs says as much about
-the source as before, but nothing about *these* runs.
+source ran as usual. A table in which the particular parts stand at other runs says as much about
+the source as before, but nothing about *these* runs; there the usual is the median of the successes
+*around* a run, since a median of those before it lags behind a shift of level, and the lag would
+pass for something particular.
 
 Who had ended when never changes: the ends of runs are only moved between the starts around them.
 """
@@ -32,11 +34,12 @@ from sklearn_jobtime.runs import (
     status_column,
 )
 
-__all__ = ["Pasts", "block_permutation", "read_pasts", "usual_values"]
+__all__ = ["Pasts", "block_permutation", "levels_around", "read_pasts", "usual_values"]
 
 Floats = NDArray[np.float64]
 
 LEVEL = 10  # successes in what is usual, as in LevelScaler
+AROUND = 21  # successes in the level around a run, itself and ten on either side
 CLIP = 2.0  # of the log ratios that the other jobs are explained with: a failure is no trend
 MOST_NAMES = 10  # values of a covariate of text that are told apart
 PENALTIES = np.logspace(-1, 4, 6)
@@ -77,10 +80,32 @@ def usual_values(values: Floats, clock: Clock, n_runs: int = LEVEL) -> Floats:
     return usual
 
 
+def levels_around(values: Floats, series: NDArray[np.intp], n_runs: int = AROUND) -> Floats:
+    """Median of the values of a series nearest to each row, in row order, on either side.
+
+    A median keeps the edge of a shift of level. A row without a value has the median of the last
+    row with one, or else of the next; NaN where a series has no value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = np.array([np.nan, 4.0, 6.0, np.nan, 5.0])
+    >>> levels_around(values, np.zeros(5, dtype=int), n_runs=3)
+    array([5. , 5. , 5. , 5. , 5.5])
+    """
+    level = np.full(len(values), np.nan)
+    for code in np.unique(series):
+        rows = np.flatnonzero(series == code)
+        seen = pd.Series(values[rows]).dropna()
+        medians = seen.rolling(n_runs, center=True, min_periods=1).median()
+        level[rows] = medians.reindex(range(len(rows))).ffill().bfill()
+    return level
+
+
 def block_permutation(
-    series: NDArray[np.intp], block: int, rng: np.random.Generator
+    groups: NDArray[np.intp], block: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Permute rows in blocks of neighbours, each series within itself.
+    """Permute rows in blocks of neighbours, each group of rows within itself.
 
     Blocks keep what follows on what, so the permuted rows are as like their neighbours as before.
     The cuts lie elsewhere in every permutation, with the last row followed by the first.
@@ -91,9 +116,9 @@ def block_permutation(
     >>> block_permutation(np.zeros(6, dtype=int), 2, np.random.default_rng(0)).tolist()
     [4, 5, 0, 1, 2, 3]
     """
-    permuted = np.arange(len(series))
-    for code in np.unique(series):
-        rows = np.flatnonzero(series == code)
+    permuted = np.arange(len(groups))
+    for code in np.unique(groups):
+        rows = np.flatnonzero(groups == code)
         at = np.roll(rows, -rng.integers(len(rows)))
         parts = np.array_split(at, max(len(rows) // block, 1))
         permuted[at] = np.concatenate([parts[k] for k in rng.permutation(len(parts))])
@@ -112,14 +137,15 @@ class Pasts:
         The table.
     clock : Clock
         Its series and times.
-    seconds, usual : dict of str to ndarray of shape (n,)
-        By source: its durations, and the usual ones when each run started.
+    seconds, usual, level : dict of str to ndarray of shape (n,)
+        By source: its durations, the usual ones when each run started, and those around it.
     """
 
     runs: pd.DataFrame
     clock: Clock
     seconds: dict[str, Floats]
     usual: dict[str, Floats]
+    level: dict[str, Floats]
 
     @property
     def sources(self) -> list[str]:
@@ -146,36 +172,53 @@ class Pasts:
                     changed[column] = self._column(values, other)
         return self.runs.assign(**changed)
 
+    def groups(self, source: str, is_test: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Code of each row: those of one code may trade what was particular to them.
+
+        They are of the same series, and all test rows or none, since the model knows the others.
+        And the source ended alike in them: a failure ends other jobs of the run as well, so at
+        another run it would stand against what they did.
+        """
+        alike = {
+            "series": self.clock.series,
+            "is_test": is_test,
+            "observed": ~np.isnan(self.seconds[source]),
+            "good": self._good(source),
+        }
+        if status_column(source) in self.runs:
+            alike["status"] = pd.factorize(self.runs[status_column(source)])[0]
+        return pd.DataFrame(alike).groupby(list(alike)).ngroup().to_numpy()
+
     def redrawn(self, source: str, expected: Floats, rows: NDArray[np.intp]) -> pd.DataFrame:
         """Table in which what was particular to run ``rows[t]`` of a source stands at run t.
 
         `expected`, from :meth:`expected`, is the part of the log ratios that other columns tell;
-        it stays where it is.
+        it stays where it is. So does the level.
         """
-        usual = self.usual[source]
-        rows = np.where(np.isnan(usual) | np.isnan(usual[rows]), np.arange(len(rows)), rows)
+        level = self.level[source]
         rest = self._log_ratio(source) - expected
         with np.errstate(over="ignore"):
-            seconds = usual * np.exp(expected + rest[rows])
-        changed = self._with_seconds(source, seconds, ~np.isnan(usual))
+            seconds = level * np.exp(expected + rest[rows])
+        changed = self._with_seconds(source, seconds, ~np.isnan(level))
         for column in self._derived(source):
             values = self.runs[column]
             numbers = self._numbers(values)
             changed[column] = (
-                pd.Series(values.array[rows], index=values.index)
+                pd.Series(values.array[rows], values.index, values.dtype)
                 if numbers is None
                 else self._column(values, numbers[rows])
             )
         return self.runs.assign(**changed)
 
     def expected(self, source: str) -> Floats:
-        """Log ratio of a source to its usual duration, as far as other columns tell it.
+        """Log ratio of a source to its level, as far as other columns tell it.
 
-        A ridge regression on the other jobs in the same run and in the one before, on the hour and
-        the weekday, and on the covariates. Runs that failed do not teach it.
+        A ridge regression on the other jobs in the same run and in the one before (whether they
+        succeeded, and how long a success took), on the hour, the weekday, the first and the last
+        day of a month, and on the covariates. Runs that failed do not teach it.
         """
         ratio = self._log_ratio(source)
-        taught = np.isfinite(ratio) & ~np.isnan(self._successes(source))
+        taught = np.isfinite(ratio) & self._good(source)
         inputs = self._inputs(source)
         if taught.sum() < 3 or not inputs.size:
             return np.zeros(len(ratio))
@@ -188,25 +231,30 @@ class Pasts:
         for job in self.sources:
             if job in (source, WHOLE_RUN):  # the whole run is the sum of its jobs
                 continue
-            ratio = np.clip(np.nan_to_num(self._log_ratio(job)), -CLIP, CLIP)
-            before = pd.Series(ratio).groupby(self.clock.series).shift(1, fill_value=0.0)
-            columns += [ratio, before.to_numpy()]
+            good = self._good(job)
+            # Seconds of a failure are far off, and would outweigh all that successes have to tell.
+            ratio = np.where(good, np.clip(self._log_ratio(job), -CLIP, CLIP), 0.0)
+            for told in (ratio, good.astype(np.float64)):
+                before = pd.Series(told).groupby(self.clock.series).shift(1, fill_value=0.0)
+                columns += [told, before.to_numpy()]
         if STARTED_AT in self.runs:
             started = self.runs[STARTED_AT]
             day = (started.dt.hour + started.dt.minute / 60).to_numpy() / 24
             for angle in (day, (day + started.dt.day_of_week.to_numpy()) / 7):
                 columns += [np.sin(2 * np.pi * angle), np.cos(2 * np.pi * angle)]
+            columns += [started.dt.is_month_start.to_numpy(), started.dt.is_month_end.to_numpy()]
         columns += [c.to_numpy() for c in _covariate_columns(self.runs, self.sources)]
         return np.nan_to_num(pd.DataFrame(dict(enumerate(columns))).to_numpy(np.float64))
 
-    def _successes(self, source: str) -> Floats:
+    def _good(self, source: str) -> NDArray[np.bool_]:
+        """Runs in which the source succeeded and was observed."""
         jobs = [job for job in self.sources if job != WHOLE_RUN]
-        return observed_durations(self.runs, jobs)[source].to_numpy(np.float64)
+        return observed_durations(self.runs, jobs)[source].notna().to_numpy(dtype=bool)
 
     def _log_ratio(self, source: str) -> Floats:
         floor = _least(self.seconds[source])
-        usual = np.maximum(self.usual[source], floor)
-        return np.log(np.maximum(self.seconds[source], floor)) - np.log(usual)
+        level = np.maximum(self.level[source], floor)
+        return np.log(np.maximum(self.seconds[source], floor)) - np.log(level)
 
     def _derived(self, source: str) -> list[str]:
         if source == WHOLE_RUN:
@@ -282,8 +330,10 @@ def read_pasts(runs: pd.DataFrame, jobs: Sequence[str] | None = None) -> Pasts:
     if WHOLE_RUN in successes:
         whole = (runs[ENDED_AT] - runs[STARTED_AT]).dt.total_seconds()
         seconds[WHOLE_RUN] = whole.to_numpy(np.float64)
-    usual = {name: usual_values(successes[name].to_numpy(np.float64), clock) for name in seconds}
-    return Pasts(runs, clock, seconds, usual)
+    good = {name: successes[name].to_numpy(np.float64) for name in seconds}
+    usual = {name: usual_values(values, clock) for name, values in good.items()}
+    level = {name: levels_around(values, clock.series) for name, values in good.items()}
+    return Pasts(runs, clock, seconds, usual, level)
 
 
 def _least(seconds: Floats) -> float:
@@ -297,7 +347,10 @@ def _covariate_columns(runs: pd.DataFrame, sources: Sequence[str]) -> list[pd.Se
         column = runs[name]
         if pd.api.types.is_numeric_dtype(column):
             numbers = column.astype("float64")
-            columns.append(numbers.fillna(numbers.median()))
+            numbers = numbers.fillna(numbers.median())
+            columns.append(numbers)
+            if (numbers > 0).all():  # of rows or bytes, durations are a power
+                columns.append(np.log(numbers))
         elif not pd.api.types.is_datetime64_any_dtype(column):
             text = column.astype(str)
             common = text.value_counts().index[:MOST_NAMES]

@@ -293,18 +293,14 @@ def job_linkage(
 
     rng = np.random.default_rng(random_state)
     pasts = read_pasts(runs, jobs)
-    block = int(np.ceil(2 * len(runs) ** (1 / 3)))
+    block = int(np.ceil(2 * is_test.sum() ** (1 / 3)))
     real = forecast(runs)
     rows = []
     for source in pasts.sources:
-        expected = pasts.expected(source)
+        expected, groups = pasts.expected(source), pasts.groups(source, is_test)
         redrawn = np.stack(
             [
-                forecast(
-                    pasts.redrawn(
-                        source, expected, block_permutation(pasts.clock.series, block, rng)
-                    )
-                )
+                forecast(pasts.redrawn(source, expected, block_permutation(groups, block, rng)))
                 for _ in range(n_repeats)
             ]
         )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn_jobtime.counterfactual import (
     block_permutation,
     covariates_of,
+    levels_around,
     read_pasts,
     usual_values,
 )
@@ -52,6 +53,32 @@ def test_usual_is_the_median_of_the_last_ten_successes_that_had_ended():
         rows = sorted(rows, key=lambda i: ended[i])[-10:]
         expected = np.median(seconds[rows]) if rows else np.nan
         np.testing.assert_allclose(usual[t], expected, rtol=1e-12)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.just(np.nan) | st.floats(1, 1e6)), max_size=40),
+    st.sampled_from([1, 3, 7]),
+)
+def test_the_level_around_a_run_is_the_median_of_the_nearest_successes(rows, n_runs):
+    series = np.array([ord(name) for name, _ in rows], dtype=int)
+    values = np.array([value for _, value in rows], dtype=float)
+    level = levels_around(values, series, n_runs)
+    half = n_runs // 2
+    for t in range(len(rows)):
+        seen = [i for i in range(len(rows)) if series[i] == series[t] and values[i] > 0]
+        if not seen:
+            assert np.isnan(level[t])
+            continue
+        before = [k for k, i in enumerate(seen) if i <= t]
+        k = before[-1] if before else 0
+        around = values[seen[max(k - half, 0) : k + half + 1]]
+        np.testing.assert_allclose(level[t], np.median(around), rtol=1e-12)
+
+
+def test_the_level_keeps_the_edge_of_a_shift():
+    values = np.repeat([60.0, 90.0], 40)
+    np.testing.assert_array_equal(levels_around(values, np.zeros(80, dtype=int)), values)
 
 
 @settings(deadline=None, max_examples=30)
@@ -130,23 +157,58 @@ def test_a_run_not_yet_observed_stays_so():
 def test_a_redrawn_past_has_the_same_particular_parts_elsewhere():
     runs = make_job_runs(n_runs=80, n_jobs=2, failure_rate=0.1, random_state=0)
     pasts = read_pasts(runs)
-    rows = block_permutation(pasts.clock.series, 8, np.random.default_rng(1))
+    is_test = np.arange(80) >= 40
+    rows = block_permutation(pasts.groups("job_1", is_test), 8, np.random.default_rng(1))
+    assert (rows != np.arange(80)).any()
     redrawn = pasts.redrawn("job_1", np.zeros(80), rows)
-    some = ~np.isnan(pasts.usual["job_1"])
-    some &= some[rows]
-    particular = np.log(runs["job_1"].to_numpy() / pasts.usual["job_1"])
-    found = np.log(redrawn["job_1"].to_numpy() / pasts.usual["job_1"])
-    np.testing.assert_allclose(found[some], particular[rows][some], rtol=1e-9)
-    status = runs["job_1__status"].to_numpy()
-    np.testing.assert_array_equal(redrawn["job_1__status"][some], status[rows][some])
+    seconds = runs["job_1"].to_numpy()
+    for t in range(80):
+        expected = pasts.level["job_1"][t] * seconds[rows[t]] / pasts.level["job_1"][rows[t]]
+        np.testing.assert_allclose(redrawn["job_1"][t], expected, rtol=1e-9)
+    pd.testing.assert_series_equal(redrawn["job_1__status"], runs["job_1__status"])
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 99))
+def test_only_runs_of_one_series_that_ended_alike_trade(seed):
+    runs = overlapping(seed=seed, failure_rate=0.2)
+    is_test = np.random.default_rng(seed).random(len(runs)) < 0.5
+    series, pasts = series_of(runs.index), read_pasts(runs)
+    for job in JOBS:
+        status, observed = runs[f"{job}__status"].tolist(), runs[job].notna().tolist()
+        told = list(zip(series, is_test, status, observed, strict=True))
+        groups = pasts.groups(job, is_test)
+        for t, code in enumerate(groups):
+            assert [told[t] == other for other in told] == (groups == code).tolist()
 
 
 def test_what_others_tell_of_a_job_is_found():
     runs = make_job_runs(n_runs=300, n_jobs=2, coupling=0.9, linkage=0.0, random_state=0)
     pasts = read_pasts(runs)
-    ratio = np.log(runs["job_1"].to_numpy() / pasts.usual["job_1"])
+    ratio = np.log(runs["job_1"].to_numpy() / pasts.level["job_1"])
     good = (runs["job_1__status"] == "success").to_numpy() & np.isfinite(ratio)
     assert np.corrcoef(pasts.expected("job_1")[good], ratio[good])[0, 1] > 0.6
+
+
+def test_failures_of_others_do_not_hide_what_they_tell():
+    runs = make_job_runs(
+        n_runs=300, n_jobs=2, coupling=0.9, failure_rate=0.1, season=0, month_end=0,
+        input_effect=0, random_state=0,
+    )  # fmt: skip
+    pasts = read_pasts(runs)
+    good = (runs[["job_0__status", "job_1__status"]] == "success").all(axis=1).to_numpy()
+    ratio = np.log(runs["job_1"].to_numpy() / pasts.level["job_1"])
+    assert np.corrcoef(pasts.expected("job_1")[good], ratio[good])[0, 1] > 0.6
+
+
+def test_month_ends_and_powers_of_a_covariate_are_expected():
+    runs = make_job_runs(n_runs=400, n_jobs=1, noise=0.01, season=0, shift_every=None,
+                         failure_rate=0, random_state=0)  # fmt: skip
+    pasts = read_pasts(runs)
+    ratio = np.log(runs["job_0"].to_numpy() / pasts.level["job_0"])
+    left = ratio - pasts.expected("job_0")
+    assert left.std() < 0.25 * ratio.std()
+    assert np.abs(left[runs["started_at"].dt.is_month_end]).mean() < 0.05
 
 
 def test_strange_tables_have_pasts():
