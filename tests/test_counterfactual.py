@@ -55,30 +55,35 @@ def test_usual_is_the_median_of_the_last_ten_successes_that_had_ended():
         np.testing.assert_allclose(usual[t], expected, rtol=1e-12)
 
 
-@settings(deadline=None, max_examples=50)
-@given(
-    st.lists(st.tuples(st.sampled_from("ab"), st.just(np.nan) | st.floats(1, 1e6)), max_size=40),
-    st.sampled_from([1, 3, 7]),
-)
-def test_the_level_around_a_run_is_the_median_of_the_nearest_successes(rows, n_runs):
-    series = np.array([ord(name) for name, _ in rows], dtype=int)
-    values = np.array([value for _, value in rows], dtype=float)
-    level = levels_around(values, series, n_runs)
-    half = n_runs // 2
-    for t in range(len(rows)):
-        seen = [i for i in range(len(rows)) if series[i] == series[t] and values[i] > 0]
-        if not seen:
-            assert np.isnan(level[t])
-            continue
-        before = [k for k, i in enumerate(seen) if i <= t]
-        k = before[-1] if before else 0
-        around = values[seen[max(k - half, 0) : k + half + 1]]
-        np.testing.assert_allclose(level[t], np.median(around), rtol=1e-12)
+def best_step(logs):
+    """Place of the one step that leaves the smallest squares."""
+    cuts = range(5, len(logs) - 4)
+    return min(cuts, key=lambda k: logs[:k].var() * k + logs[k:].var() * (len(logs) - k))
 
 
-def test_the_level_keeps_the_edge_of_a_shift():
-    values = np.repeat([60.0, 90.0], 40)
-    np.testing.assert_array_equal(levels_around(values, np.zeros(80, dtype=int)), values)
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10**6), st.integers(11, 49))
+def test_one_shift_of_level_is_found_where_it_leaves_the_smallest_squares(seed, at):
+    rng = np.random.default_rng(seed)
+    logs = 4 + 0.02 * rng.uniform(-1, 1, size=60) + 0.3 * (np.arange(60) >= at)
+    level = np.log(levels_around(np.exp(logs), np.zeros(60, dtype=int)))
+    edges = np.flatnonzero(np.abs(np.diff(level)) > 0.1) + 1
+    assert edges.tolist() == [best_step(logs)] == [at]
+    assert np.abs(level - logs).max() < 0.1
+
+
+def test_levels_are_those_of_each_series_and_see_no_outlier():
+    rng = np.random.default_rng(0)
+    series = rng.integers(2, size=200)
+    seconds = np.where(series == 1, 50.0, 400.0) * np.exp(0.05 * rng.normal(size=200))
+    seconds[[20, 90]] *= 100
+    seconds[:30:3] = np.nan
+    level = levels_around(seconds, series)
+    np.testing.assert_allclose(level, np.where(series == 1, 50.0, 400.0), rtol=0.1)
+    for code in (0, 1):
+        alone = levels_around(seconds[series == code], np.zeros((series == code).sum(), dtype=int))
+        np.testing.assert_array_equal(level[series == code], alone)
+    assert np.isnan(levels_around(np.full(3, np.nan), np.zeros(3, dtype=int))).all()
 
 
 @settings(deadline=None, max_examples=30)

@@ -25,7 +25,7 @@ from sklearn_jobtime.linkage import (
     movement_interval,
     redraw_p_value,
 )
-from sklearn_jobtime.runs import WHOLE_RUN, make_targets
+from sklearn_jobtime.runs import WHOLE_RUN, make_targets, observed_durations
 from sklearn_jobtime.timeline import split_by_time
 
 # Nothing moves durations but the jobs themselves: what is left to find are the links.
@@ -68,7 +68,7 @@ def found(runs):
 
 
 def test_the_one_strong_link_is_found_with_its_interval_and_gain(found):
-    between = found.links().query("source != @WHOLE_RUN and target != @WHOLE_RUN")
+    between = found.links(0.01).query("source != @WHOLE_RUN and target != @WHOLE_RUN")
     assert between[["source", "target"]].to_numpy().tolist() == [["job_0", "job_1"]]
     link = between.iloc[0]
     assert 0 < link["low"] < link["seconds"] < link["high"]
@@ -199,6 +199,34 @@ def test_without_any_link_hardly_any_is_found():
         p_values.append(between[~np.eye(5, dtype=bool)])
         assert len(edges(found.links())) <= 1
     assert np.mean(np.concatenate(p_values) < 0.05) <= 0.15
+
+
+def common_cause(kind, starts, rng):
+    """What all jobs of a run take longer, as a logarithm."""
+    if kind == "weekend":
+        return 0.4 * (starts.dt.day_of_week >= 5).to_numpy()
+    if kind == "month end":
+        return 0.4 * starts.dt.is_month_end.to_numpy()
+    new, sizes = rng.random(len(starts)) < 1 / 60, rng.normal(0, 0.4, len(starts))
+    return sizes[np.maximum.accumulate(np.where(new, np.arange(len(starts)), 0))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["weekend", "month end", "shifts of level"])
+def test_a_common_cause_is_hardly_taken_for_a_link(kind):
+    p_values, n_links = [], 0
+    for seed in range(4):
+        runs = make_job_runs(n_runs=400, n_jobs=5, graph="independent", random_state=seed,
+                             **LINKS_ONLY)  # fmt: skip
+        jobs = list(observed_durations(runs).drop(columns=WHOLE_RUN))
+        cause = common_cause(kind, runs["started_at"], np.random.default_rng(seed))
+        runs[jobs] = runs[jobs].mul(np.exp(cause), axis=0)
+        model, is_test = fitted_half(runs, ridge(), whole_run=False)
+        found = job_linkage(model, runs, is_test, n_repeats=12, random_state=seed)
+        p_values.append(found.p_values.loc[jobs, jobs].to_numpy()[~np.eye(5, dtype=bool)])
+        n_links += len(edges(found.links()))
+    assert np.mean(np.concatenate(p_values) < 0.05) <= 0.15
+    assert n_links <= 2
 
 
 class LastOfAll(RegressorMixin, BaseEstimator):
