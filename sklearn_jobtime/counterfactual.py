@@ -284,7 +284,7 @@ class Pasts:
         return np.nan_to_num(pd.DataFrame(dict(enumerate(columns))).to_numpy(np.float64))
 
     def _good(self, source: str) -> NDArray[np.bool_]:
-        """Runs in which the source succeeded and was observed."""
+        """Mark the runs in which the source succeeded and was observed."""
         jobs = [job for job in self.sources if job != WHOLE_RUN]
         return observed_durations(self.runs, jobs)[source].notna().to_numpy(dtype=bool)
 
