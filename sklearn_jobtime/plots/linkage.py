@@ -30,8 +30,8 @@ class LinkageDisplay:
     mostly move a forecast more than any other job; the colours span the links between jobs, so own
     pasts may lie beyond their end.
 
-    Where runs have seasons and level shifts, small p-values come about twice as often as they
-    should, so more of the frames may be false than the share that was asked for.
+    Where jobs share causes that the table does not show, more of the frames may be false than the
+    share that was asked for.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class LinkageDisplay:
         ----------
         level : float, default=0.05
             Share of wrong ones among the framed links, on average, that is asked for. With
-            seasons and level shifts there may be more: see the notes of
+            common causes that the table does not show there may be more: see the notes of
             :func:`~sklearn_jobtime.linkage.job_linkage`.
         ax : Axes, default=None
             When you have a figure of your own.
