@@ -193,9 +193,10 @@ def job_linkage(
     particular to a run (its duration relative to the level around it) stands at another run
     instead, in blocks, so that it follows on itself as before. What the other jobs of the run and
     of the run before, the calendar and the covariates tell of it stays, and so do shifts of its
-    level and its failures: what jobs owe to a common cause is no link. Forecasts from redrawn pasts differ from those of the past as it was: the mean
-    difference is the entry of the matrix. If the past as it was gives better forecasts of runs that
-    the model has not seen than redrawn ones do, there is a link.
+    level and its failures: what jobs owe to a common cause is no link. Forecasts from redrawn pasts
+    differ from those of the past as it was: the mean difference is the entry of the matrix. If the
+    past as it was gives better forecasts of runs that the model has not seen than redrawn ones do,
+    there is a link.
 
     Parameters
     ----------
@@ -239,10 +240,10 @@ def job_linkage(
     pass the test. It is a conditional randomisation test, exact if the redraws have the right
     distribution, which the regression behind them only approximates.
 
-    What all jobs owe to a common cause is taken out as far as the table tells it: the calendar (hour,
-    weekday, first and last day of a month), covariates, other jobs, and shifts of level. A cause
-    that none of these shows, such as a holiday, may pass for a link, and level and regression are
-    estimates. Whether a failure of the source moves other jobs is not tested: failures stay where
+    What all jobs owe to a common cause is taken out as far as the table tells it: the calendar
+    (hour, weekday, first and last day of a month), covariates, other jobs, and shifts of level. A
+    cause that none of these shows, such as a holiday, may pass for a link, and level and regression
+    are estimates. Whether a failure of the source moves other jobs is not tested: failures stay where
     they are.
 
     A model that looks several runs back also finds *indirect* links, from the job before the job
