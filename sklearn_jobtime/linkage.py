@@ -243,8 +243,8 @@ def job_linkage(
     What all jobs owe to a common cause is taken out as far as the table tells it: the calendar
     (hour, weekday, first and last day of a month), covariates, other jobs, and shifts of level. A
     cause that none of these shows, such as a holiday, may pass for a link, and level and regression
-    are estimates. Whether a failure of the source moves other jobs is not tested: failures stay where
-    they are.
+    are estimates. Whether a failure of the source moves other jobs is not tested: failures stay
+    where they are.
 
     A model that looks several runs back also finds *indirect* links, from the job before the job
     before: two runs ago it moved the job between, of which the model has no full account. Six jobs
