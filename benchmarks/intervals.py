@@ -23,6 +23,7 @@ nothing, since intervals that are too narrow miss more.
 import argparse
 import logging
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,7 @@ METHODS = ["static", "adaptive", "mapie", "aci"]
 SWEEP = np.round(np.arange(0.3, 0.996, 0.005), 3).tolist()
 ACI_SWEEP = np.round(np.arange(0.6, 0.991, 0.01), 2).tolist()  # it rounds to two digits
 MAPIE_SCORES = {"log_ratio": "gamma", "absolute": "absolute"}
+MAPIE_SIDES = {"gamma": 2, "absolute": 1}  # that its bounds are made of
 ACI_SCORES = {"gamma": GammaConformityScore, "absolute": AbsoluteConformityScore}
 ACI_STEP = 0.05
 ROLLING = 100  # runs of which the picture shows the share inside
@@ -72,18 +74,28 @@ class Given(RegressorMixin, BaseEstimator):
         return np.asarray(X)[:, 0]
 
 
+def as_known(times: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows in start order that start with the same knowledge, and which runs ended before them."""
+    ended = np.argsort(times["known"].to_numpy(), kind="stable")
+    n_known = np.searchsorted(times["known"].to_numpy()[ended], times["started"], side="right")
+    fed = 0
+    for rows in np.split(np.arange(len(times)), np.flatnonzero(np.diff(n_known)) + 1):
+        yield rows, ended[fed : n_known[rows[0]]]
+        fed = n_known[rows[0]]
+
+
+def usable(score: str, old: np.ndarray, old_actual: np.ndarray) -> np.ndarray:
+    """Mark the calibration rows that MAPIE can take: a relative error needs two durations."""
+    return (old_actual > 0) & (old[:, 0] > 0) if score == "gamma" else old_actual >= 0
+
+
 def adaptive_intervals(
     model: ConformalForecaster, forecast: pd.DataFrame, actual: np.ndarray, times: pd.DataFrame
 ) -> np.ndarray:
     """Intervals of runs in start order, each after the updates by those that had ended."""
-    ended = np.argsort(times["known"].to_numpy(), kind="stable")
-    n_known = np.searchsorted(times["known"].to_numpy()[ended], times["started"], side="right")
     found = np.empty((len(forecast), 2, len(LEVELS)))
     clock = times.set_axis([STARTED_AT, ENDED_AT], axis=1).set_index(forecast.index)
-    fed = 0
-    for rows in np.split(np.arange(len(forecast)), np.flatnonzero(np.diff(n_known)) + 1):
-        new = ended[fed : n_known[rows[0]]]
-        fed = n_known[rows[0]]
+    for rows, new in as_known(times):
         if len(new):
             model.update(clock.iloc[new], actual[new], forecast=forecast.to_numpy()[new])
         found[rows] = model.predict_interval(forecast.iloc[rows], LEVELS)[:, 0]
@@ -94,14 +106,13 @@ def mapie_intervals(
     score: str, old: np.ndarray, old_actual: np.ndarray, new: np.ndarray
 ) -> tuple[list[float], np.ndarray]:
     """MAPIE's intervals at every level that its calibration rows are enough for."""
-    # A relative error needs both.
-    positive = (old_actual > 0) & (old[:, 0] > 0) if score == "gamma" else old_actual >= 0
-    least = {"absolute": 1, "gamma": 2}[score] / max(positive.sum() - 2, 1)
+    taken = usable(score, old, old_actual)
+    least = MAPIE_SIDES[score] / max(taken.sum() - 2, 1)
     levels = [level for level in SWEEP if 1 - level > least]
     if not levels:
         return [], np.empty((len(new), 2, 0))
     mapie = SplitConformalRegressor(Given().fit(old), levels, score, prefit=True)
-    mapie.conformalize(old[positive], old_actual[positive])
+    mapie.conformalize(old[taken], old_actual[taken])
     return levels, mapie.predict_interval(new)[1]
 
 
@@ -128,11 +139,12 @@ def aci_of_series(
     times: pd.DataFrame,
 ) -> np.ndarray:  # fmt: skip
     """MAPIE's adaptive intervals of one series; infinite where its errors are too few."""
-    positive = (old_actual > 0) & (old[:, 0] > 0)
-    old, old_actual = old[positive], old_actual[positive]
-    new, told = np.maximum(new, LEAST), np.maximum(actual, LEAST)  # it divides by them
+    taken = usable(score, old, old_actual)
+    old, old_actual = old[taken], old_actual[taken]
+    if score == "gamma":
+        new, actual = np.maximum(new, LEAST), np.maximum(actual, LEAST)  # it divides by them
     # It raises an error where its share of misses falls below what so few errors can tell.
-    least = {"absolute": 1, "gamma": 2}[score] / (len(old) + 1)
+    least = MAPIE_SIDES[score] / (len(old) + 1)
     least = np.ceil(100 * least + 0.1) / 100
     levels = [level for level in ACI_SWEEP if 1 - level >= least - 1e-9]
     found = np.empty((len(new), 2, len(ACI_SWEEP)))
@@ -142,19 +154,15 @@ def aci_of_series(
     mapie = TimeSeriesRegressor(
         Given().fit(old), method="aci", cv="prefit", conformity_score=ACI_SCORES[score]()
     ).fit(old, old_actual)
-    ended = np.argsort(times["known"].to_numpy(), kind="stable")
-    n_known = np.searchsorted(times["known"].to_numpy()[ended], times["started"], side="right")
-    fed = 0
-    for row in range(len(new)):
-        for one in ended[fed : n_known[row], None]:
-            mapie.adapt_conformal_inference(new[one], told[one], ACI_STEP, levels)
+    for rows, told in as_known(times):
+        for one in told[:, None]:
+            mapie.adapt_conformal_inference(new[one], actual[one], ACI_STEP, levels)
             with warnings.catch_warnings(action="ignore"):  # that it did something else once
-                mapie.update(new[one], told[one])
+                mapie.update(new[one], actual[one])
             shares = mapie.current_alpha.items()
             mapie.current_alpha = {level: max(share, least) for level, share in shares}
-        fed = n_known[row]
-        bounds = mapie.predict(new[[row]], confidence_level=levels, allow_infinite_bounds=True)
-        found[row, :, : len(levels)] = bounds[1][0]
+        bounds = mapie.predict(new[rows], confidence_level=levels, allow_infinite_bounds=True)
+        found[rows, :, : len(levels)] = bounds[1]
     return found
 
 
