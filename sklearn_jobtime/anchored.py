@@ -16,8 +16,9 @@ from sklearn.utils.validation import (
 
 from sklearn_jobtime.history import read_clock
 from sklearn_jobtime.metrics import observed_r2
-from sklearn_jobtime.observed import at_least_parameter, observing, read_targets
+from sklearn_jobtime.observed import at_least_parameter, observing
 from sklearn_jobtime.online_mix import OnlineMix
+from sklearn_jobtime.past import read_targets
 from sklearn_jobtime.runs import STARTED_AT
 
 __all__ = ["ANCHOR_COLUMN", "AnchoredRegressor"]

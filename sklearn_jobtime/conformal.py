@@ -300,13 +300,14 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         steps, jobs = self._form.steps_and_jobs(targets.shape[1], self.horizon)
         self.groups_ = groups_of(steps.tolist(), jobs, self.coverage)
         seen = np.asarray((~np.isnan(targets) | ~np.isnan(limits)).any(axis=1))
-        pair = quantile_pair(self.conformity_score, self.quantile_estimators)
         check_difficulty(self.conformity_score, self.difficulty, self.cv)
         if self.cv == "prefit":
             self.estimator_ = self.estimator
             self.difficulty_ = self.difficulty if self.conformity_score == "scaled" else None
             self._least_unit = np.full(1, LEAST_UNIT)
-            self.quantile_estimators_ = pair
+            self.quantile_estimators_ = quantile_pair(
+                self.conformity_score, self.quantile_estimators
+            )
             calibrates = np.ones(len(targets), dtype=bool)
             recent = np.arange(len(targets))
         else:
@@ -520,8 +521,8 @@ class ConformalForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def _fit_all(self, X: Any, targets: Floats, limits: Floats) -> None:
         rows = (self._form, X, targets, limits)
-        self.estimator_ = fitted(self.estimator, *rows)
         pair = quantile_pair(self.conformity_score, self.quantile_estimators)
+        self.estimator_ = fitted(self.estimator, *rows)
         self.quantile_estimators_ = [fitted(estimator, *rows) for estimator in pair]
         self.difficulty_, self._least_unit = None, np.full(1, LEAST_UNIT)
         if self.conformity_score == "scaled":

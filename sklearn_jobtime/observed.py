@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import Tags, _safe_indexing, check_array, get_tags
+from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -18,8 +18,9 @@ from sklearn.utils.validation import (
 
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.past import read_targets
 
-__all__ = ["ObservedRegressor", "at_least_parameter", "observing", "read_targets"]
+__all__ = ["ObservedRegressor", "at_least_parameter", "observing"]
 
 Floats = NDArray[np.float64]
 
@@ -69,19 +70,6 @@ def at_least_parameter(regressor: Any, at_least: Any) -> dict[str, Any]:
         return {}
     step = f"{regressor.steps[-1][0]}__" if isinstance(regressor, Pipeline) else ""
     return {f"{step}at_least": at_least}
-
-
-def read_targets(estimator: BaseEstimator, X: Any, y: Any) -> Floats:
-    """Check targets in seconds, one row for each of `X`; NaN = not observed."""
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None; build "
-            "it with sklearn_jobtime.runs.make_targets(runs)."
-        )
-    y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
-    if len(X) != len(y):
-        raise ValueError(f"X has {len(X)} rows and y has {len(y)}; expected one y a row.")
-    return y
 
 
 class ObservedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):

@@ -44,6 +44,7 @@ __all__ = [
     "decayed_sums",
     "newest",
     "newest_decayed_sums",
+    "read_targets",
     "row_mean",
     "row_median",
     "row_quantile",
@@ -295,6 +296,19 @@ def _recorded_durations(runs: pd.DataFrame, observed: pd.DataFrame) -> Floats:
     return recorded
 
 
+def read_targets(estimator: BaseEstimator, X: Any, y: Any) -> Floats:
+    """Check targets in seconds, one row for each of `X`; NaN = not observed."""
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None; build "
+            "it with sklearn_jobtime.runs.make_targets(runs)."
+        )
+    y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
+    if len(X) != len(y):
+        raise ValueError(f"X has {len(X)} rows and y has {len(y)}; expected one y a row.")
+    return y
+
+
 class HistoryRegressor(RegressorMixin, BaseEstimator):
     """A regressor that forecasts each job from the durations of its ended runs.
 
@@ -432,15 +446,7 @@ class HistoryRegressor(RegressorMixin, BaseEstimator):
             X = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan")
         if not reset:
             return X, None
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None; build "
-                "it with sklearn_jobtime.runs.make_targets(runs)."
-            )
-        y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
-        if len(X) != len(y):
-            raise ValueError(f"X has {len(X)} rows and y has {len(y)}; expected one y a row.")
-        return X, y
+        return X, read_targets(self, X, y)
 
     def _jobs_of(self, X: Any, y_columns: pd.Index | None, n_outputs: int) -> list:
         if isinstance(y_columns, pd.MultiIndex):

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
-from sklearn.utils import Tags, check_array, get_tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.past import read_targets
 
 __all__ = ["PooledSteps"]
 
@@ -144,16 +145,9 @@ class PooledSteps(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         -------
         self
         """
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None; build "
-                "it with sklearn_jobtime.runs.make_targets(runs)."
-            )
         self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
         X = self._checked(X, reset=True)
-        y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
-        if len(X) != len(y):
-            raise ValueError(f"X has {len(X)} rows and y has {len(y)}; expected one y a row.")
+        y = read_targets(self, X, y)
         self._is_1d = y.ndim == 1
         targets = y.reshape(len(y), -1)
         never = np.isnan(targets).all(axis=0)

@@ -9,8 +9,15 @@ from rich.markup import escape
 from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
 from sklearn_jobtime.cli.forecasting import forecast_records
 from sklearn_jobtime.cli.history import History
-from sklearn_jobtime.cli.output import human_seconds, print_json, print_notes, print_table, results
-from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, series_of
+from sklearn_jobtime.cli.output import (
+    human_seconds,
+    job_label,
+    print_json,
+    print_notes,
+    print_table,
+    results,
+)
+from sklearn_jobtime.runs import STARTED_AT, series_of
 
 __all__ = ["run_anomalies"]
 
@@ -87,7 +94,7 @@ def _print(
             (
                 [
                     escape("/".join(map(str, label)) if isinstance(label, tuple) else str(label)),
-                    "whole run" if alarm["job"] == WHOLE_RUN else escape(str(alarm["job"])),
+                    job_label(alarm["job"]),
                     human_seconds(alarm["seconds"]),
                     human_seconds(alarm["expected_seconds"]),
                     f"{alarm['p_value']:.2%}",

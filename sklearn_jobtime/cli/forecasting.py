@@ -112,18 +112,8 @@ def _check_ending(path: Path | None, endings: Sequence[str], option: str) -> Non
 def read_times(
     at: Sequence[str], zone: ZoneInfo, runs: pd.DataFrame, option: str = "--at"
 ) -> list[pd.Timestamp]:
-    """Read the times of an option; one without an offset is a wall-clock time of the zone."""
-    times = []
-    for text in at:
-        try:
-            time = pd.Timestamp(text)
-            times.append(time.tz_localize(zone) if time.tz is None else time)
-        except (ValueError, TypeError):  # also a wall-clock time that is skipped or comes twice
-            raise typer.BadParameter(
-                f"{text!r} came for {option}; expected a time such as 2026-03-01T02:00 or, with "
-                "its offset from UTC, 2026-03-01T02:00+01:00."
-            ) from None
-    times = sorted(time.tz_convert("UTC") for time in times)
+    """Read the times of an option, in order."""
+    times = sorted(read_moment(text, zone, option) for text in at)
     if STARTED_AT in runs and times[0] <= runs[STARTED_AT].max():
         raise typer.BadParameter(
             f"{times[0]} came for {option}; expected times after the last start in the table, "
@@ -137,9 +127,10 @@ def read_moment(text: str, zone: ZoneInfo, option: str) -> pd.Timestamp:
     try:
         moment = pd.Timestamp(text)
         return (moment.tz_localize(zone) if moment.tz is None else moment).tz_convert("UTC")
-    except (ValueError, TypeError):
+    except (ValueError, TypeError):  # also a wall-clock time that is skipped or comes twice
         raise typer.BadParameter(
-            f"{text!r} came for {option}; expected a time such as 2026-03-01T02:00."
+            f"{text!r} came for {option}; expected a time such as 2026-03-01T02:00 or, with "
+            "its offset from UTC, 2026-03-01T02:00+01:00."
         ) from None
 
 

@@ -13,10 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from sklearn_jobtime.cli.trial import MODEL_NAME, Trial, advice
+from sklearn_jobtime.runs import WHOLE_RUN
 
 __all__ = [
     "as_records",
     "human_seconds",
+    "job_label",
     "print_json",
     "print_notes",
     "print_promise",
@@ -65,6 +67,18 @@ def human_seconds(seconds: float) -> str:
         if whole >= large:
             return f"{whole // large}{unit} {whole % large // small:02d}{part}"
     return f"{whole}s"
+
+
+def job_label(name: object) -> str:
+    """Name of a job for people; the tables of the console read brackets as markup.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.cli.output import job_label
+    >>> job_label("whole_run"), job_label("load")
+    ('whole run', 'load')
+    """
+    return "whole run" if name == WHOLE_RUN else escape(str(name))
 
 
 def print_json(record: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from sklearn_jobtime.cli.forecasting import (
 from sklearn_jobtime.cli.history import read_as_fitted, split_off_coming
 from sklearn_jobtime.cli.output import (
     human_seconds,
+    job_label,
     print_json,
     print_notes,
     print_promise,
@@ -200,7 +201,7 @@ def print_risks(risks: pd.DataFrame, timezone: str = "UTC", timeout_share: float
             ["job", "forecast", "chance", takes, "between", "time-out"],
             (
                 [
-                    "whole run" if row["job"] == WHOLE_RUN else escape(str(row["job"])),
+                    job_label(row["job"]),
                     human_seconds(row["seconds"]),
                     human_chance(row["done_by"]) + (" (a guess)" if row["extrapolated"] else ""),
                     human_seconds(row["remaining"]),

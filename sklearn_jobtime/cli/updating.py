@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from sklearn_jobtime.cli.forecasting import read_moment, read_zone
 from sklearn_jobtime.cli.history import read_as_fitted
 from sklearn_jobtime.cli.output import (
     as_records,
+    job_label,
     print_json,
     print_promise,
     print_table,
@@ -17,7 +16,6 @@ from sklearn_jobtime.cli.output import (
 from sklearn_jobtime.cli.promise import conformal, promise_record
 from sklearn_jobtime.following import Followed, follow
 from sklearn_jobtime.persistence import load_model, save_model
-from sklearn_jobtime.runs import WHOLE_RUN
 
 __all__ = ["run_update"]
 
@@ -74,7 +72,7 @@ def _print(found: Followed, timezone: str) -> None:
             ["job", "durations", "cut off", "drift"],
             (
                 [
-                    "whole run" if row["job"] == WHOLE_RUN else escape(str(row["job"])),
+                    job_label(row["job"]),
                     f"{row['targets']:,}",
                     f"{row['at_least']:,}",
                     f"{row['drift']:+.2f}",
