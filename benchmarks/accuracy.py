@@ -30,10 +30,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
 from sklearn_jobtime import SequenceWindower
-from sklearn_jobtime.anchored import AnchoredRegressor
-from sklearn_jobtime.backtest import backtest
-from sklearn_jobtime.evaluation import default_rules
-from sklearn_jobtime.online_mix import OnlineMix
+from sklearn_jobtime.baselines import OnlineMix
+from sklearn_jobtime.compose import AnchoredRegressor
+from sklearn_jobtime.evaluation import backtest, default_rules
 from sklearn_jobtime.pipeline import make_anchored_forecaster, make_forecast_pipeline
 
 LEAST_SCORED = 20

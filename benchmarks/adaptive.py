@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 from real_series import History, read_histories
 
-from sklearn_jobtime.adaptive import AdaptiveBound
-from sklearn_jobtime.calibration import rank_errors
-from sklearn_jobtime.conformity import LEAST
-from sklearn_jobtime.history import read_clock
-from sklearn_jobtime.online_mix import OnlineMix
+from sklearn_jobtime.baselines import OnlineMix
+from sklearn_jobtime.conformal import AdaptiveBound
+from sklearn_jobtime.conformal._quantiles import rank_errors
+from sklearn_jobtime.conformal._scores import LEAST
+from sklearn_jobtime.point_in_time import read_clock
 from sklearn_jobtime.runs import make_targets
 
 LEVELS = (0.8, 0.9, 0.95)

@@ -28,21 +28,25 @@ import numpy as np
 import pandas as pd
 from real_series import History, read_histories
 
-from sklearn_jobtime.conformal import ConformalForecaster
-from sklearn_jobtime.deadlines import DurationDistribution
-from sklearn_jobtime.evaluation import as_text
-from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
-from sklearn_jobtime.online_mix import OnlineMix
-from sklearn_jobtime.pipeline import make_anchored_forecaster
-from sklearn_jobtime.reliability import (
-    ELAPSED,
-    MULTIPLES,
+from sklearn_jobtime.baselines import OnlineMix
+from sklearn_jobtime.conformal import ConformalForecaster, DurationDistribution
+from sklearn_jobtime.evaluation import (
+    as_text,
     expected_calibration_error,
     held_out_events,
     reliability,
 )
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, make_lower_bounds, make_targets, series_of
-from sklearn_jobtime.timeline import split_by_time
+from sklearn_jobtime.evaluation._reliability import ELAPSED, MULTIPLES
+from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
+from sklearn_jobtime.pipeline import make_anchored_forecaster
+from sklearn_jobtime.runs import (
+    ENDED_AT,
+    STARTED_AT,
+    make_lower_bounds,
+    make_targets,
+    series_of,
+    split_by_time,
+)
 
 ANSWERS = ("naive", "fixed", "followed")
 COUNTED = 50  # runs that the naive rule looks at

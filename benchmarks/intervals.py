@@ -38,13 +38,11 @@ from real_series import History, read_histories
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from sklearn_jobtime.conformal import ConformalForecaster
-from sklearn_jobtime.conformity import LEAST
-from sklearn_jobtime.coverage import rolling_coverage
-from sklearn_jobtime.evaluation import as_text
+from sklearn_jobtime.conformal._scores import LEAST
+from sklearn_jobtime.conformal._series_bounds import OWN_ROWS, rows_of_series
+from sklearn_jobtime.evaluation import as_text, rolling_coverage
 from sklearn_jobtime.exceptions import TooFewRunsWarning
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, make_targets, series_names
-from sklearn_jobtime.series_bounds import OWN_ROWS, rows_of_series
-from sklearn_jobtime.timeline import split_by_time
+from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, make_targets, series_names, split_by_time
 
 LEVELS = [0.8, 0.9, 0.95]
 METHODS = ["static", "adaptive", "mapie", "aci"]

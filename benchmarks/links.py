@@ -29,10 +29,9 @@ from sklearn_jobtime import (
 )
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.datasets import make_job_runs
-from sklearn_jobtime.linkage import job_linkage
+from sklearn_jobtime.inspection import job_linkage
 from sklearn_jobtime.pipeline import make_anchored_forecaster
-from sklearn_jobtime.runs import make_targets
-from sklearn_jobtime.timeline import split_by_time
+from sklearn_jobtime.runs import make_targets, split_by_time
 
 NO_EFFECTS = {"season": 0, "month_end": 0, "shift_every": None, "input_effect": 0}
 EFFECTS = {

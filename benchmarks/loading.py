@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import create_engine
 
-from sklearn_jobtime.loaders.sources import read_source
+from sklearn_jobtime.loaders import read_source
 
 JOBS = 100
 

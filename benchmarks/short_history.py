@@ -22,11 +22,10 @@ import numpy as np
 import pandas as pd
 from real_series import History, read_histories
 
-from sklearn_jobtime.history import ended_order, read_clock
-from sklearn_jobtime.online_mix import OnlineMix
+from sklearn_jobtime.baselines import OnlineMix
 from sklearn_jobtime.pipeline import make_anchored_forecaster
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, make_targets, observed_durations
-from sklearn_jobtime.timeline import as_of
+from sklearn_jobtime.point_in_time import ended_order, read_clock
+from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, as_of, make_targets, observed_durations
 
 LENGTHS = (0, 1, 2, 3, 5, 10, 20)
 TESTED = 10  # test runs of each series

@@ -28,12 +28,11 @@ import pandas as pd
 from real_series import History, read_histories
 
 from sklearn_jobtime import StatefulForecaster
-from sklearn_jobtime.anchored import AnchoredRegressor
-from sklearn_jobtime.backtest import backtest
+from sklearn_jobtime.compose import AnchoredRegressor
 from sklearn_jobtime.datasets import make_job_runs
+from sklearn_jobtime.evaluation import backtest
 from sklearn_jobtime.pipeline import make_anchored_forecaster
-from sklearn_jobtime.runs import job_columns, make_targets
-from sklearn_jobtime.timeline import split_by_time
+from sklearn_jobtime.runs import job_columns, make_targets, split_by_time
 
 WINDOWS = "windows of 20"
 

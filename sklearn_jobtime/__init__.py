@@ -10,48 +10,64 @@ from typing import TYPE_CHECKING, Any
 from sklearn_jobtime._version import __version__
 
 if TYPE_CHECKING:
-    from sklearn_jobtime.anchored import AnchoredRegressor
     from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
-    from sklearn_jobtime.conformal import ConformalForecaster
-    from sklearn_jobtime.forecast_mean import ForecastMean
-    from sklearn_jobtime.lstm.forecaster import LSTMForecaster
-    from sklearn_jobtime.lstm.stateful import StatefulForecaster
-    from sklearn_jobtime.lstm.tagger import LSTMTagger
-    from sklearn_jobtime.pooled_steps import PooledSteps
+    from sklearn_jobtime.baselines import OnlineMix
+    from sklearn_jobtime.compose import AnchoredRegressor, ForecastMean, PooledSteps
+    from sklearn_jobtime.conformal import ConformalForecaster, DurationDistribution
+    from sklearn_jobtime.datasets import make_job_runs
+    from sklearn_jobtime.evaluation import evaluate
+    from sklearn_jobtime.forecasting import forecast
+    from sklearn_jobtime.inspection import job_linkage
+    from sklearn_jobtime.lstm import LSTMForecaster, StatefulForecaster
+    from sklearn_jobtime.pipeline import make_anchored_forecaster, make_forecast_pipeline
     from sklearn_jobtime.preprocessing import (
         CovariateEncoder,
         FailureImputer,
         LevelScaler,
         MinMaxScaler,
         RecentRuns,
+        SequenceWindower,
         SeriesEncoder,
         TimestampToNumeric,
     )
-    from sklearn_jobtime.windows import SequenceWindower
+    from sklearn_jobtime.runs import make_lower_bounds, make_targets, validate_runs
+    from sklearn_jobtime.tagging import LSTMTagger
 
 _HOME = {
-    "AnchoredRegressor": "anchored",
+    "AnchoredRegressor": "compose",
     "ConformalForecaster": "conformal",
     "CovariateEncoder": "preprocessing",
+    "DurationDistribution": "conformal",
     "FailureImputer": "preprocessing",
-    "ForecastMean": "forecast_mean",
+    "ForecastMean": "compose",
     "JobTimeAnomalyDetector": "anomaly",
-    "LSTMForecaster": "lstm.forecaster",
-    "LSTMTagger": "lstm.tagger",
+    "LSTMForecaster": "lstm",
+    "LSTMTagger": "tagging",
     "LevelScaler": "preprocessing",
     "MinMaxScaler": "preprocessing",
-    "PooledSteps": "pooled_steps",
+    "OnlineMix": "baselines",
+    "PooledSteps": "compose",
     "RecentRuns": "preprocessing",
-    "SequenceWindower": "windows",
+    "SequenceWindower": "preprocessing",
     "SeriesEncoder": "preprocessing",
-    "StatefulForecaster": "lstm.stateful",
+    "StatefulForecaster": "lstm",
     "TimestampToNumeric": "preprocessing",
+    "evaluate": "evaluation",
+    "forecast": "forecasting",
+    "job_linkage": "inspection",
+    "make_anchored_forecaster": "pipeline",
+    "make_forecast_pipeline": "pipeline",
+    "make_job_runs": "datasets",
+    "make_lower_bounds": "runs",
+    "make_targets": "runs",
+    "validate_runs": "runs",
 }
 
 __all__ = [
     "AnchoredRegressor",
     "ConformalForecaster",
     "CovariateEncoder",
+    "DurationDistribution",
     "FailureImputer",
     "ForecastMean",
     "JobTimeAnomalyDetector",
@@ -59,6 +75,7 @@ __all__ = [
     "LSTMTagger",
     "LevelScaler",
     "MinMaxScaler",
+    "OnlineMix",
     "PooledSteps",
     "RecentRuns",
     "SequenceWindower",
@@ -66,6 +83,15 @@ __all__ = [
     "StatefulForecaster",
     "TimestampToNumeric",
     "__version__",
+    "evaluate",
+    "forecast",
+    "job_linkage",
+    "make_anchored_forecaster",
+    "make_forecast_pipeline",
+    "make_job_runs",
+    "make_lower_bounds",
+    "make_targets",
+    "validate_runs",
 ]
 
 

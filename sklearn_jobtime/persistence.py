@@ -11,13 +11,12 @@ from secrets import token_hex
 from typing import Any
 
 import joblib
-import pandas as pd
 from sklearn.base import BaseEstimator
 
 from sklearn_jobtime.exceptions import ModelFileError
-from sklearn_jobtime.loaders.files import TABLE_ENDINGS
 
-__all__ = ["load_model", "replacing", "save_model", "write_table"]
+__all__ = ["load_model", "replacing", "save_model"]
+
 
 # What a pickle of a fitted model depends on.
 PACKAGES = ("sklearn-jobtime", "scikit-learn", "torch", "skorch", "numpy", "pandas")
@@ -215,40 +214,3 @@ def _why_unreadable(path: Path, note: dict, error: Exception) -> str:
         f"{path}: is no whole model file ({what}); expected one written by `jobtime fit`, "
         "save_model or joblib.dump. Copy it again, or fit the model again."
     )
-
-
-def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as CSV or Parquet, by the ending of the name; whole or not at all.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Its index is written too, unless it only numbers the rows.
-    path : str or Path
-        A name that ends in ``.csv``, ``.csv.gz`` or ``.parquet``.
-
-    Raises
-    ------
-    ValueError
-        For another ending.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_jobtime.persistence import write_table
-    >>> write_table(pd.DataFrame({"build": [40.0]}), "runs.xlsx")
-    Traceback (most recent call last):
-    ...
-    ValueError: runs.xlsx: the name ends in '.xlsx', expected one of .csv, .csv.gz, ...
-    """
-    path = Path(path)
-    if not path.name.endswith(TABLE_ENDINGS):
-        raise ValueError(
-            f"{path}: the name ends in {path.suffix!r}, expected one of {', '.join(TABLE_ENDINGS)}."
-        )
-    numbered = isinstance(table.index, pd.RangeIndex) and table.index.name is None
-    with replacing(path) as new:
-        if path.name.endswith(".parquet"):
-            table.to_parquet(new)
-        else:
-            table.to_csv(new, index=not numbered)

@@ -5,17 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from sklearn_jobtime.anchored import ANCHOR_COLUMN, AnchoredRegressor
-from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.forecast_mean import ForecastMean
+from sklearn_jobtime.compose._anchored import ANCHOR_COLUMN, AnchoredRegressor
+from sklearn_jobtime.compose._direct_steps import PooledSteps
+from sklearn_jobtime.compose._forecast_mean import ForecastMean
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
-from sklearn_jobtime.pooled_steps import PooledSteps
 from sklearn_jobtime.preprocessing import (
     CovariateEncoder,
     FailureImputer,
@@ -25,11 +23,10 @@ from sklearn_jobtime.preprocessing import (
     SeriesEncoder,
     TimestampToNumeric,
 )
-from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, row_label, series_of, target_names
-from sklearn_jobtime.timeline import median_gap, next_runs
-from sklearn_jobtime.windows import SequenceWindower
+from sklearn_jobtime.preprocessing._windows import SequenceWindower
 
-__all__ = ["forecast", "make_anchored_forecaster", "make_forecast_pipeline", "with_coming"]
+__all__ = ["make_anchored_forecaster", "make_forecast_pipeline"]
+
 
 UNKNOWN = -9.0  # below all log ratios, so that trees can tell it apart
 
@@ -208,7 +205,8 @@ def make_anchored_forecaster(
     Examples
     --------
     >>> from sklearn_jobtime.datasets import make_job_runs
-    >>> from sklearn_jobtime.pipeline import forecast, make_anchored_forecaster
+    >>> from sklearn_jobtime.forecasting import forecast
+    >>> from sklearn_jobtime.pipeline import make_anchored_forecaster
     >>> from sklearn_jobtime.runs import make_targets
     >>> runs = make_job_runs(n_runs=120, random_state=0)
     >>> model = make_anchored_forecaster(device="cpu", random_state=0)
@@ -269,96 +267,3 @@ def make_anchored_forecaster(
         ),
     ]
     return AnchoredRegressor(Pipeline(steps), show_anchor=True)
-
-
-def with_coming(runs: pd.DataFrame, coming: pd.DataFrame) -> pd.DataFrame:
-    """Put runs to come below the runs so far, as one table that a model can predict.
-
-    Raises
-    ------
-    RunTableError
-        When a coming run is already in the table.
-    """
-    flags = runs.select_dtypes("bool").columns  # a flag not yet known is NaN, so a float
-    both = pd.concat([runs.astype(dict.fromkeys(flags, "float64")), coming[list(runs.columns)]])
-    if (again := both.index.duplicated()).any():
-        raise RunTableError(
-            f"the coming run {row_label(both.index, int(again.argmax()))} is already in the table; "
-            "give it a label of "
-            "its own, or drop the row to forecast it anew."
-        )
-    return both
-
-
-def forecast(
-    model: BaseEstimator, runs: pd.DataFrame, coming: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Forecast the next runs of every job, one row a forecast.
-
-    Parameters
-    ----------
-    model : estimator
-        A Pipeline or regressor fitted on targets of :func:`~sklearn_jobtime.runs.make_targets`.
-    runs : DataFrame
-        The validated run table up to now: what ended since `fit` is used as history.
-    coming : DataFrame, default=None
-        Rows of runs to come, as :func:`~sklearn_jobtime.timeline.next_runs` makes them; None
-        takes the next run of every series.
-
-    Returns
-    -------
-    DataFrame
-        Indexed as `coming`. Columns: `step` (1 = the run of that row), `job`, `started_at` (the
-        expected start, one median gap a step later), `seconds` (the forecast, never negative)
-        and `ends_at` (start plus seconds for `whole_run`, else NaT). Without times in `runs`
-        there are no clock columns. Where the model tells, `source` says what a forecast rests on
-        (:meth:`AnchoredRegressor.sources <sklearn_jobtime.AnchoredRegressor.sources>`). A model
-        with intervals (:class:`~sklearn_jobtime.ConformalForecaster`) adds `lower` and `upper` in
-        seconds, at its own level.
-
-    Raises
-    ------
-    RunTableError
-        When a coming run is already in the table.
-
-    Examples
-    --------
-    >>> from sklearn_jobtime.baselines import RollingRule
-    >>> from sklearn_jobtime.datasets import make_job_runs
-    >>> from sklearn_jobtime.pipeline import forecast
-    >>> from sklearn_jobtime.runs import make_targets
-    >>> runs = make_job_runs(n_runs=60, random_state=0)
-    >>> rule = RollingRule().fit(runs, make_targets(runs, horizon=2))
-    >>> table = forecast(rule, runs)
-    >>> table["step"].unique().tolist(), bool((table["seconds"] > 0).all())
-    ([1, 2], True)
-    """
-    names = target_names(model)
-    coming = next_runs(runs) if coming is None else coming
-    both = with_coming(runs, coming)
-    seconds = np.maximum(model.predict(both)[len(runs) :].reshape(len(coming), -1), 0.0)
-    table = pd.DataFrame(
-        {
-            "step": np.tile(names.get_level_values("step"), len(coming)),
-            "job": np.tile(names.get_level_values("job"), len(coming)),
-            "seconds": seconds.ravel(),
-        },
-        index=coming.index.repeat(len(names)),
-    )
-    if STARTED_AT in runs:
-        series = series_of(both.index)
-        gaps = runs[STARTED_AT].groupby(series[: len(runs)]).agg(median_gap)
-        gap = gaps.reindex(series[len(runs) :]).fillna(pd.Timedelta(0)).repeat(len(names))
-        table.insert(
-            2,
-            STARTED_AT,
-            coming[STARTED_AT].repeat(len(names)) + gap.array * (table["step"] - 1),
-        )
-        ends = table[STARTED_AT] + pd.to_timedelta(table["seconds"], unit="s")
-        table["ends_at"] = ends.dt.round("s").where(table["job"] == WHOLE_RUN)
-    if hasattr(model, "sources"):
-        table["source"] = model.sources(both)[len(runs) :].ravel()
-    if hasattr(model, "predict_interval"):
-        bounds = model.predict_interval(both)[len(runs) :].reshape(-1, 2)
-        table["lower"], table["upper"] = np.maximum(bounds, 0.0).T
-    return table

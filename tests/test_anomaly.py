@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn.linear_model import Ridge
 
-from sklearn_jobtime.anchored import AnchoredRegressor
-from sklearn_jobtime.anomaly import JobTimeAnomalyDetector, share_as_large
+from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
 from sklearn_jobtime.baselines import RollingRule
+from sklearn_jobtime.compose import AnchoredRegressor
+from sklearn_jobtime.conformal._p_values import share_as_large
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.runs import observed_durations

@@ -12,10 +12,17 @@ from sklearn_jobtime import (
     TimestampToNumeric,
 )
 from sklearn_jobtime.datasets import load_github_runs
+from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.metrics import observed_mae, observed_share_within
-from sklearn_jobtime.pipeline import forecast, make_forecast_pipeline
-from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, make_targets, status_column
-from sklearn_jobtime.timeline import next_runs, split_by_time
+from sklearn_jobtime.pipeline import make_forecast_pipeline
+from sklearn_jobtime.runs import (
+    STARTED_AT,
+    WHOLE_RUN,
+    make_targets,
+    next_runs,
+    split_by_time,
+    status_column,
+)
 
 
 @pytest.fixture(scope="module")

@@ -24,10 +24,15 @@ from sklearn_jobtime import (
     StatefulForecaster,
     TimestampToNumeric,
 )
-from sklearn_jobtime.baselines import ExponentialMean, JenkinsRule, RollingRule, SeasonalRule
-from sklearn_jobtime.conformity import RecentSpread
-from sklearn_jobtime.observed import ObservedRegressor
-from sklearn_jobtime.online_mix import OnlineMix
+from sklearn_jobtime.baselines import (
+    ExponentialMean,
+    JenkinsRule,
+    OnlineMix,
+    RollingRule,
+    SeasonalRule,
+)
+from sklearn_jobtime.compose import ObservedRegressor
+from sklearn_jobtime.conformal import RecentSpread
 
 # A row of these depends on earlier rows by definition (windows, rolling rules), so the two checks
 # that shuffle or cut the rows cannot hold. Nothing else may stand here.

@@ -18,14 +18,18 @@ from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.datasets import load_github_runs, make_job_runs
 from sklearn_jobtime.evaluation import best_of_each_job, default_rules, evaluate
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
+from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.metrics import get_scorer, observed_mae
-from sklearn_jobtime.pipeline import (
-    forecast,
-    make_anchored_forecaster,
-    make_forecast_pipeline,
+from sklearn_jobtime.pipeline import make_anchored_forecaster, make_forecast_pipeline
+from sklearn_jobtime.runs import (
+    STARTED_AT,
+    WHOLE_RUN,
+    job_columns,
+    make_targets,
+    next_runs,
+    split_by_time,
+    validate_runs,
 )
-from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, job_columns, make_targets, validate_runs
-from sklearn_jobtime.timeline import next_runs, split_by_time
 
 
 def small_model(**changes):

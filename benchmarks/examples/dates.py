@@ -15,11 +15,10 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from sklearn_jobtime import LSTMForecaster, MinMaxScaler, SequenceWindower, TimestampToNumeric
+from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.metrics import observed_mae, observed_mape
-from sklearn_jobtime.pipeline import forecast
 from sklearn_jobtime.plots import PredictionDisplay
-from sklearn_jobtime.runs import make_targets, validate_runs
-from sklearn_jobtime.timeline import next_runs
+from sklearn_jobtime.runs import make_targets, next_runs, validate_runs
 
 ZONE = "Europe/Berlin"
 N_TEST = 100

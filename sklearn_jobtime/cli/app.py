@@ -11,11 +11,20 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from sklearn_jobtime._version import __version__
-from sklearn_jobtime.cli.commands.learning import evaluate, fit, tune
-from sklearn_jobtime.cli.commands.stored import forecast, links, risk, update, why
-from sklearn_jobtime.cli.commands.tables import anomalies, demo, load
+from sklearn_jobtime.cli.commands.anomalies import anomalies
+from sklearn_jobtime.cli.commands.demo import demo
+from sklearn_jobtime.cli.commands.evaluate import evaluate
+from sklearn_jobtime.cli.commands.fit import fit
+from sklearn_jobtime.cli.commands.forecast import forecast
+from sklearn_jobtime.cli.commands.links import links
+from sklearn_jobtime.cli.commands.load import load
+from sklearn_jobtime.cli.commands.risk import risk
+from sklearn_jobtime.cli.commands.tune import tune
+from sklearn_jobtime.cli.commands.update import update
+from sklearn_jobtime.cli.commands.why import why
 
 __all__ = ["app", "main"]
+
 
 INTERRUPTED = 130
 

@@ -1,9 +1,12 @@
 """Arguments and options that several commands share, so that they read alike everywhere."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from sklearn_jobtime.cli.intervals import Promise
 
 __all__ = [
     "AsJson",
@@ -24,6 +27,7 @@ __all__ = [
     "TestSize",
     "Timezone",
     "Together",
+    "promise_of",
     "split_names",
     "writable",
 ]
@@ -99,3 +103,14 @@ ModelOut = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, for scripts; seconds and UTC.")
 ]
+
+
+def promise_of(level: float, together: str) -> "Promise":
+    """Make the promise that the options ask for."""
+    from sklearn_jobtime.cli.intervals import TOGETHER, Promise  # noqa: PLC0415 - help stays fast
+
+    if together not in TOGETHER:
+        raise typer.BadParameter(
+            f"{together!r} came for --together; expected one of {', '.join(TOGETHER)}."
+        )
+    return Promise(level, together)

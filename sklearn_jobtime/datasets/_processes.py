@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sklearn_jobtime.runs import RESERVED
+from sklearn_jobtime.runs._schema import RESERVED
 
 Graph = dict[str, list[str]]
 

@@ -6,9 +6,10 @@ from importlib.resources import files
 import pandas as pd
 from sklearn.utils import Bunch
 
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, status_column
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, status_column
 
 __all__ = ["load_alcohol_sales", "load_github_runs"]
+
 
 DATA = files(__package__) / "data"
 

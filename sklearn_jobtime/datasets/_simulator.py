@@ -11,9 +11,10 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_jobtime.datasets import _processes as processes
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, status_column
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, status_column
 
 __all__ = ["make_job_runs"]
+
 
 FIRST_START = pd.Timestamp("2025-01-06T02:00", tz="UTC")  # a Monday
 MICROSECOND = pd.Timedelta("1us")

@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders.converting import since_utc
-from sklearn_jobtime.loaders.long import long_table
+from sklearn_jobtime.loaders._conversion import since_utc
+from sklearn_jobtime.loaders._states import to_status
 from sklearn_jobtime.loaders.sql import read_only_connection
-from sklearn_jobtime.loaders.states import to_status
-from sklearn_jobtime.runs import to_utc
+from sklearn_jobtime.runs._long_table import long_table
+from sklearn_jobtime.runs._validation import to_utc
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 __all__ = ["read_airflow"]
+
 
 RUNS, TASKS, HISTORY = "dag_run", "task_instance", "task_instance_history"
 KEY = ["dag_id", "run_id", "task_id", "map_index"]
@@ -87,12 +88,12 @@ def read_airflow(
         status. "separate" makes each a job ``task[0]``, ``task[1]``, ..., which pays only where
         an index always means the same.
     on_unknown : {"error", "warn"}, default="error"
-        What to do with an unknown state; see :func:`~sklearn_jobtime.loaders.states.to_status`.
+        What to do with an unknown state; see :func:`~sklearn_jobtime.loaders.to_status`.
 
     Returns
     -------
     DataFrame
-        A long table; see :func:`~sklearn_jobtime.loaders.long.long_table`. Further columns:
+        A long table; see :func:`~sklearn_jobtime.runs.long_table`. Further columns:
         `queued_seconds`, from queued to started, NaN where Airflow does not tell; `try_number`,
         the largest of the mapped tasks; and the covariate `run_type`, such as "scheduled".
 
@@ -111,7 +112,7 @@ def read_airflow(
 
     >>> import pathlib, sqlite3, tempfile
     >>> from contextlib import closing
-    >>> from sklearn_jobtime.loaders.airflow import read_airflow
+    >>> from sklearn_jobtime.loaders import read_airflow
     >>> schema = '''
     ...     CREATE TABLE dag_run (dag_id, run_id, run_type, state, start_date);
     ...     CREATE TABLE task_instance (dag_id, run_id, task_id, map_index, try_number, state,

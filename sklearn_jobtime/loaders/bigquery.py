@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders.converting import mapped_long, since_utc, typed_rows
-from sklearn_jobtime.loaders.mapping import EPOCH_UNITS, map_columns, unit_of
+from sklearn_jobtime.loaders._column_names import EPOCH_UNITS, map_columns, unit_of
+from sklearn_jobtime.loaders._conversion import mapped_long, since_utc, typed_rows
 from sklearn_jobtime.loaders.sql import is_query
-from sklearn_jobtime.runs import STARTED_AT
+from sklearn_jobtime.runs._schema import STARTED_AT
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -36,7 +36,7 @@ def read_bigquery(
     """Read a run history from a table or a query of BigQuery.
 
     For the log table of an ETL system that ends up in the warehouse. What the columns mean is
-    found as by :func:`~sklearn_jobtime.loaders.sql.read_sql`, from a dry run, which costs nothing;
+    found as by :func:`~sklearn_jobtime.loaders.read_sql`, from a dry run, which costs nothing;
     only the mapped columns are then read. The filters are part of the query that BigQuery runs,
     so that it reads only the partitions they ask for.
 
@@ -51,7 +51,7 @@ def read_bigquery(
         For other credentials, a location, or a limit of the bytes billed. None makes one of the
         application default credentials.
     columns, since, jobs, states, on_unknown
-        As of :func:`~sklearn_jobtime.loaders.sql.read_sql`.
+        As of :func:`~sklearn_jobtime.loaders.read_sql`.
     chunk_rows : int, default=100_000
         The most rows in one answer of the server, which bounds the memory beside the table itself.
     timeout : float, default=60.0
@@ -60,7 +60,7 @@ def read_bigquery(
     Returns
     -------
     DataFrame
-        A long table; see :func:`~sklearn_jobtime.loaders.long.long_table`.
+        A long table; see :func:`~sklearn_jobtime.runs.long_table`.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def read_bigquery(
 
     Examples
     --------
-    >>> from sklearn_jobtime.loaders.bigquery import read_bigquery
+    >>> from sklearn_jobtime.loaders import read_bigquery
     >>> read_bigquery("ops.task_runs", since="2026-01-01", jobs=["load"])  # doctest: +SKIP
     """
     if isinstance(jobs, str):

@@ -10,13 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
-from sklearn_jobtime.loaders.converting import mapped_long, typed_columns
-from sklearn_jobtime.loaders.long import pivot_runs
-from sklearn_jobtime.loaders.mapping import guess_columns, map_columns
-from sklearn_jobtime.loaders.opening import MAX_BYTES, open_bytes, open_text
-from sklearn_jobtime.runs import STATUS_SUFFIX, validate_runs
+from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
+from sklearn_jobtime.loaders._conversion import mapped_long, typed_columns
+from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_bytes, open_text
+from sklearn_jobtime.persistence import replacing
+from sklearn_jobtime.runs._long_table import pivot_runs
+from sklearn_jobtime.runs._schema import STATUS_SUFFIX
+from sklearn_jobtime.runs._validation import validate_runs
 
-__all__ = ["FILE_ENDINGS", "TABLE_ENDINGS", "read_log", "read_runs", "read_table"]
+__all__ = ["FILE_ENDINGS", "TABLE_ENDINGS", "read_log", "read_runs", "read_table", "write_table"]
+
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet")
 FILE_ENDINGS = (*TABLE_ENDINGS, ".jsonl", ".jsonl.gz")
@@ -34,7 +37,7 @@ def read_runs(
 
     A table with the columns `run`, `job` and `duration` (or `started_at` and `ended_at`) is a long
     table, one row a job of a run, and is pivoted; see
-    :func:`~sklearn_jobtime.loaders.long.pivot_runs`.
+    :func:`~sklearn_jobtime.runs.pivot_runs`.
 
     Parameters
     ----------
@@ -50,7 +53,8 @@ def read_runs(
         `series` and `run` as far as there are any, else a first column without a name, else it
         numbers the rows.
     max_bytes : int, default=2 GiB
-        The most uncompressed bytes to read; see :func:`~sklearn_jobtime.loaders.opening.open_text`.
+        The most uncompressed bytes to read; see
+        :func:`~sklearn_jobtime.loaders._open_file.open_text`.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def read_runs(
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from sklearn_jobtime.loaders.files import read_runs
+    >>> from sklearn_jobtime.loaders import read_runs
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "runs.csv")
     ...     _ = path.write_text("run,started_at,build\n7,2026-03-01T02:00Z,40.0\n")
@@ -170,9 +174,9 @@ def read_log(
         The file; see :func:`read_table`.
     columns : mapping of str to str or None, default=None
         Which column is which, where the guess of
-        :func:`~sklearn_jobtime.loaders.mapping.guess_columns` is wrong.
+        :func:`~sklearn_jobtime.loaders._column_names.guess_columns` is wrong.
     since, jobs, states, on_unknown
-        As in :func:`~sklearn_jobtime.loaders.sql.read_sql`.
+        As in :func:`~sklearn_jobtime.loaders.read_sql`.
     max_bytes : int, default=2 GiB
         The most uncompressed bytes to read.
 
@@ -189,7 +193,7 @@ def read_log(
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from sklearn_jobtime.loaders.files import read_log
+    >>> from sklearn_jobtime.loaders import read_log
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "log.csv")
     ...     _ = path.write_text("task,start,elapsed_ms\nload,2026-03-01T02:00Z,1500\n")
@@ -342,3 +346,40 @@ def _with_index(table: pd.DataFrame, index: Sequence[str] | None) -> pd.DataFram
             f"of the columns {keys}; fill it in or drop the row."
         )
     return table.set_index(keys)
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV or Parquet, by the ending of the name; whole or not at all.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Its index is written too, unless it only numbers the rows.
+    path : str or Path
+        A name that ends in ``.csv``, ``.csv.gz`` or ``.parquet``.
+
+    Raises
+    ------
+    ValueError
+        For another ending.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.loaders import write_table
+    >>> write_table(pd.DataFrame({"build": [40.0]}), "runs.xlsx")
+    Traceback (most recent call last):
+    ...
+    ValueError: runs.xlsx: the name ends in '.xlsx', expected one of .csv, .csv.gz, ...
+    """
+    path = Path(path)
+    if not path.name.endswith(TABLE_ENDINGS):
+        raise ValueError(
+            f"{path}: the name ends in {path.suffix!r}, expected one of {', '.join(TABLE_ENDINGS)}."
+        )
+    numbered = isinstance(table.index, pd.RangeIndex) and table.index.name is None
+    with replacing(path) as new:
+        if path.name.endswith(".parquet"):
+            table.to_parquet(new)
+        else:
+            table.to_csv(new, index=not numbered)

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders.documents import field, json_documents
-from sklearn_jobtime.loaders.long import long_table
-from sklearn_jobtime.loaders.opening import MAX_BYTES, find_files
-from sklearn_jobtime.loaders.states import to_status
+from sklearn_jobtime.loaders._json_documents import field, json_documents
+from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files
+from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["read_github"]
+
 
 _TEXT = (str, NoneType)
 _NOT_STARTED = ("queued", "requested", "waiting", "pending", "action_required")
@@ -51,14 +52,14 @@ def read_github(
         Whether the steps of a job are jobs of the run too, named ``build / Run tests``. They run
         within their job, one after another, so they are left out by default.
     on_unknown : {"error", "warn"}, default="error"
-        What to do with a state that :data:`~sklearn_jobtime.loaders.states.STATES` lacks.
+        What to do with a state that :data:`~sklearn_jobtime.loaders.STATES` lacks.
     max_bytes : int, default=2 GiB
         The most uncompressed bytes to read of each file.
 
     Returns
     -------
     DataFrame
-        The long table, as :func:`~sklearn_jobtime.loaders.long.long_table` describes it;
+        The long table, as :func:`~sklearn_jobtime.runs.long_table` describes it;
         `queued_seconds`, a job's wait for its runner, for an approval or for a concurrent run,
         which is no part of `duration`; and `run_attempt`. ``.attrs["dropped"]`` counts what was
         left out.
@@ -88,7 +89,7 @@ def read_github(
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from sklearn_jobtime.loaders.github import read_github
+    >>> from sklearn_jobtime.loaders import read_github
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "jobs.json")
     ...     _ = path.write_text('''{"total_count": 1, "jobs": [{"id": 399444496, "run_id": 296794,

@@ -9,12 +9,13 @@ from urllib.parse import unquote
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders.documents import field, json_documents
-from sklearn_jobtime.loaders.long import long_table
-from sklearn_jobtime.loaders.opening import MAX_BYTES, find_files
-from sklearn_jobtime.loaders.states import to_status
+from sklearn_jobtime.loaders._json_documents import field, json_documents
+from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files
+from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["read_jenkins"]
+
 
 _BUILDS = ("builds", "allBuilds")
 _COLUMNS = ("series", "run", "job", "state", "start", "taken", "paused", "queued", "place")
@@ -40,14 +41,14 @@ def read_jenkins(
         the answer about a job, a folder of jobs, a build, or a pipeline's runs (``wfapi``); one
         or many.
     on_unknown : {"error", "warn"}, default="error"
-        What to do with a result that :data:`~sklearn_jobtime.loaders.states.STATES` lacks.
+        What to do with a result that :data:`~sklearn_jobtime.loaders.STATES` lacks.
     max_bytes : int, default=2 GiB
         The most uncompressed bytes to read of each file.
 
     Returns
     -------
     DataFrame
-        The long table, as :func:`~sklearn_jobtime.loaders.long.long_table` describes it, and
+        The long table, as :func:`~sklearn_jobtime.runs.long_table` describes it, and
         `queued_seconds`, a build's wait in the queue where the page says so (with the Metrics
         plugin: ``actions[queuingDurationMillis]``). ``.attrs["dropped"]`` counts stages that did
         not run.
@@ -75,7 +76,7 @@ def read_jenkins(
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from sklearn_jobtime.loaders.jenkins import read_jenkins
+    >>> from sklearn_jobtime.loaders import read_jenkins
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "etl.json")
     ...     _ = path.write_text('''{"fullName": "team/etl", "builds": [

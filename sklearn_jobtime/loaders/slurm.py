@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders.documents import field, json_documents
-from sklearn_jobtime.loaders.long import long_table
-from sklearn_jobtime.loaders.opening import MAX_BYTES, open_text
-from sklearn_jobtime.loaders.states import to_status
+from sklearn_jobtime.loaders._json_documents import field, json_documents
+from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
+from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["elapsed_seconds", "read_slurm"]
+
 
 _NEEDED = ("JobID", "JobName", "User", "State", "Start", "End")
 _ASK = (
@@ -100,14 +101,14 @@ def read_slurm(
         What separates the fields, when `sacct` was given ``--delimiter``, because a job's name
         holds the bar.
     on_unknown : {"error", "warn"}, default="error"
-        What to do with a state that :data:`~sklearn_jobtime.loaders.states.STATES` lacks.
+        What to do with a state that :data:`~sklearn_jobtime.loaders.STATES` lacks.
     max_bytes : int, default=2 GiB
         The most uncompressed bytes to read.
 
     Returns
     -------
     DataFrame
-        The long table, as :func:`~sklearn_jobtime.loaders.long.long_table` describes it, and
+        The long table, as :func:`~sklearn_jobtime.runs.long_table` describes it, and
         `queued_seconds`, the wait from submission to start. ``.attrs["dropped"]`` counts the
         rows left out: job steps, jobs that have not started, and the earlier tries of requeued
         jobs. The components of a heterogeneous job are jobs of one run: `job+0`, `job+1`.
@@ -132,7 +133,7 @@ def read_slurm(
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from sklearn_jobtime.loaders.slurm import read_slurm
+    >>> from sklearn_jobtime.loaders import read_slurm
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "jobs.txt")
     ...     _ = path.write_text(

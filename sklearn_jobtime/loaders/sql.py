@@ -13,14 +13,15 @@ from urllib.parse import quote, quote_plus
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders.converting import mapped_long, since_utc, typed_rows
-from sklearn_jobtime.loaders.mapping import EPOCH_UNITS, map_columns, unit_of
-from sklearn_jobtime.runs import STARTED_AT
+from sklearn_jobtime.loaders._column_names import EPOCH_UNITS, map_columns, unit_of
+from sklearn_jobtime.loaders._conversion import mapped_long, since_utc, typed_rows
+from sklearn_jobtime.runs._schema import STARTED_AT
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 __all__ = ["is_query", "read_only_connection", "read_sql"]
+
 
 DRIVERS = {
     "postgresql": "install psycopg[binary] and write postgresql+psycopg://user@host/database",
@@ -43,8 +44,9 @@ def read_sql(
     """Read a run history from a table or a query of a SQL database.
 
     For the log table that an ETL system writes: one row a job of a run. Which column is which is
-    guessed from the usual names; see :func:`~sklearn_jobtime.loaders.mapping.guess_columns` for
-    them, and :func:`~sklearn_jobtime.loaders.converting.mapped_long` for tables without runs, jobs
+    guessed from the usual names; see
+    :func:`~sklearn_jobtime.loaders._column_names.guess_columns` for
+    them, and :func:`~sklearn_jobtime.loaders._conversion.mapped_long` for tables without runs, jobs
     or statuses. The filters are part of the query that the database runs. The connection is
     read-only where the database knows that: SQLite, DuckDB and PostgreSQL.
 
@@ -70,7 +72,7 @@ def read_sql(
         Your own states to the one vocabulary, such as ``{"green": "success"}``.
     on_unknown : {"error", "warn"}, default="error"
         What to do with a state that nothing maps; see
-        :func:`~sklearn_jobtime.loaders.states.to_status`.
+        :func:`~sklearn_jobtime.loaders.to_status`.
     chunk_rows : int, default=100_000
         How many rows to fetch at a time, which bounds the memory beside the table itself. The
         result does not depend on it.
@@ -78,7 +80,7 @@ def read_sql(
     Returns
     -------
     DataFrame
-        A long table; see :func:`~sklearn_jobtime.loaders.long.long_table`.
+        A long table; see :func:`~sklearn_jobtime.runs.long_table`.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def read_sql(
     --------
     >>> import pathlib, sqlite3, tempfile
     >>> from contextlib import closing
-    >>> from sklearn_jobtime.loaders.sql import read_sql
+    >>> from sklearn_jobtime.loaders import read_sql
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "runs.db")
     ...     with closing(sqlite3.connect(path)) as database, database:

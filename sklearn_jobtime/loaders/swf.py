@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders.long import long_table
-from sklearn_jobtime.loaders.opening import MAX_BYTES, open_text
-from sklearn_jobtime.loaders.states import to_status
+from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
+from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["read_swf"]
+
 
 # The 18 fields of version 2.2 by their place; -1 stands for "not known" in every one of them.
 FIELDS = (
@@ -67,7 +68,7 @@ def read_swf(
     Returns
     -------
     DataFrame
-        The long table, as :func:`~sklearn_jobtime.loaders.long.long_table` describes it, and
+        The long table, as :func:`~sklearn_jobtime.runs.long_table` describes it, and
         `queued_seconds` (NaN where the log does not know it; the job is then taken to start when
         it was submitted). ``.attrs["dropped"]`` counts jobs without a run time or an identifier,
         and the parts of checkpointed jobs.
@@ -91,7 +92,7 @@ def read_swf(
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from sklearn_jobtime.loaders.swf import read_swf
+    >>> from sklearn_jobtime.loaders import read_swf
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "log.swf")
     ...     _ = path.write_text(

@@ -3,6 +3,5 @@
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
 from sklearn_jobtime.lstm.network import LSTMNetwork, RecurrentLayers
 from sklearn_jobtime.lstm.stateful import StatefulForecaster
-from sklearn_jobtime.lstm.tagger import LSTMTagger
 
-__all__ = ["LSTMForecaster", "LSTMNetwork", "LSTMTagger", "RecurrentLayers", "StatefulForecaster"]
+__all__ = ["LSTMForecaster", "LSTMNetwork", "RecurrentLayers", "StatefulForecaster"]

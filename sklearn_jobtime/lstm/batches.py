@@ -6,11 +6,14 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_jobtime._typing import Ints
 from sklearn_jobtime.lstm.losses import BatchTargets
 
-__all__ = ["INPUT_BOUND", "Batches", "NewestRows", "RowsDataset", "WindowDataset"]
+__all__ = ["INPUT_BOUND", "Batches", "NewestRows", "RowsDataset", "WindowDataset", "pad"]
+
 
 # A standardised input beyond this many standard deviations says no more than the bound does, and
 # an unbounded one would overflow float32 and come out as NaN.
@@ -142,3 +145,21 @@ class NewestRows:
         if n_valid < 2:
             return dataset, None
         return dataset.subset(slice(None, -n_valid)), dataset.subset(slice(-n_valid, None))
+
+
+def pad(flat: NDArray[Any], starts: Ints, lengths: Ints, fill: Any) -> NDArray[Any]:
+    """Return ``(n, n_steps, ...)``: sequences of `flat`, padded behind to the longest of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_jobtime.lstm.batches import pad
+    >>> pad(np.array([2, 3, 4]), np.array([0, 2]), np.array([2, 1]), 0)
+    array([[2, 3],
+           [4, 0]])
+    """
+    steps = np.arange(max(1, lengths.max(initial=0)))
+    real = steps < lengths[:, None]
+    padded = np.full(real.shape + flat.shape[1:], fill, dtype=flat.dtype)
+    padded[real] = flat[(starts[:, None] + steps)[real]]
+    return padded

@@ -15,9 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from skorch import callbacks as skorch_callbacks
 from torch import Tensor, nn
 
-# Counts the outputs of a batch that are right, and those that could be: those observed.
-Count = Callable[[Tensor, Any], tuple[int, int]]
-
 __all__ = [
     "Count",
     "EarlyStopping",
@@ -27,6 +24,10 @@ __all__ = [
     "TensorBoard",
     "new_log_folder",
 ]
+
+
+# Counts the outputs of a batch that are right, and those that could be: those observed.
+Count = Callable[[Tensor, Any], tuple[int, int]]
 
 
 class EpochScores(skorch_callbacks.Callback):

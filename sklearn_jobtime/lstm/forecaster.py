@@ -8,25 +8,25 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.batches import RowsDataset, WindowDataset
 from sklearn_jobtime.lstm.callbacks import new_log_folder
-from sklearn_jobtime.lstm.inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.lstm.losses import LOSSES, WithinTenPercent, make_loss
 from sklearn_jobtime.lstm.network import ACTIVATIONS, LSTMEnsemble, LSTMNetwork
 from sklearn_jobtime.lstm.targets import Targets, check_observed, merge_repeats, read_targets
 from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS
+from sklearn_jobtime.lstm.window_inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.metrics import observed_r2
 
 __all__ = ["LSTMForecaster"]
 
-Floats = NDArray[np.floating[Any]]
 
 # Parameters that go to the network as they are.
 NETWORK_OPTIONS = (

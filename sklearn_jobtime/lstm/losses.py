@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 __all__ = ["LOSSES", "BatchTargets", "MaskedLoss", "PinballLoss", "WithinTenPercent", "make_loss"]
 
+
 # Either what was observed, ``(n, outputs)`` with NaN where it was not, or that, the lower bounds
 # of what was cut off (NaN elsewhere), and the weights, ``(n, 1)``.
 BatchTargets = Tensor | Sequence[Tensor]

@@ -24,6 +24,7 @@ __all__ = [
     "lstm_cell",
 ]
 
+
 State = tuple[Tensor, Tensor]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

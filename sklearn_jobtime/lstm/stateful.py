@@ -8,23 +8,22 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
 from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
-from sklearn_jobtime.lstm.inputs import read_windows
-from sklearn_jobtime.lstm.streams import SeriesDataset, in_chunks, read_on
 from sklearn_jobtime.lstm.targets import Targets
+from sklearn_jobtime.lstm.truncated_bptt import SeriesDataset, in_chunks, read_on
+from sklearn_jobtime.lstm.window_inputs import read_windows
 from sklearn_jobtime.metrics import observed_r2
 
 __all__ = ["StatefulForecaster"]
 
-Rows = NDArray[np.intp]
-Floats = NDArray[np.floating[Any]]
 States = dict[Hashable, Floats]
 
 # The first rows of a series, by which it is recognised when it is given again from its start.

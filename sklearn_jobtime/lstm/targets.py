@@ -4,16 +4,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight
 
+from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.lstm.inputs import is_constant
+from sklearn_jobtime.lstm.window_inputs import is_constant
 
 __all__ = ["Targets", "check_observed", "merge_repeats", "read_targets"]
 
-Floats = NDArray[np.floating[Any]]
 
 # Below so many rows, rows that repeat are looked for; above, to look would cost more than it says.
 FEW_ROWS = 32

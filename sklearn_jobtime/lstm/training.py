@@ -50,6 +50,7 @@ __all__ = [
     "train",
 ]
 
+
 # What an epoch records, as the columns of an estimator's `history_`.
 HISTORY = ["epoch", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "seconds"]
 

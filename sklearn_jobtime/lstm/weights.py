@@ -9,6 +9,7 @@ from torch.nn import init
 
 __all__ = ["INITIAL_WEIGHTS", "draw_weights"]
 
+
 # "he" keeps the variance through ReLU layers, "lecun" through linear and SELU ones, "glorot"
 # (also called Xavier) both forwards and backwards through tanh; "normal" and "uniform" are small
 # numbers whatever the width, as in Keras.

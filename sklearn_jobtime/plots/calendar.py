@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.plots.axes import (
+from sklearn_jobtime.plots._style import (
     COMING,
     axis_limits,
     panels_on,
@@ -18,12 +18,14 @@ from sklearn_jobtime.plots.axes import (
     unit_of,
 )
 from sklearn_jobtime.plots.forecast import has_failed
-from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN, observed_durations, series_of
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
+from sklearn_jobtime.runs._targets import observed_durations
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["CalendarDisplay", "daily_durations"]
+
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MOST_PANELS = 8

@@ -7,8 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from sklearn_jobtime.coverage import coverage_report, held_out_intervals, rolling_coverage
-from sklearn_jobtime.plots.axes import (
+from sklearn_jobtime.evaluation._coverage import (
+    coverage_report,
+    held_out_intervals,
+    rolling_coverage,
+)
+from sklearn_jobtime.plots._style import (
     ACTUAL,
     COMING,
     TESTED,
@@ -18,12 +22,13 @@ from sklearn_jobtime.plots.axes import (
     set_panel_title,
     shortened,
 )
-from sklearn_jobtime.runs import STARTED_AT, WHOLE_RUN
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["CoverageDisplay"]
+
 
 MOST_COUNTS = 20
 
@@ -38,8 +43,8 @@ class CoverageDisplay:
     Parameters
     ----------
     intervals : DataFrame
-        Of :func:`~sklearn_jobtime.coverage.held_out_intervals` or
-        :func:`~sklearn_jobtime.coverage.interval_table`.
+        Of :func:`~sklearn_jobtime.evaluation.held_out_intervals` or
+        :func:`~sklearn_jobtime.evaluation.interval_table`.
     nominal : float
         The level that was promised.
 
@@ -57,7 +62,7 @@ class CoverageDisplay:
     >>> from sklearn_jobtime.datasets import make_job_runs
     >>> from sklearn_jobtime.plots import CoverageDisplay
     >>> from sklearn_jobtime.runs import make_targets
-    >>> from sklearn_jobtime.timeline import split_by_time
+    >>> from sklearn_jobtime.runs import split_by_time
     >>> runs = make_job_runs(n_runs=300, n_jobs=2, random_state=0)
     >>> train, is_test = split_by_time(runs)
     >>> model = ConformalForecaster(RollingRule()).fit(train, make_targets(train))
@@ -89,7 +94,7 @@ class CoverageDisplay:
         Parameters
         ----------
         model, runs, is_test, confidence_level
-            See :func:`~sklearn_jobtime.coverage.held_out_intervals`.
+            See :func:`~sklearn_jobtime.evaluation.held_out_intervals`.
         n_rows, ax
             See :meth:`plot`.
 

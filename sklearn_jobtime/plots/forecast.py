@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from sklearn_jobtime.plots.axes import (
+from sklearn_jobtime.forecasting import outputs_of_step
+from sklearn_jobtime.plots._style import (
     ACTUAL,
     COMING,
     FAILED,
@@ -23,20 +24,14 @@ from sklearn_jobtime.plots.axes import (
     tick_count,
     unit_of,
 )
-from sklearn_jobtime.runs import (
-    SPOILS_RUN,
-    STARTED_AT,
-    WHOLE_RUN,
-    observed_durations,
-    outputs_of_step,
-    series_of,
-    status_column,
-)
+from sklearn_jobtime.runs._schema import SPOILS_RUN, STARTED_AT, WHOLE_RUN, series_of, status_column
+from sklearn_jobtime.runs._targets import observed_durations
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["ForecastDisplay"]
+
 
 MOST_PANELS = 8
 
@@ -69,7 +64,7 @@ class ForecastDisplay:
     runs : DataFrame
         A validated run table.
     forecasts : DataFrame
-        Runs to come, as :func:`~sklearn_jobtime.pipeline.forecast` returns them. With columns
+        Runs to come, as :func:`~sklearn_jobtime.forecasting.forecast` returns them. With columns
         `lower` and `upper`, in seconds, a bar behind each forecast spans them; infinite bounds
         end at the edge of the panel.
     tested : DataFrame, default=None
@@ -145,7 +140,7 @@ class ForecastDisplay:
             Runs to come; None takes the next run of every series.
         is_test : ndarray of bool, shape (n_runs,), default=None
             Rows that the model was not fitted on, as
-            :func:`~sklearn_jobtime.timeline.split_by_time` marks them: their forecasts are drawn
+            :func:`~sklearn_jobtime.runs.split_by_time` marks them: their forecasts are drawn
             beside what happened. None draws none, because a forecast of a run that the model
             has learned from would flatter it.
         n_runs : int, default=60
@@ -157,7 +152,7 @@ class ForecastDisplay:
         -------
         ForecastDisplay
         """
-        from sklearn_jobtime.pipeline import forecast
+        from sklearn_jobtime.forecasting import forecast
 
         bounded = hasattr(model, "predict_interval")
         of_tests: dict[str, pd.DataFrame] = {}

@@ -8,14 +8,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from sklearn_jobtime.linkage import Linkage, job_linkage
-from sklearn_jobtime.plots.axes import COMING, panels_on, shortened, unit_of
-from sklearn_jobtime.runs import WHOLE_RUN
+from sklearn_jobtime.inspection._linkage import Linkage, job_linkage
+from sklearn_jobtime.plots._style import COMING, panels_on, shortened, unit_of
+from sklearn_jobtime.runs._schema import WHOLE_RUN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["LinkageDisplay"]
+
 
 MOST_JOBS = 25  # cells of more cannot be told apart on a page
 MOST_WRITTEN = 14  # numbers in smaller cells would overlap
@@ -36,7 +37,7 @@ class LinkageDisplay:
     Parameters
     ----------
     linkage : Linkage
-        Of :func:`~sklearn_jobtime.linkage.job_linkage`.
+        Of :func:`~sklearn_jobtime.inspection.job_linkage`.
 
     Attributes
     ----------
@@ -51,7 +52,7 @@ class LinkageDisplay:
     >>> from sklearn_jobtime.datasets import make_job_runs
     >>> from sklearn_jobtime.plots import LinkageDisplay
     >>> from sklearn_jobtime.runs import make_targets
-    >>> from sklearn_jobtime.timeline import split_by_time
+    >>> from sklearn_jobtime.runs import split_by_time
     >>> runs = make_job_runs(n_runs=80, n_jobs=2, random_state=0)
     >>> train, is_test = split_by_time(runs, 0.5)
     >>> rule = RollingRule("last").fit(train, make_targets(train))
@@ -85,7 +86,7 @@ class LinkageDisplay:
         Parameters
         ----------
         model, runs, is_test, step, jobs, n_repeats, random_state
-            See :func:`~sklearn_jobtime.linkage.job_linkage`.
+            See :func:`~sklearn_jobtime.inspection.job_linkage`.
         level, ax
             See :meth:`plot`.
 
@@ -131,7 +132,7 @@ class LinkageDisplay:
         level : float, default=0.05
             Share of wrong ones among the framed links, on average, that is asked for. With
             common causes that the table does not show there may be more: see the notes of
-            :func:`~sklearn_jobtime.linkage.job_linkage`.
+            :func:`~sklearn_jobtime.inspection.job_linkage`.
         ax : Axes, default=None
             When you have a figure of your own.
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.plots.axes import ACTUAL, TESTED, panels_on
-from sklearn_jobtime.plots.fitted import fitted_part
-from sklearn_jobtime.plots.trace import INPUT, OUTPUT, Layer, Shape, trace_network
+from sklearn_jobtime.plots._fitted_part import fitted_part
+from sklearn_jobtime.plots._network_trace import INPUT, OUTPUT, Layer, Shape, trace_network
+from sklearn_jobtime.plots._style import ACTUAL, TESTED, panels_on
 
 __all__ = ["NetworkDisplay"]
+
 
 Point = tuple[float, float]
 
@@ -99,7 +100,7 @@ class NetworkDisplay:
     Parameters
     ----------
     layers : list of Layer
-        From :func:`~sklearn_jobtime.plots.trace.trace_network`.
+        From :func:`~sklearn_jobtime.plots._network_trace.trace_network`.
     title : str, default=""
 
     Attributes

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sklearn_jobtime.plots.axes import (
+from sklearn_jobtime.plots._panels import Panel, read_panels, times_of_rows
+from sklearn_jobtime.plots._style import (
     ACTUAL,
     axis_limits,
     label_times,
@@ -15,12 +16,12 @@ from sklearn_jobtime.plots.axes import (
     set_panel_title,
     unit_of,
 )
-from sklearn_jobtime.plots.pairs import Panel, read_panels, times_of_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["PredictionDisplay"]
+
 
 KINDS = ("over_time", "scatter")
 
@@ -35,7 +36,7 @@ class PredictionDisplay:
     Parameters
     ----------
     panels : list of Panel
-        From :func:`~sklearn_jobtime.plots.pairs.read_panels`.
+        From :func:`~sklearn_jobtime.plots._panels.read_panels`.
     time_name : str, default="row"
         What the times of the panels are.
     unit : str, default="seconds"

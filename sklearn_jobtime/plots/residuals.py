@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sklearn_jobtime.plots.axes import (
+from sklearn_jobtime.plots._panels import Panel, read_panels, times_of_rows
+from sklearn_jobtime.plots._style import (
     ACTUAL,
     axis_limits,
     label_times,
@@ -16,12 +17,12 @@ from sklearn_jobtime.plots.axes import (
     set_panel_title,
     unit_of,
 )
-from sklearn_jobtime.plots.pairs import Panel, read_panels, times_of_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["ResidualDisplay"]
+
 
 KINDS = ("over_time", "against_forecast")
 MOST_BINS = 40
@@ -48,7 +49,7 @@ class ResidualDisplay:
     Parameters
     ----------
     panels : list of Panel
-        From :func:`~sklearn_jobtime.plots.pairs.read_panels`.
+        From :func:`~sklearn_jobtime.plots._panels.read_panels`.
     time_name : str, default="row"
         What the times of the panels are.
     unit : str, default="seconds"

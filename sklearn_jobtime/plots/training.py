@@ -4,13 +4,21 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sklearn_jobtime.plots.axes import ACTUAL, COMING, TESTED, legend_above, panels_on, quiet_frame
-from sklearn_jobtime.plots.fitted import fitted_part
+from sklearn_jobtime.plots._fitted_part import fitted_part
+from sklearn_jobtime.plots._style import (
+    ACTUAL,
+    COMING,
+    TESTED,
+    legend_above,
+    panels_on,
+    quiet_frame,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["TrainingDisplay"]
+
 
 # Which columns of the history belong to a panel, what its axis says, and the scale of its values.
 PANELS = (("loss", "loss", 1.0), ("accuracy", "accuracy (%)", 100.0))

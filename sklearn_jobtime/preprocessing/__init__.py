@@ -7,6 +7,7 @@ from sklearn_jobtime.preprocessing._minmax import MinMaxScaler
 from sklearn_jobtime.preprocessing._recent import RecentRuns
 from sklearn_jobtime.preprocessing._series import SeriesEncoder
 from sklearn_jobtime.preprocessing._timestamps import TimestampToNumeric
+from sklearn_jobtime.preprocessing._windows import SequenceWindower
 
 __all__ = [
     "CovariateEncoder",
@@ -14,6 +15,7 @@ __all__ = [
     "LevelScaler",
     "MinMaxScaler",
     "RecentRuns",
+    "SequenceWindower",
     "SeriesEncoder",
     "TimestampToNumeric",
 ]

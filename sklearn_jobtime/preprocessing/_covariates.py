@@ -12,17 +12,12 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime.preprocessing._tables import (
-    like_input,
-    names_out,
-    read_table,
-    resolve_columns,
-)
-from sklearn_jobtime.runs import series_of
+from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
+from sklearn_jobtime.runs._schema import series_of
 
 __all__ = ["CovariateEncoder", "drifts"]
 
-Floats = NDArray[np.float64]
 
 LEAST_PAIRS = 10
 MOST_PERSISTENCE = 0.9

@@ -10,9 +10,10 @@ import pandas as pd
 from sklearn.utils import assert_all_finite
 
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.runs import row_label, to_utc
+from sklearn_jobtime.runs._validation import row_label, to_utc
 
 __all__ = ["dtype_back", "from_epoch", "to_seconds"]
+
 
 # Python's calendar, and so every time zone, ends at the years 1 and 9999; a day less for offsets.
 FIRST, LAST = -62135596800.0 + 86400, 253402300800.0 - 86400

@@ -11,16 +11,15 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
-from sklearn_jobtime.history import Clock, ended_order, read_clock, recall, remember
-from sklearn_jobtime.preprocessing._tables import (
-    like_input,
-    names_out,
-    read_table,
-    resolve_columns,
-)
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, STATUSES, row_label, status_column
+from sklearn_jobtime.point_in_time._clock import Clock, read_clock
+from sklearn_jobtime.point_in_time._memory import recall, remember
+from sklearn_jobtime.point_in_time._order import ended_order
+from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, STATUSES, status_column
+from sklearn_jobtime.runs._validation import row_label
 
 __all__ = ["FailureImputer"]
+
 
 SUCCESS, *FAILURES = STATUSES
 LEARNED = ("high", "quantile", "median", "last success")

@@ -6,20 +6,21 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.history import Clock, EndedOrder, ended_order, read_clock, recall, remember
-from sklearn_jobtime.past import newest, row_mean, row_median
+from sklearn_jobtime.point_in_time._clock import Clock, read_clock
+from sklearn_jobtime.point_in_time._memory import recall, remember
+from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order
+from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median
 from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
-from sklearn_jobtime.runs import ENDED_AT, RESERVED, SPOILS_RUN, STARTED_AT, STATUSES
+from sklearn_jobtime.runs._schema import ENDED_AT, RESERVED, SPOILS_RUN, STARTED_AT, STATUSES
 
 __all__ = ["LevelScaler", "find_jobs", "read_successes", "table_clock"]
 
-Floats = NDArray[np.float64]
 
 ELAPSED = f"{ENDED_AT}__elapsed"  # what TimestampToNumeric calls the time of the whole run
 FAILURES = STATUSES[1:]

@@ -13,9 +13,10 @@ from sklearn.utils import check_array
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
 __all__ = ["MinMaxScaler"]
+
 
 # Windows repeat every row n_steps times; scaled by the block, no temporary is large.
 BLOCK_VALUES = 1 << 20

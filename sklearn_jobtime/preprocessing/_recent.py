@@ -7,23 +7,16 @@ from zlib import crc32
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.history import (
-    Clock,
-    EndedOrder,
-    Memory,
-    Rows,
-    ended_order,
-    newest_rows,
-    recall,
-    remember,
-)
-from sklearn_jobtime.past import newest, row_mean, row_median, row_quantile
+from sklearn_jobtime.point_in_time._clock import Clock
+from sklearn_jobtime.point_in_time._memory import Memory, recall, remember
+from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order, newest_rows
+from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median, row_quantile
 from sklearn_jobtime.preprocessing._covariates import drifts
 from sklearn_jobtime.preprocessing._level import (
     find_jobs,
@@ -32,11 +25,10 @@ from sklearn_jobtime.preprocessing._level import (
     table_clock,
 )
 from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
-from sklearn_jobtime.runs import STARTED_AT
+from sklearn_jobtime.runs._schema import STARTED_AT
 
 __all__ = ["RecentRuns"]
 
-Floats = NDArray[np.float64]
 
 LEVEL = 10  # runs in the level that all else is relative to
 SPREAD = 20  # runs in quantiles and spread

@@ -12,11 +12,12 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.history import read_clock
+from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.preprocessing._tables import like_input, read_table
-from sklearn_jobtime.runs import STARTED_AT
+from sklearn_jobtime.runs._schema import STARTED_AT
 
 __all__ = ["SeriesEncoder"]
+
 
 CODE_LENGTH = 32  # bits of a checksum
 

@@ -12,9 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime.preprocessing._epoch import dtype_back, from_epoch, to_seconds
 from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
-from sklearn_jobtime.runs import ENDED_AT, STARTED_AT
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
 __all__ = ["TimestampToNumeric"]
+
 
 WEEK = np.timedelta64(7, "D")
 MONDAY = np.datetime64("1970-01-05", "us")

@@ -1,0 +1,44 @@
+"""The command `forecast`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sklearn_jobtime.cli.options import AsJson, Names, Runs, StoredModel, Timezone, writable
+
+__all__ = ["forecast"]
+
+
+def forecast(
+    model: StoredModel,
+    runs: Runs,
+    at: Annotated[
+        Names,
+        typer.Option(metavar="TIME", help="Start of a run to come; may be given several times."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", callback=writable, help="Table, .csv or .parquet."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(callback=writable, help="Picture, .png, .svg or .pdf.")
+    ] = None,
+    timezone: Timezone = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """Forecast the next runs of every job, and when each run will be done.
+
+    The runs to come are the last rows of RUNS when they have no outcome yet (planned or still
+    running, their known columns filled in), else those of --at, else the next run at the usual gap.
+    The last of them is followed by further runs, up to the horizon of the model.
+
+    With --json: `model`, `runs`, `forecasts` (`series` and `run`, `step`, `job`, `started_at`,
+    `seconds`, `ends_at` for the job whole_run, `lower` and `upper` in seconds), `promise` (what
+    these promise), `written` files, `notes`.
+
+    Load only model files that you trust: a model file can run code.
+    """
+    from sklearn_jobtime.cli.run.forecast import run_forecast
+
+    run_forecast(model, runs, at or [], output, plot, timezone=timezone, as_json=as_json)

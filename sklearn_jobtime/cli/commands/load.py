@@ -1,0 +1,58 @@
+"""The command `load`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sklearn_jobtime.cli.options import AsJson, Names, Runs, split_names, writable
+
+__all__ = ["load"]
+
+
+def load(
+    source: Runs,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", callback=writable, help="Run table, .csv or .parquet."),
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Only what started then or later.")] = None,
+    jobs: Annotated[Names, typer.Option(help="Only these jobs, separated by commas.")] = None,
+    column: Annotated[
+        Names,
+        typer.Option(
+            metavar="NAME=COLUMN",
+            help="Which column of a log or table is series, run, job, started_at, ended_at, "
+            "duration, status; may be given several times. Default: guessed from usual names.",
+        ),
+    ] = None,
+    top_jobs: Annotated[
+        int | None, typer.Option(min=1, help="Only the jobs with the most seconds in total.")
+    ] = None,
+    on_unknown: Annotated[
+        str, typer.Option(help="error or warn: what to do with a state that nothing maps.")
+    ] = "error",
+    max_bytes: Annotated[
+        int, typer.Option(min=1, help="Most uncompressed bytes to read of a file.")
+    ] = 2 * 1024**3,
+    as_json: AsJson = False,
+) -> None:
+    """Read a run history from where it is, and say what is in it and what can be forecast.
+
+    With --json: `runs`, `series` (one record each: runs, jobs, first and last start, statuses,
+    good runs, median seconds, error of a rolling median as a share of the mean, verdict),
+    `dropped` (reason: rows), `columns` (which was taken for what), `written`.
+    """
+    from sklearn_jobtime.cli.run.load import run_load
+
+    run_load(
+        source,
+        output,
+        since=since,
+        jobs=split_names(jobs),
+        columns=column or [],
+        top_jobs=top_jobs,
+        on_unknown=on_unknown,
+        max_bytes=max_bytes,
+        as_json=as_json,
+    )

@@ -1,0 +1,45 @@
+"""The command `update`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sklearn_jobtime.cli.options import AsJson, Runs, StoredModel, Timezone, writable
+
+__all__ = ["update"]
+
+
+def update(
+    model: StoredModel,
+    runs: Runs,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", callback=writable, help="File for the model. Default: MODEL itself."
+        ),
+    ] = None,
+    now: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Take the runs as they were known then. Default: all of them."
+        ),
+    ] = None,
+    timezone: Timezone = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """Tell a stored model which runs have ended since, so that its intervals follow.
+
+    Nothing is fitted, so it takes seconds. RUNS is the whole history, as for `fit` and `forecast`:
+    what the model knows already is not told again, and runs that still run wait for the next time.
+
+    With --json: `model` (where it is stored), `since` and `until` (the newest end that it knew
+    before, and knows now), `told_runs`, `told_targets`, `cut_off` (told as "at least so long"),
+    `jobs` (by `job`: `targets`, `cut_off`, and `drift` from -1 over 0 to 1, an alarm that runs take
+    longer than they used to relative to their forecasts), `refit_advised`, `promise`.
+
+    Load only model files that you trust: a model file can run code.
+    """
+    from sklearn_jobtime.cli.run.update import run_update
+
+    run_update(model, runs, output, now, timezone=timezone, as_json=as_json)

@@ -1,0 +1,148 @@
+"""The runs that a command works on, and the notes a user should read about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from pandas.api import types
+from sklearn.base import BaseEstimator
+
+from sklearn_jobtime.cli.progress import reading
+from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
+from sklearn_jobtime.forecasting import target_names
+from sklearn_jobtime.loaders._sources import read_source
+from sklearn_jobtime.runs._schema import ENDED_AT, WHOLE_RUN, job_columns, series_of, status_column
+from sklearn_jobtime.runs._targets import make_lower_bounds, make_targets
+
+__all__ = ["History", "history_record", "read_as_fitted", "read_history", "split_off_coming"]
+
+
+@dataclass
+class History:
+    """A run table and what its columns are.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Runs with an outcome, validated.
+    jobs : list of str
+        The columns of durations to forecast.
+    known : list of str
+        Columns known at the start, numbers or names.
+    notes : list of str
+        What was left out, and why.
+    """
+
+    runs: pd.DataFrame
+    jobs: list[str]
+    known: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    def all_jobs(self) -> list[str]:
+        """Jobs to forecast, and others that have a status and so are jobs as well."""
+        others = [c for c in self.runs if status_column(str(c)) in self.runs]
+        return list(dict.fromkeys([*self.jobs, *others]))
+
+    def targets(self, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
+        """Targets of `rows`, without the jobs that were never observed there."""
+        y = make_targets(rows, horizon, jobs=self.jobs)
+        never = set(y.columns[y.isna().all()].get_level_values("job"))
+        kept = y.columns[~y.columns.get_level_values("job").isin(never)]
+        if kept.empty and y.xs(1, axis=1, level="step").notna().any(axis=None):
+            raise NoHistoryError(
+                f"the {len(rows)} runs to learn from are too few to forecast {horizon} runs ahead; "
+                "take a smaller --horizon, or load a longer history."
+            )
+        if kept.empty:
+            raise NoHistoryError(
+                f"no job succeeded in the {len(rows)} runs to learn from: looked at "
+                f"{', '.join(map(repr, self.jobs))}; check their durations and statuses, or load "
+                "a longer history."
+            )
+        for job in sorted(never - {WHOLE_RUN}):
+            self.note(f"job {job!r} is not forecast: too few successful runs to learn from.")
+        return y[kept]
+
+    def bounds(self, rows: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame | None:
+        """Give what the runs of `rows` that timed out took at least; None if none did."""
+        horizon = int(y.columns.get_level_values("step").max())
+        at_least = make_lower_bounds(rows, horizon, jobs=self.jobs).reindex(columns=y.columns)
+        return at_least if at_least.notna().any(axis=None) else None
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def read_history(source: str, jobs: Sequence[str], known: Sequence[str]) -> History:
+    """Read a run table for fitting; columns of text that are not known are left out."""
+    with reading():
+        runs = read_source(source, durations=jobs or None)
+    for name in known:
+        if name not in runs:
+            raise RunTableError(f"no column {name!r}; the table has {list(runs.columns)}.")
+    jobs = job_columns(runs, jobs or None)
+    statuses = [status_column(str(column)) for column in runs]
+    texts = [c for c in runs if _is_text(runs[c]) and c not in statuses]
+    left_out = [c for c in texts if c not in known]
+    runs, coming = split_off_coming(runs.drop(columns=left_out), jobs)
+    history = History(runs, jobs, list(known))
+    if left_out:
+        history.note(
+            f"columns of text left out: {', '.join(map(str, left_out))}. Name those that are known "
+            "when a run starts with --known."
+        )
+    if len(coming):
+        history.note(f"{len(coming)} last rows without any outcome are not learned from.")
+    return history
+
+
+def read_as_fitted(source: str, model: BaseEstimator) -> tuple[pd.DataFrame, list[str]]:
+    """Read a run table for a fitted model: the columns of its fit, and the jobs it forecasts."""
+    targets = target_names(model).get_level_values("job").unique()
+    jobs = [job for job in targets if job != WHOLE_RUN]
+    with reading():
+        runs = read_source(source, durations=jobs or None)
+    names = list(getattr(model, "feature_names_in_", runs.columns))
+    if missing := [name for name in names if name not in runs]:
+        raise RunTableError(
+            f"no column {missing[0]!r}, which the model was fitted on; the table has "
+            f"{list(runs.columns)}. Add it (it may be empty), or fit a model on this table."
+        )
+    return runs[names], jobs
+
+
+def _is_text(column: pd.Series) -> bool:
+    return not (types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column))
+
+
+def split_off_coming(runs: pd.DataFrame, jobs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split off the last rows of each series that have no outcome: runs to come, or just started.
+
+    Raises
+    ------
+    RunTableError
+        When no row has an outcome.
+    """
+    statuses = [status_column(job) for job in jobs if status_column(job) in runs]
+    outcomes = [*jobs, *statuses, *([ENDED_AT] if ENDED_AT in runs else [])]
+    has_outcome = runs[outcomes].notna().any(axis=1)
+    later = has_outcome[::-1].groupby(series_of(runs.index)[::-1]).cummax()[::-1].to_numpy()
+    if not later.any():
+        raise RunTableError(
+            f"none of the {len(runs)} rows has an outcome (a value in one of {outcomes}), so there "
+            "is no history; the runs to come belong below the runs that have ended."
+        )
+    return runs[later], runs[~later]
+
+
+def history_record(history: History, horizon: int) -> dict[str, Any]:
+    """Give the keys that every JSON answer about a history begins with."""
+    return {
+        "runs": len(history.runs),
+        "jobs": history.jobs,
+        "horizon": horizon,
+        "notes": history.notes,
+    }

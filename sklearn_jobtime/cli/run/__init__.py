@@ -1,0 +1,1 @@
+"""What each command does, in a file of the command's name."""

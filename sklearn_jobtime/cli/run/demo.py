@@ -1,0 +1,90 @@
+"""Command `demo`: the whole main job on real runs."""
+
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+from sklearn.base import clone
+
+from sklearn_jobtime.cli.files import interval_name, save_plot
+from sklearn_jobtime.cli.holdout import Recipe, fit_promised, run_trial
+from sklearn_jobtime.cli.holdout_report import print_trial, trial_record
+from sklearn_jobtime.cli.inputs import History, history_record
+from sklearn_jobtime.cli.intervals import Promise, promise_record
+from sklearn_jobtime.cli.output import (
+    forecast_records,
+    human_seconds,
+    print_json,
+    print_promise,
+    results,
+)
+from sklearn_jobtime.cli.run.forecast import print_forecasts
+from sklearn_jobtime.cli.run.risk import next_risks, print_risks, risk_records
+from sklearn_jobtime.datasets import load_github_runs
+from sklearn_jobtime.forecasting import forecast
+from sklearn_jobtime.persistence import save_model
+from sklearn_jobtime.plots import ForecastDisplay
+
+__all__ = ["run_demo"]
+
+
+HORIZON = 5
+TEST_SIZE = 0.2
+DEADLINE = "20min"  # from the start of the run; some three in four make it
+
+
+def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
+    """Load, split in time, fit, test beside the rules, forecast, store, draw."""
+    start = perf_counter()
+    steps = Console(stderr=True, highlight=False, soft_wrap=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    shipped = load_github_runs()
+    history = History(shipped.runs, shipped.jobs, shipped.known)
+    n_test = round(TEST_SIZE * len(history.runs))
+    steps.print(
+        f"1/4 Loaded {len(history.runs)} runs of bmad-sim/bmad-ecosystem on GitHub Actions."
+    )
+    steps.print(f"2/4 Fitting on all but the newest {n_test}, which are for the test.")
+    model = recipe.forecaster(history)
+    trial = run_trial(model, history, HORIZON, TEST_SIZE)
+
+    steps.print("3/4 Fitting on all runs, for the forecast.")
+    fitted = fit_promised(clone(model), Promise(), history, history.runs, HORIZON)
+    forecasts = forecast(fitted, history.runs)
+    promise = promise_record(fitted)
+
+    steps.print("4/4 Storing the model and drawing.")
+    model_path, plot_path = folder / "model.joblib", folder / "forecast.png"
+    save_model(fitted, model_path)
+    tested = ForecastDisplay.from_estimator(trial.model, history.runs, is_test=trial.is_test).tested
+    display = ForecastDisplay.from_predictions(
+        history.runs, forecasts, tested=tested, interval=interval_name(promise)
+    )
+    save_plot(display, plot_path)
+    risks = next_risks(fitted, forecasts, DEADLINE)
+
+    seconds = perf_counter() - start
+    if as_json:
+        print_json(
+            {
+                "model": str(model_path),
+                **history_record(history, HORIZON),
+                **trial_record(trial),
+                "forecasts": forecast_records(forecasts),
+                "promise": promise,
+                "risks": risk_records(risks),
+                "plot": str(plot_path),
+                "seconds": seconds,
+            }
+        )
+        return
+    print_trial(trial)
+    print_forecasts(forecasts)
+    print_promise(promise)
+    print_risks(risks)
+    results().print(
+        f"Stored {model_path} and {plot_path}. All of it took {human_seconds(seconds)}.",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,185 @@
+"""Command `forecast`, and the table of runs to come that `demo` prints too."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.markup import escape
+from sklearn.base import BaseEstimator
+
+from sklearn_jobtime.cli.files import PICTURE_ENDINGS, check_ending, interval_name, save_plot
+from sklearn_jobtime.cli.inputs import read_as_fitted, split_off_coming
+from sklearn_jobtime.cli.intervals import few_runs_noted, promise_record
+from sklearn_jobtime.cli.output import (
+    _named_rows,
+    forecast_records,
+    human_seconds,
+    print_json,
+    print_notes,
+    print_promise,
+    print_table,
+    results,
+    span,
+)
+from sklearn_jobtime.cli.times import read_times, read_zone
+from sklearn_jobtime.forecasting import forecast
+from sklearn_jobtime.loaders.files import TABLE_ENDINGS, write_table
+from sklearn_jobtime.persistence import load_model
+from sklearn_jobtime.plots import ForecastDisplay
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
+from sklearn_jobtime.runs._timeline import next_runs
+
+__all__ = ["print_forecasts", "run_forecast"]
+
+SHOWN_SERIES = 10
+SHOWN_RUNS = 5
+
+
+def run_forecast(
+    model_path: Path,
+    source: str,
+    at: Sequence[str],
+    output: Path | None,
+    plot: Path | None,
+    *,
+    timezone: str,
+    as_json: bool,
+) -> None:
+    """Forecast the runs to come; print them, and write what was asked for."""
+    zone = read_zone(timezone)
+    check_ending(output, TABLE_ENDINGS, "--output")
+    check_ending(plot, PICTURE_ENDINGS, "--plot")
+    model = load_model(model_path)
+    table, jobs = read_as_fitted(source, model)
+    runs, coming = split_off_coming(table, jobs)
+    notes = [] if len(coming) else _notes_on_known(model)
+    if at:
+        runs, coming = table, next_runs(table, read_times(at, zone, table))
+    with few_runs_noted(notes):
+        forecasts = _own_run_first(forecast(model, runs, coming if len(coming) else None))
+    promise = promise_record(model)
+    if output is not None:
+        write_table(_named_rows(forecasts), output)
+    if plot is not None:
+        save_plot(
+            ForecastDisplay.from_predictions(runs, forecasts, interval=interval_name(promise)), plot
+        )
+    written = [str(path) for path in (output, plot) if path is not None]
+    if as_json:
+        print_json(
+            {
+                "model": str(model_path),
+                "runs": len(runs),
+                "forecasts": forecast_records(forecasts),
+                "promise": promise,
+                "written": written,
+                "notes": notes,
+            }
+        )
+        return
+    print_forecasts(forecasts, timezone)
+    print_promise(promise)
+    print_notes(notes + [f"written: {path}" for path in written])
+
+
+def _notes_on_known(model: BaseEstimator) -> list[str]:
+    given = (value for key, value in model.get_params().items() if key.endswith("windows__known"))
+    known = [str(name) for name in next(given, None) or []]
+    if not known:
+        return []
+    return [
+        f"{', '.join(known)} of the runs to come are taken as unknown. To give them, put a last "
+        f"row for each run into the table, with {STARTED_AT} and these, and without outcomes."
+    ]
+
+
+def _own_run_first(forecasts: pd.DataFrame) -> pd.DataFrame:
+    """Each coming run as forecast for itself; only behind the last one of a series further runs.
+
+    A coming row knows its own covariates; the further steps of the row before it do not.
+    """
+    runs = forecasts.index.to_frame(index=False)
+    series = (
+        runs.iloc[:, :-1].apply(tuple, axis=1) if runs.shape[1] > 1 else pd.Series(0, runs.index)
+    )
+    last = runs.iloc[:, -1].groupby(series.to_numpy()).transform("last")
+    is_last = (runs.iloc[:, -1] == last).to_numpy()
+    return forecasts[(forecasts["step"] == 1).to_numpy() | is_last]
+
+
+def print_forecasts(forecasts: pd.DataFrame, timezone: str = "UTC") -> None:
+    """Print the runs to come, a table a series, and when each first run will be done."""
+    console = results()
+    if forecasts.index.nlevels == 1:
+        parts = {"": forecasts}
+    else:
+        keys = forecasts.index.droplevel(-1)
+        parts = {"/".join(map(str, np.ravel(key))): forecasts[keys == key] for key in keys.unique()}
+    for series, part in list(parts.items())[:SHOWN_SERIES]:
+        _print_series(series, part, timezone)
+    if len(parts) > SHOWN_SERIES:
+        console.print(f"{len(parts) - SHOWN_SERIES} more series: see them with --json or --output.")
+
+
+def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
+    label = forecasts.index.get_level_values(-1).astype(str)
+    further = np.where(forecasts["step"] > 1, " +" + (forecasts["step"] - 1).astype(str), "")
+    run = pd.Index(label + further)
+    names = list(run.unique())
+    forecasts = forecasts.set_axis(run)
+    cells = forecasts["seconds"].map(human_seconds)
+    if "lower" in forecasts:
+        cells += [f"\n{span(*ends)}" for ends in forecasts[["lower", "upper"]].to_numpy()]
+    cells = forecasts.assign(cell=cells).pivot(columns="job", values="cell")
+    jobs = [job for job in dict.fromkeys(forecasts["job"]) if job != WHOLE_RUN]
+    of_job = forecasts.groupby("job")
+    sources = of_job["source"].unique().map(", ".join) if "source" in forecasts else None
+
+    def behind(job: str = "") -> list[str]:
+        return [] if sources is None else [sources[job] if job else ""]
+
+    timed = STARTED_AT in forecasts
+    times = forecasts.groupby(level=0)
+    starts = times[STARTED_AT].first() if timed else pd.Series()
+    ends = times["ends_at"].max() if timed and WHOLE_RUN in cells else pd.Series()
+    for first in range(0, len(names), SHOWN_RUNS):
+        shown = names[first : first + SHOWN_RUNS]
+        rows = [
+            [escape(str(job)), *(cells.loc[r, job] for r in shown), *behind(job)] for job in jobs
+        ]
+        if timed:
+            rows.insert(0, ["starts", *(_clock(starts[r], timezone) for r in shown), *behind()])
+        if len(ends):
+            whole = (cells.loc[r, WHOLE_RUN] for r in shown)
+            rows.append(["whole run", *whole, *behind(WHOLE_RUN)])
+            rows.append(["done at", *(_clock(ends[r], timezone) for r in shown), *behind()])
+        title = f"Runs to come{f' of {escape(series)}' if series else ''}"
+        title += f" (times in {timezone})" if timed else ""
+        print_table(title, ["run", *shown, *([] if sources is None else ["source"])], rows)
+    if len(ends):
+        of = f" of {series}" if series else ""
+        first_whole = forecasts[forecasts["job"] == WHOLE_RUN].iloc[0]
+        results().print(
+            f"Run {names[0]}{of}, starting {_clock(starts[names[0]], timezone)}, should be done at "
+            f"{_clock(ends[names[0]], timezone)} {timezone}{_between(first_whole, timezone)}.",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _between(forecast: pd.Series, timezone: str) -> str:
+    """When a run will be done, as its interval says; empty without one."""
+    if "lower" not in forecast:
+        return ""
+    early, late = (
+        None if np.isinf(seconds) else forecast[STARTED_AT] + pd.Timedelta(seconds=seconds)
+        for seconds in forecast[["lower", "upper"]]
+    )
+    if late is None:
+        return f", not before {_clock(early, timezone)}"
+    return f", between {_clock(early, timezone)} and {_clock(late, timezone)}"
+
+
+def _clock(time: pd.Timestamp, timezone: str) -> str:
+    return f"{time.tz_convert(timezone):%Y-%m-%d %H:%M}"

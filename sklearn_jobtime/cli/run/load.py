@@ -1,0 +1,121 @@
+"""Command `load`: from any source to one run table, and what is in it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import typer
+from rich.markup import escape
+
+from sklearn_jobtime.cli.output import human_seconds, print_json, print_notes, print_table, results
+from sklearn_jobtime.cli.progress import reading
+from sklearn_jobtime.loaders._sources import read_source
+from sklearn_jobtime.loaders._summary import summarise_runs
+from sklearn_jobtime.loaders.files import TABLE_ENDINGS, write_table
+from sklearn_jobtime.runs._schema import STATUSES
+
+__all__ = ["run_load"]
+
+
+SHOWN_SERIES = 20
+
+
+def run_load(
+    source: str,
+    output: Path | None,
+    *,
+    since: str | None,
+    jobs: Sequence[str],
+    columns: Sequence[str],
+    top_jobs: int | None,
+    on_unknown: str,
+    max_bytes: int,
+    as_json: bool,
+) -> None:
+    """Read a source, write its run table, print what was found and what was left out."""
+    if output is not None and not output.name.endswith(TABLE_ENDINGS):
+        raise typer.BadParameter(
+            f"{output} came for --output; expected a name that ends in {', '.join(TABLE_ENDINGS)}."
+        )
+    with reading():
+        runs = read_source(
+            source,
+            since=since,
+            jobs=list(jobs) or None,
+            columns=_mapping(columns),
+            on_unknown=on_unknown,
+            top_jobs=top_jobs,
+            max_bytes=max_bytes,
+        )
+        summary = summarise_runs(runs)
+        if output is not None:
+            write_table(runs, output)
+    dropped: dict[str, int] = runs.attrs.get("dropped", {})
+    guessed: dict[str, str] = runs.attrs.get("columns", {})
+    if as_json:
+        print_json(
+            {
+                "runs": len(runs),
+                "series": summary.reset_index().to_dict("records"),
+                "dropped": dropped,
+                "columns": guessed,
+                "written": None if output is None else str(output),
+            }
+        )
+        return
+    _print_summary(summary)
+    notes = [f"left out: {count} {why}." for why, count in dropped.items()]
+    if guessed:
+        taken = ", ".join(f"{name} from {column!r}" for name, column in guessed.items())
+        notes.insert(0, f"columns: {taken}. Correct one with --column NAME=COLUMN.")
+    print_notes(notes + ([] if output is None else [f"written: {output}"]))
+
+
+def _mapping(columns: Sequence[str]) -> dict[str, str | None] | None:
+    """Read what was given as ``--column run=build_no``; an empty name says there is no column."""
+    mapping: dict[str, str | None] = {}
+    for text in columns:
+        name, equals, column = text.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(
+                f"{text!r} came for --column; expected NAME=COLUMN, such as run=build_no."
+            )
+        mapping[name] = column or None
+    return mapping or None
+
+
+def _print_summary(summary: pd.DataFrame) -> None:
+    spans = {"first", "last"} <= set(summary)
+    ends = [status for status in STATUSES if summary[status].any()]
+    shown = summary.sort_values("good_runs", ascending=False, kind="stable")[:SHOWN_SERIES]
+    print_table(
+        f"{len(summary)} series, {summary['runs'].sum():,} runs",
+        [
+            *("series", "runs", "jobs", *(["from", "to"] if spans else []), *ends),
+            *("median", "error of a rule", "to forecast?"),
+        ],
+        (_cells(str(name), row, spans, ends) for name, row in shown.iterrows()),
+    )
+    regular = int((summary["verdict"] == "regular enough").sum())
+    more = len(summary) - len(shown)
+    results().print(
+        f"{regular} of {len(summary)} series are regular enough to forecast. The rule is the "
+        "median of the last ten runs, its error a share of the mean duration."
+        + (f" {more} smaller series are not shown." if more else "")
+    )
+
+
+def _cells(name: str, row: pd.Series, spans: bool, ends: list[str]) -> list[str]:
+    span = [f"{row[end]:%Y-%m-%d}" for end in ("first", "last")] if spans else []
+    error: Any = row["rule_error"]
+    return [
+        escape(name),
+        str(row["runs"]),
+        str(row["jobs"]),
+        *span,
+        *(str(row[status]) for status in ends),
+        human_seconds(row["median_seconds"]),
+        "-" if pd.isna(error) else f"{error:.0%}",
+        row["verdict"],
+    ]

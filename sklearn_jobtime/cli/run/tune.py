@@ -1,0 +1,151 @@
+"""Command `tune`: a grid search over a history."""
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import GridSearchCV, ParameterGrid, TimeSeriesSplit
+
+from sklearn_jobtime.cli.holdout import Recipe, fit_promised
+from sklearn_jobtime.cli.inputs import History, history_record
+from sklearn_jobtime.cli.intervals import Promise, promise_record
+from sklearn_jobtime.cli.output import (
+    human_seconds,
+    print_json,
+    print_notes,
+    print_promise,
+    print_table,
+    results,
+)
+from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.metrics import get_scorer
+from sklearn_jobtime.persistence import save_model
+from sklearn_jobtime.runs._schema import STARTED_AT
+
+__all__ = ["run_tune"]
+
+
+SCORER = "neg_observed_mae"
+
+
+class CountedScorer:
+    """The scorer of the search; it adds one byte to a file for each score, from any process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, estimator: BaseEstimator, X: pd.DataFrame, y: pd.DataFrame) -> float:
+        score = get_scorer(SCORER)(estimator, X, y)
+        with self.path.open("ab") as file:
+            file.write(b".")
+        return score
+
+
+@contextmanager
+def _progress(path: Path, total: int) -> Iterator[None]:
+    """Show on standard error how many bytes of `total` the file has."""
+    done = threading.Event()
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("fits"), *columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total)
+
+        def watch() -> None:
+            while not done.wait(0.2):
+                bar.update(task, completed=path.stat().st_size)
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+            bar.update(task, completed=path.stat().st_size)
+
+
+def run_tune(
+    history: History,
+    recipe: Recipe,
+    output: Path,
+    promise: Promise,
+    grid: dict[str, list],
+    *,
+    horizon: int,
+    splits: int,
+    n_jobs: int,
+    as_json: bool,
+) -> None:
+    """Search the grid over splits in time, store the best pipeline fitted on all runs."""
+    runs = history.runs
+    if STARTED_AT in runs:  # the splits are in time, over all series
+        runs = runs.sort_values(STARTED_AT, kind="stable")
+    y = history.targets(runs, horizon)
+    gap = horizon - 1
+    if len(runs) < (splits + 1) * 2 + gap:
+        raise NoHistoryError(
+            f"{len(runs)} runs are too few for {splits} splits in time with a horizon of {horizon};"
+            " take fewer --splits, a smaller --horizon, or load a longer history."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        counted = Path(folder, "scores")
+        counted.touch()
+        search = GridSearchCV(
+            recipe.forecaster(history),
+            grid,
+            cv=TimeSeriesSplit(splits, gap=gap),
+            scoring=CountedScorer(counted),
+            refit=False,
+            n_jobs=n_jobs,
+            error_score="raise",
+        )
+        with _progress(counted, splits * len(ParameterGrid(grid))):
+            search.fit(runs, y)
+    best = recipe.forecaster(history).set_params(**search.best_params_)
+    fitted = fit_promised(best, promise, history, runs, horizon)
+    save_model(fitted, output)
+    print_notes(history.notes)
+    ranking = _ranking(search.cv_results_)
+    if as_json:
+        record = {"model": str(output), **history_record(history, horizon), "splits": splits}
+        print_json({**record, "ranking": ranking, "promise": promise_record(fitted)})
+        return
+    names = list(grid)
+    print_table(
+        f"Mean absolute error over {splits} splits in time",
+        ["rank", *(name.split("__")[-1] for name in names), "error", "spread", "time of a fit"],
+        (
+            [
+                str(row["rank"]),
+                *(str(row["params"][name]) for name in names),
+                *(human_seconds(row[key]) for key in ("mae", "std", "fit_seconds")),
+            ]
+            for row in ranking
+        ),
+    )
+    print_promise(promise_record(fitted))
+    results().print(
+        f"Fitted the first on all {len(runs)} runs, {horizon} ahead, and stored as {output}.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _ranking(found: dict[str, Any]) -> list[dict[str, Any]]:
+    order = found["rank_test_score"].argsort(kind="stable")
+    return [
+        {
+            "rank": found["rank_test_score"][k],
+            "params": found["params"][k],
+            "mae": -found["mean_test_score"][k],
+            "std": found["std_test_score"][k],
+            "fit_seconds": found["mean_fit_time"][k],
+        }
+        for k in order
+    ]

@@ -1,0 +1,96 @@
+"""Command `update`: tell a stored model what became of the runs since."""
+
+from pathlib import Path
+from typing import Any
+
+from sklearn_jobtime.cli.inputs import read_as_fitted
+from sklearn_jobtime.cli.intervals import conformal, promise_record
+from sklearn_jobtime.cli.output import (
+    as_records,
+    job_label,
+    print_json,
+    print_promise,
+    print_table,
+    results,
+)
+from sklearn_jobtime.cli.times import read_moment, read_zone
+from sklearn_jobtime.conformal._online_update import Followed, follow
+from sklearn_jobtime.persistence import load_model, save_model
+
+__all__ = ["run_update"]
+
+
+def run_update(
+    path: Path,
+    source: str,
+    output: Path | None,
+    now: str | None,
+    *,
+    timezone: str,
+    as_json: bool,
+) -> None:
+    """Tell the model of the runs that are new to it, and store it where there were any."""
+    zone = read_zone(timezone)
+    moment = None if now is None else read_moment(now, zone, "--now")
+    model = conformal(load_model(path), path)
+    runs, _ = read_as_fitted(source, model)
+    found = follow(model, runs, now=moment)
+    changed = output is not None or found.until > found.since
+    if changed:
+        save_model(model, output or path)
+    promise = promise_record(model)
+    if as_json:
+        print_json({"model": str(output or path), **_record(found), "promise": promise})
+        return
+    _print(found, timezone)
+    print_promise(promise)
+    stored = f"Stored as {output or path}." if changed else f"{path} is as it was."
+    results().print(stored, markup=False, soft_wrap=True)
+
+
+def _record(found: Followed) -> dict[str, Any]:
+    return {
+        "since": found.since,
+        "until": found.until,
+        "told_runs": found.n_runs,
+        "told_targets": int(found.jobs["targets"].sum()),
+        "cut_off": int(found.jobs["at_least"].sum()),
+        "jobs": as_records(found.jobs.rename(columns={"at_least": "cut_off"})),
+        "refit_advised": found.refit_advised,
+    }
+
+
+def _print(found: Followed, timezone: str) -> None:
+    since, until = (
+        f"{time.tz_convert(timezone):%Y-%m-%d %H:%M}" for time in (found.since, found.until)
+    )
+    if found.until == found.since:
+        results().print(f"Nothing to tell: no outcome is newer than {since} {timezone}.")
+    else:
+        print_table(
+            "Told of each job",
+            ["job", "durations", "cut off", "drift"],
+            (
+                [
+                    job_label(row["job"]),
+                    f"{row['targets']:,}",
+                    f"{row['at_least']:,}",
+                    f"{row['drift']:+.2f}",
+                ]
+                for _, row in found.jobs.iterrows()
+            ),
+        )
+        results().print(
+            f"{found.n_runs} runs are told that ended after {since}, up to {until} {timezone}.",
+            markup=False,
+            soft_wrap=True,
+        )
+    results().print(
+        "A fit is advised: runs are no longer as far from their forecasts as they were; "
+        "`jobtime fit` again."
+        if found.refit_advised
+        else "No fit is advised (drift: 1 is an alarm that runs take longer than they used to, "
+        "relative to their forecasts, -1 that they take shorter).",
+        markup=False,
+        soft_wrap=True,
+    )

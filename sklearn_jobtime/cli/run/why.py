@@ -1,0 +1,133 @@
+"""Command `why`: which jobs make a forecast longer or shorter than usual."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import typer
+from rich.markup import escape
+from sklearn.base import BaseEstimator
+
+from sklearn_jobtime.cli.inputs import History, read_as_fitted, split_off_coming
+from sklearn_jobtime.cli.output import (
+    human_seconds,
+    named_row,
+    print_json,
+    print_table,
+    results,
+    row_name,
+)
+from sklearn_jobtime.cli.run.links import SHOWN
+from sklearn_jobtime.forecasting import target_names, with_coming
+from sklearn_jobtime.inspection._contributions import Contributions, forecast_contributions
+from sklearn_jobtime.persistence import load_model
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
+from sklearn_jobtime.runs._timeline import next_runs
+
+__all__ = ["run_why"]
+
+
+def run_why(
+    model_path: Path,
+    source: str,
+    run: str | None,
+    job: str | None,
+    *,
+    permutations: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Share the difference between one forecast and the usual one among the jobs behind it."""
+    model = load_model(model_path)
+    table, jobs = read_as_fitted(source, model)
+    runs, coming = split_off_coming(table, jobs)
+    both = with_coming(runs, coming if len(coming) else next_runs(runs))
+    row = _row_of(both.index, run, len(runs))
+    target = _target(model, job)
+    why = forecast_contributions(
+        model,
+        both,
+        row,
+        jobs=History(runs, jobs, []).all_jobs(),
+        n_permutations=permutations,
+        random_state=seed,
+    )
+    label, start = (
+        row_name(both.index[row]),
+        both[STARTED_AT].iloc[row] if STARTED_AT in both else None,
+    )
+    if as_json:
+        print_json(
+            {
+                "model": str(model_path),
+                "run": label,
+                "started_at": start,
+                "job": target,
+                "forecast": why.forecast.to_dict(),
+                "baseline": why.baseline.to_dict(),
+                "contributions": why.seconds.to_dict("index"),
+                "errors": why.errors.to_dict("index"),
+            }
+        )
+        return
+    _print_why(why, target, label)
+
+
+def _print_why(why: Contributions, target: str, label: str) -> None:
+    difference = why.forecast[target] - why.baseline[target]
+    results().print(
+        f"{named_row(target).capitalize() if target == WHOLE_RUN else target} of run {label} is "
+        f"forecast to take {human_seconds(why.forecast[target])}, {_signed(difference)} beside "
+        f"{human_seconds(why.baseline[target])} if all had been as usual.",
+        markup=False,
+        soft_wrap=True,
+    )
+    parts = why.of(target)
+    shown = parts[parts["seconds"].abs() >= 0.05][:SHOWN]
+    print_table(
+        "What adds to it",
+        ["past of", "adds", "give or take"],
+        (
+            [
+                escape(named_row(part["source"])),
+                _signed(part["seconds"]),
+                human_seconds(part["error"]) if part["error"] else "",
+            ]
+            for _, part in shown.iterrows()
+        ),
+    )
+
+
+def _signed(seconds: float) -> str:
+    return f"{'-' if seconds < 0 else '+'}{human_seconds(abs(seconds))}"
+
+
+def _row_of(index: pd.Index, run: str | None, n_past: int) -> int:
+    """Position of the run that was asked for; None is the first run to come."""
+    if run is None:
+        return n_past
+    full = np.array([row_name(key) for key in index])
+    own = index.get_level_values(-1).astype(str).to_numpy()
+    for labels in (full, own):
+        rows = np.flatnonzero(labels == run)
+        if len(rows) == 1:
+            return int(rows[0])
+        if len(rows):
+            raise typer.BadParameter(
+                f"{run!r} came for --run, which {len(rows)} series have; name its series too, such "
+                f"as {full[rows[0]]}."
+            )
+    raise typer.BadParameter(
+        f"{run!r} came for --run; expected the label of a run, such as {full[n_past - 1]}."
+    )
+
+
+def _target(model: BaseEstimator, job: str | None) -> str:
+    names = list(dict.fromkeys(target_names(model).get_level_values("job")))
+    if job is None:
+        return WHOLE_RUN if WHOLE_RUN in names else names[0]
+    if job not in names:
+        raise typer.BadParameter(
+            f"{job!r} came for --job; the model forecasts {', '.join(map(str, names))}."
+        )
+    return job

@@ -1,0 +1,409 @@
+"""Any regressor on top of a rule: it learns by which factor the rule will be wrong."""
+
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.utils import Tags, _safe_indexing, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import (
+    check_is_fitted,
+    validate_data,
+)
+
+from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime.baselines._online_mix import OnlineMix
+from sklearn_jobtime.compose._observed import at_least_parameter, observing
+from sklearn_jobtime.point_in_time._clock import read_clock
+from sklearn_jobtime.point_in_time._splits import newest_share
+from sklearn_jobtime.runs._schema import STARTED_AT
+from sklearn_jobtime.runs._target_arrays import check_lower_bounds, check_targets
+
+__all__ = ["ANCHOR_COLUMN", "AnchoredRegressor"]
+
+
+ANCHOR_COLUMN = f"{STARTED_AT}__anchor_"  # of a job: what `show_anchor` adds
+FACTORS = np.linspace(0.0, 1.0, 11)
+LEAST_VALIDATION = 10  # observed targets below which a factor would be chosen by chance
+
+
+def least_positive(targets: Floats) -> Floats:
+    """Half the smallest positive target of each output, 1 where there is none."""
+    positive = np.where(targets > 0, targets, np.inf).min(axis=0)
+    return np.where(np.isfinite(positive), positive / 2, 1.0)
+
+
+def to_log_ratio(targets: Floats, anchor: Floats, floor: Floats, clip: float) -> Floats:
+    """Clipped log of target over anchor; an anchor below `floor` moves in units of the floor."""
+    change = (targets - anchor) / np.maximum(anchor, floor)
+    return np.clip(np.log1p(np.maximum(change, np.expm1(-clip))), -clip, clip)
+
+
+def from_log_ratio(ratio: Floats, anchor: Floats, floor: Floats, clip: float) -> Floats:
+    """Inverse of :func:`to_log_ratio`: exactly the anchor where `ratio` is 0, never below 0."""
+    moved = anchor + np.maximum(anchor, floor) * np.expm1(np.clip(ratio, -clip, clip))
+    return np.maximum(moved, np.minimum(anchor, 0.0))
+
+
+def shrink_factor(errors: Floats, caution: float) -> float:
+    """How far to follow a regressor, from errors on rows that it has not seen.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n, n_factors)
+        Absolute errors with the corrections times each of `FACTORS`, the first of which is 0.
+    caution : float
+        Standard errors by which the gain of a whole correction has to be more than chance.
+
+    Returns
+    -------
+    float
+        The factor with the least ``mean error + factor * caution * standard error``; 0 with fewer
+        than `LEAST_VALIDATION` rows.
+    """
+    if len(errors) < LEAST_VALIDATION:
+        return 0.0
+    gain = errors[:, -1] - errors[:, 0]
+    penalty = caution * gain.std() / np.sqrt(len(gain))
+    return float(FACTORS[np.argmin(errors.mean(axis=0) + FACTORS * penalty)])
+
+
+class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
+    """Let a regressor learn by which factor a rule will be wrong, instead of the run time itself.
+
+    A rolling median is hard to beat, and a network that has to learn the level of a job before
+    anything else often loses to it. Here a rule, the *anchor*, forecasts first, from nothing but
+    the runs that had ended; the regressor learns ``log(actual / anchor)``, and the forecast is
+    ``anchor * exp(regressor)``. A regressor that predicts 0 gives exactly the anchor's forecast,
+    so there is a floor under what it can lose; a change of level is the anchor's work; and since
+    ratios are alike for jobs of seconds and of hours, many series can be learned at once.
+
+    A series or a job of which no run was known starts from the anchor's prior, and :meth:`sources`
+    tells which forecasts rest on it, on the anchor's rule, or on the regressor.
+
+    The regressor may still lose where the future is unlike the past or runs are few. So its
+    corrections are multiplied by ``n / (n + prior_runs)``, with n observed targets a series: with
+    ten runs the rule is the model, with thousands the regressor is. Many series count as one of
+    their mean length, since those of one batch have their good and bad nights together, and such
+    nights are no more than those of one series. For one that can overfit, `validate`
+    also fits it on the older training rows alone and scores it on the newest; the corrections are
+    then also multiplied by the factor between 0 and 1 that would have been best there. With 0, the
+    regressor is not trained at all.
+
+    Parameters
+    ----------
+    regressor : estimator
+        Any regressor, or a pipeline that makes numbers of a run table and ends in one. It is
+        cloned. Where targets are missing, see `missing_targets`.
+    anchor : estimator, default=None
+        A regressor over the same `X` whose forecasts for its own training rows are causal, such as
+        the rules of :mod:`sklearn_jobtime.baselines`. None takes
+        :class:`~sklearn_jobtime.baselines.OnlineMix`, which was better than any single rule.
+    clip : float, default=3.0
+        Bound of the log ratios in training and prediction: a run 20 times as long as expected went
+        wrong, and says nothing about the next one.
+    prior_runs : float, default=400.0
+        How many runs of a series it takes to follow the regressor half the way; 0 follows it in
+        full. On the training parts of six real series, 400 took 0.9 % off the error of an LSTM that
+        stops early, as much as any rule that learns the factor, and the worst case fell from 1.06
+        to 1.03 of the anchor's error; with less, pools of many series lost to their anchor.
+    show_anchor : bool, default=False
+        Give the regressor the anchor's forecasts too, as columns ``started_at__anchor_<job>`` (the
+        logarithm of the seconds; known at the start, as the name says) behind those of `X`. Boosted
+        trees then see when a job is unlike its usual self, and lost 0.7 % of their error; an LSTM,
+        which follows a level to where it has never been, became worse.
+    validate : bool, default=False
+        Learn on held-out rows how far to follow the regressor. It costs one more fit, and pays for
+        regressors without early stopping.
+    caution : float, default=0.5
+        In `validate`, by how many standard errors the gain of the regressor has to be more than
+        chance before it is followed in full. 0 takes the best factor as it is.
+    validation_fraction : float, default=0.2
+        In `validate`, the share of the newest rows to score on.
+    missing_targets : {"auto", "pass", "drop"}, default="auto"
+        What to do with rows whose target is NaN: "pass" them to a regressor that masks them, or
+        "drop" them for the last step of the pipeline, output by output
+        (:class:`~sklearn_jobtime.compose.ObservedRegressor`). "auto" passes them to a regressor
+        whose class says ``masks_missing_targets = True``, as LSTMForecaster does.
+
+    Attributes
+    ----------
+    anchor_ : estimator
+        The fitted anchor.
+    regressor_ : estimator or None
+        The fitted regressor; None where `shrinkage_` is 0 for all outputs.
+    shrinkage_ : ndarray of shape (n_outputs,)
+        By how much its corrections are multiplied, from 0 (the anchor alone) to 1.
+    floor_ : ndarray of shape (n_outputs,)
+        Half the smallest positive target, in seconds: the unit of corrections to an anchor below
+        it, such as 0 s.
+    target_names_ : Index or None
+        The columns of `y`, when it was a DataFrame.
+    n_features_in_ : int
+        Number of columns of `X`.
+    feature_names_in_ : ndarray of str
+        Their names, when all are strings.
+
+    Raises
+    ------
+    NoHistoryError
+        When nothing was observed in `fit`. An output that was not, beside others that were, is
+        forecast by the anchor alone.
+
+    See Also
+    --------
+    sklearn_jobtime.LevelScaler : The same for the inputs.
+    sklearn.compose.TransformedTargetRegressor : A transform that is the same for all rows.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from sklearn_jobtime.compose import AnchoredRegressor
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> runs = make_job_runs(n_runs=60, random_state=0)
+    >>> y = make_targets(runs)[[(1, "whole_run")]]
+    >>> zero = DummyRegressor(strategy="constant", constant=0.0)
+    >>> model = AnchoredRegressor(zero, RollingRule("median")).fit(runs, y)
+    >>> bool((model.predict(runs) == model.anchor_.predict(runs)).all())
+    True
+    """
+
+    masks_missing_targets = True
+
+    _parameter_constraints: ClassVar[dict] = {
+        "regressor": [HasMethods(["fit", "predict"])],
+        "anchor": [HasMethods(["fit", "predict"]), None],
+        "clip": [Interval(Real, 0, None, closed="neither")],
+        "prior_runs": [Interval(Real, 0, None, closed="left")],
+        "validate": ["boolean"],
+        "show_anchor": ["boolean"],
+        "caution": [Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "missing_targets": [StrOptions({"auto", "pass", "drop"})],
+    }
+
+    def __init__(
+        self,
+        regressor: Any,
+        anchor: Any = None,
+        *,
+        clip: float = 3.0,
+        prior_runs: float = 400.0,
+        show_anchor: bool = False,
+        validate: bool = False,
+        caution: float = 0.5,
+        validation_fraction: float = 0.2,
+        missing_targets: str = "auto",
+    ) -> None:
+        self.regressor = regressor
+        self.anchor = anchor
+        self.clip = clip
+        self.prior_runs = prior_runs
+        self.show_anchor = show_anchor
+        self.validate = validate
+        self.caution = caution
+        self.validation_fraction = validation_fraction
+        self.missing_targets = missing_targets
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: pd.DataFrame | ArrayLike,
+        y: pd.DataFrame | ArrayLike,
+        at_least: pd.DataFrame | ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
+        """Fit the anchor, and the regressor on what the anchor leaves.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            A run table in start order.
+        y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
+            Targets from :func:`~sklearn_jobtime.runs.make_targets`, in seconds.
+        at_least : DataFrame or array of the shape of `y`, default=None
+            Seconds that a run took at least that was cut off, NaN elsewhere, from
+            :func:`~sklearn_jobtime.runs.make_lower_bounds`. It goes, as log ratios to the anchor,
+            to a regressor whose `fit` takes `at_least`, as LSTMForecaster's does; any other
+            regressor, and the anchor, do not hear of it.
+        **fit_params : dict
+            Go to the regressor as they are, such as ``trees__sample_weight`` for a step `trees`.
+
+        Returns
+        -------
+        self
+        """
+        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
+        X = self._checked(X, reset=True)
+        named = y
+        y = check_targets(self, X, y)
+        self._is_1d = y.ndim == 1
+        self.anchor_ = clone(OnlineMix() if self.anchor is None else self.anchor)
+        self.anchor_.fit(X, named if self.target_names_ is not None else y)
+        targets = y.reshape(len(y), -1)
+        anchor = np.reshape(self.anchor_.predict(X), targets.shape)
+        self.floor_ = least_positive(targets)
+        ratios = to_log_ratio(targets, anchor, self.floor_, self.clip)
+        n_observed = (~np.isnan(targets)).sum(axis=0)
+        prior = self.prior_runs * len(read_clock(X).keys)
+        self.shrinkage_ = n_observed / np.maximum(n_observed + prior, 1)
+        self._learned = n_observed > 0
+        if at_least is not None:
+            bounds = to_log_ratio(check_lower_bounds(at_least, y), anchor, self.floor_, self.clip)
+            fit_params |= at_least_parameter(self._new_regressor(ratios), self._as_learned(bounds))
+        X = self._shown(X, anchor)
+        if self.validate:
+            observed = (~np.isnan(targets)).any(axis=1)
+            is_new = newest_share(X, np.asarray(observed), self.validation_fraction)
+            self.shrinkage_ = self.shrinkage_ * self._best_factors(
+                X, targets, anchor, ratios, is_new, fit_params
+            )
+        self.regressor_ = None
+        if self.shrinkage_.any():
+            self.regressor_ = self._new_regressor(ratios).fit(X, self._named(ratios), **fit_params)
+        return self
+
+    def predict(self, X: pd.DataFrame | ArrayLike, **predict_params: Any) -> Floats:
+        """Forecast each row: the anchor's forecast, corrected.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            Rows to forecast, and any rows newer than those of `fit`.
+        **predict_params : dict
+            Go to the regressor as they are, such as ``series`` for a
+            :class:`~sklearn_jobtime.StatefulForecaster`.
+
+        Returns
+        -------
+        ndarray of shape (n_runs,) or (n_runs, n_outputs), in seconds
+        """
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        anchor = np.asarray(self.anchor_.predict(X), dtype=np.float64).reshape(
+            -1, len(self.shrinkage_)
+        )
+        if self.regressor_ is None:
+            return self._as_given(anchor)
+        X = self._shown(X, anchor)
+        ratio = self._corrections(self.regressor_, X, len(anchor), **predict_params)
+        ratio = ratio * self.shrinkage_
+        return self._as_given(from_log_ratio(ratio, anchor, self.floor_, self.clip))
+
+    def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
+        """Tell what each forecast mostly rests on.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of str, shape (n_runs,) or (n_runs, n_outputs)
+            "prior" where the anchor says so: what other series or jobs take, for a series or a
+            job of which few runs or none were known; else "model" where the corrections of the
+            regressor are followed at least half the way, and "rule" where they are not.
+        """
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        found = np.full((len(X), len(self.shrinkage_)), "rule")
+        if hasattr(self.anchor_, "sources"):
+            found = np.reshape(self.anchor_.sources(X), found.shape)
+        followed = (found == "rule") & (self.shrinkage_ >= 0.5)
+        return self._as_given(np.where(followed, "model", found))
+
+    def _best_factors(
+        self,
+        X: Any,
+        targets: Floats,
+        anchor: Floats,
+        ratios: Floats,
+        is_new: Mask,
+        fit_params: dict[str, Any],
+    ) -> Floats:
+        """Score a regressor that knows the older rows on the newer ones, output by output."""
+        old = np.flatnonzero(~is_new)
+        n_scored = (~np.isnan(targets[is_new])).sum(axis=0)
+        learned = (~np.isnan(self._as_learned(ratios[old]))).any(axis=0)
+        if not learned.all() or (n_scored < LEAST_VALIDATION).all():
+            return np.zeros(targets.shape[1])
+        params = {
+            name: np.asarray(value)[old] if np.shape(value)[:1] == (len(targets),) else value
+            for name, value in fit_params.items()
+        }
+        judge = self._new_regressor(ratios)
+        judge.fit(_safe_indexing(X, old), self._named(ratios[old]), **params)
+        forecast = self._corrections(judge, X, len(targets))[is_new]
+        factors = np.zeros(targets.shape[1])
+        for k in range(targets.shape[1]):
+            seen = ~np.isnan(targets[is_new, k])
+            corrected = from_log_ratio(
+                forecast[seen, k, None] * FACTORS,
+                anchor[is_new, k][seen, None],
+                self.floor_[k],
+                self.clip,
+            )
+            errors = np.abs(corrected - targets[is_new, k][seen, None])
+            factors[k] = shrink_factor(errors, self.caution)
+        return factors
+
+    def _as_given(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        return outputs[:, 0] if self._is_1d else outputs
+
+    def _as_learned(self, outputs: Floats) -> Floats:
+        """Take the outputs of which the regressor can learn; the others are the anchor's alone."""
+        return self._as_given(outputs[:, self._learned])
+
+    def _named(self, ratios: Floats) -> Floats | pd.DataFrame:
+        """Give the ratios to learn the names that `y` had, for a regressor that reads them."""
+        learned = self._as_learned(ratios)
+        if self.target_names_ is None:
+            return learned
+        return pd.DataFrame(learned, columns=self.target_names_[self._learned])
+
+    def _corrections(self, regressor: Any, X: Any, n_rows: int, **predict_params: Any) -> Floats:
+        ratios = np.zeros((n_rows, len(self._learned)))
+        ratios[:, self._learned] = np.reshape(regressor.predict(X, **predict_params), (n_rows, -1))
+        return ratios
+
+    def _shown(self, X: Any, anchor: Floats) -> Any:
+        """Add the anchor's forecasts of the first output of each job, when they are to be seen."""
+        if not self.show_anchor:
+            return X
+        jobs = pd.RangeIndex(anchor.shape[1])
+        if isinstance(self.target_names_, pd.MultiIndex):
+            jobs = self.target_names_.get_level_values(-1)
+        first = ~jobs.duplicated()
+        logs = np.log(np.maximum(anchor, self.floor_))[:, first]
+        if not isinstance(X, pd.DataFrame):
+            return np.column_stack([X, logs])
+        names = [f"{ANCHOR_COLUMN}{job}" for job in jobs[first]]
+        return pd.concat([X, pd.DataFrame(logs, index=X.index, columns=names)], axis=1)
+
+    def _new_regressor(self, ratios: Floats) -> Any:
+        return observing(self.regressor, self._as_learned(ratios), self.missing_targets)
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        return validate_data(
+            self, X, reset=reset, ensure_all_finite="allow-nan" if self._allows_nan() else True
+        )
+
+    def _allows_nan(self) -> bool:
+        return bool(get_tags(self.regressor).input_tags.allow_nan)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._allows_nan()
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = True  # an anchor looks back, whatever the columns say
+        return tags

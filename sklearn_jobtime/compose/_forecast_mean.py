@@ -1,0 +1,210 @@
+"""The mean of several forecasters, which may each deal with missing targets in their own way."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.ensemble._base import _BaseHeterogeneousEnsemble
+from sklearn.utils import Bunch, Tags, check_array
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
+
+from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.compose._observed import at_least_parameter, observing
+
+__all__ = ["ForecastMean"]
+
+
+def weighted_mean(forecasts: Sequence[Floats], weights: ArrayLike) -> Floats:
+    """Mean of arrays of the same shape.
+
+    Parameters
+    ----------
+    forecasts : sequence of ndarray
+        One array a member.
+    weights : array-like of shape (n_members,)
+        Not negative; they need not add up to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weighted_mean([np.array([10.0, 20.0]), np.array([40.0, 20.0])], [1, 2])
+    array([30., 20.])
+    """
+    shares = np.asarray(weights, dtype=np.float64)
+    shares = shares / shares.sum()
+    return np.sum([share * one for share, one in zip(shares, forecasts, strict=True)], axis=0)
+
+
+class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
+    """Forecast the mean of several regressors, such as a network and boosted trees.
+
+    A network and trees that learned from the same runs err in different places, so their mean is
+    often better than either. This differs from :class:`~sklearn.ensemble.VotingRegressor` in what
+    a history of runs needs: several outputs, windows of three dimensions or a table of runs as
+    input, and targets that were not observed. A member that masks missing targets gets all rows;
+    for any other the rows are left out, output by output
+    (:class:`~sklearn_jobtime.compose.ObservedRegressor`).
+
+    Parameters
+    ----------
+    estimators : list of (str, estimator)
+        The members, by name: regressors, or pipelines that end in one. They are cloned. With
+        ``set_params(trees="drop")`` a member is left out, so a search can ask whether it helps.
+    weights : list of float, default=None
+        How much each member counts, not negative, one for every name in `estimators`. None lets
+        all count the same, which is hard to beat unless one is clearly better.
+    n_threads : int or None, default=1
+        Threads that the members may use in `fit` (OpenMP and BLAS; LSTMForecaster has a setting of
+        its own). More than one slows down models this small, and a search with ``n_jobs`` already
+        uses all cores. None leaves the setting of the process alone.
+
+    Attributes
+    ----------
+    estimators_ : list of estimator
+        The fitted members that were not dropped.
+    named_estimators_ : Bunch
+        The same, by name.
+    weights_ : ndarray of shape (n_members,)
+        How much each of them counts; they add up to 1.
+    target_names_ : Index or None
+        The columns of `y`, when it was a DataFrame.
+    n_features_in_ : int
+        As the first member has it.
+    feature_names_in_ : ndarray of str
+        Names of the columns of `X`, when all are strings and the members keep them.
+
+    Raises
+    ------
+    NoHistoryError
+        When an output was never observed. An error in a member carries a note with its name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from sklearn.tree import DecisionTreeRegressor
+    >>> from sklearn_jobtime.compose import ForecastMean
+    >>> X, y = np.array([[1.0], [2.0], [3.0]]), np.array([10.0, np.nan, 30.0])
+    >>> members = [("line", LinearRegression()), ("tree", DecisionTreeRegressor())]
+    >>> model = ForecastMean(members).fit(X, y)
+    >>> model.predict([[4.0]]).round(6)  # 40 and 30
+    array([35.])
+    >>> model.set_params(tree="drop").fit(X, y).predict([[4.0]]).round(6)
+    array([40.])
+    """
+
+    masks_missing_targets = True  # AnchoredRegressor passes it rows whose target is NaN
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "estimators": [list],
+        "weights": ["array-like", None],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        estimators: list[tuple[str, Any]],
+        *,
+        weights: Sequence[float] | None = None,
+        n_threads: int | None = 1,
+    ) -> None:
+        super().__init__(estimators)
+        self.weights = weights
+        self.n_threads = n_threads
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: pd.DataFrame | ArrayLike,
+        y: pd.DataFrame | ArrayLike,
+        at_least: ArrayLike | None = None,
+    ) -> Self:
+        """Fit every member.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like
+            What all members take: a table, or windows.
+        y : DataFrame or array-like of shape (n,) or (n, n_outputs)
+            NaN where not observed.
+        at_least : array-like of the shape of `y`, default=None
+            Lower bounds of targets that were cut off, for the members whose `fit` takes them.
+
+        Returns
+        -------
+        self
+        """
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None; build "
+                "it with sklearn_jobtime.runs.make_targets(runs)."
+            )
+        names, members = self._validate_estimators()
+        weights = self._checked_weights([member == "drop" for member in members])
+        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
+        targets = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
+        self._outputs = targets.shape[1:]
+        self.estimators_, self.named_estimators_ = [], Bunch()
+        for name, member in zip(names, members, strict=True):
+            if member == "drop":
+                continue
+            fitted = observing(member, targets)
+            bounds = {} if at_least is None else at_least_parameter(fitted, at_least)
+            try:
+                with threadpool_limits(self.n_threads):
+                    fitted.fit(X, targets if self.target_names_ is None else y, **bounds)
+            except Exception as error:
+                error.add_note(f"raised by {name!r}, a member of {type(self).__name__}")
+                raise
+            self.estimators_.append(fitted)
+            self.named_estimators_[name] = fitted
+        self.weights_ = weights
+        if hasattr(self.estimators_[0], "feature_names_in_"):
+            self.feature_names_in_ = self.estimators_[0].feature_names_in_
+        return self
+
+    def predict(self, X: pd.DataFrame | ArrayLike) -> Floats:
+        """Forecast the mean of what the members forecast.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, as in `fit`
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_outputs), as `y` was
+        """
+        check_is_fitted(self)
+        forecasts = [np.asarray(one.predict(X), dtype=np.float64) for one in self.estimators_]
+        # some members give one output as a column, others as a row
+        shaped = [one.reshape(len(one), *self._outputs) for one in forecasts]
+        return weighted_mean(shaped, self.weights_)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features, as the first member has it."""
+        check_is_fitted(self)
+        return self.estimators_[0].n_features_in_
+
+    def _checked_weights(self, dropped: list[bool]) -> Floats:
+        """Weights of the members that are not dropped, which add up to 1."""
+        weights = np.ones(len(dropped)) if self.weights is None else np.array(self.weights, float)
+        kept = weights[~np.array(dropped)] if weights.shape == (len(dropped),) else weights[:0]
+        if not (kept >= 0).all() or not 0 < kept.sum() < np.inf:
+            raise ValueError(
+                f"weights={self.weights!r} came for {len(dropped)} estimators; give each one a "
+                "finite number that is not negative, at least one of them above 0."
+            )
+        return kept / kept.sum()
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

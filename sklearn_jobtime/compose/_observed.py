@@ -1,0 +1,179 @@
+"""Any regressor on targets that are partly missing: fitted on what was observed."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Tags, _safe_indexing, get_tags
+from sklearn.utils._param_validation import HasMethods
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    has_fit_parameter,
+    validate_data,
+)
+
+from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.runs._target_arrays import check_targets
+
+__all__ = ["ObservedRegressor", "at_least_parameter", "observing"]
+
+
+def _last_step(regressor: Any) -> Any:
+    return regressor[-1] if isinstance(regressor, Pipeline) else regressor
+
+
+def observing(regressor: Any, y: Floats, missing_targets: str = "auto") -> Any:
+    """Clone a regressor, made fit for targets that are missing or several where needed.
+
+    Parameters
+    ----------
+    regressor : estimator
+        A regressor, or a pipeline that ends in one.
+    y : ndarray of shape (n,) or (n, n_outputs)
+        The targets on which it will be fitted.
+    missing_targets : {"auto", "pass", "drop"}, default="auto"
+        As in :class:`~sklearn_jobtime.AnchoredRegressor`.
+
+    Returns
+    -------
+    estimator
+        With the last step in an :class:`ObservedRegressor`, or as it is.
+    """
+    regressor = clone(regressor)
+    last = _last_step(regressor)
+    one_by_one = y.ndim == 2 and not get_tags(last).target_tags.multi_output
+    if missing_targets == "pass" or (
+        missing_targets == "auto" and getattr(last, "masks_missing_targets", False)
+    ):
+        return regressor
+    if not np.isnan(y).any() and not one_by_one and missing_targets == "auto":
+        return regressor
+    if isinstance(regressor, Pipeline):
+        regressor.steps[-1] = (regressor.steps[-1][0], ObservedRegressor(last))
+        return regressor
+    return ObservedRegressor(last)
+
+
+def at_least_parameter(regressor: Any, at_least: Any) -> dict[str, Any]:
+    """Fit parameter by which a regressor, or the last step of a pipeline, learns of lower bounds.
+
+    Empty where it takes none: these runs then are not observed.
+    """
+    if not has_fit_parameter(_last_step(regressor), "at_least"):
+        return {}
+    step = f"{regressor.steps[-1][0]}__" if isinstance(regressor, Pipeline) else ""
+    return {f"{step}at_least": at_least}
+
+
+class ObservedRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
+    """Fit any regressor on the observed targets: rows with NaN are left out, output by output.
+
+    The targets of a run table have gaps: a run failed, or has not ended. Most regressors of
+    scikit-learn do not accept NaN there, and rows can not be dropped before the windows are made,
+    as they are the history of others. So this stands at the end of a pipeline.
+
+    Parameters
+    ----------
+    regressor : estimator
+        Any regressor; it is cloned for every output.
+
+    Attributes
+    ----------
+    regressors_ : list of estimator
+        The fitted clones, one an output.
+    n_features_in_ : int
+        Number of columns of `X`.
+    feature_names_in_ : ndarray of str
+        Their names, when all are strings.
+
+    Raises
+    ------
+    NoHistoryError
+        When an output was never observed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from sklearn_jobtime.compose import ObservedRegressor
+    >>> X, y = np.array([[1.0], [2.0], [3.0]]), np.array([10.0, np.nan, 30.0])
+    >>> ObservedRegressor(LinearRegression()).fit(X, y).predict([[4.0]]).round(6)
+    array([40.])
+    """
+
+    masks_missing_targets = True
+
+    _parameter_constraints: ClassVar[dict] = {"regressor": [HasMethods(["fit", "predict"])]}
+
+    def __init__(self, regressor: Any) -> None:
+        self.regressor = regressor
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit a clone for every output on the rows where it was observed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            What the regressor takes.
+        y : array-like of shape (n,) or (n, n_outputs)
+            NaN where not observed.
+        sample_weight : array-like of shape (n,), default=None
+            For regressors that have it.
+
+        Returns
+        -------
+        self
+        """
+        X = self._checked(X, reset=True)
+        y = check_targets(self, X, y)
+        weights = None if sample_weight is None else _check_sample_weight(sample_weight, y)
+        self._is_1d = y.ndim == 1
+        targets = y.reshape(len(y), -1)
+        self.regressors_ = []
+        for k, target in enumerate(targets.T):
+            rows = np.flatnonzero(~np.isnan(target))
+            if not rows.size:
+                raise NoHistoryError(
+                    f"y contains NaN only for output {k}: it was never observed, so there is "
+                    "nothing to learn from; leave it out, or wait for a run to succeed."
+                )
+            weight = {} if weights is None else {"sample_weight": weights[rows]}
+            one = clone(self.regressor)
+            self.regressors_.append(one.fit(_safe_indexing(X, rows), target[rows], **weight))
+        return self
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Forecast every output.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_outputs), as `y` was
+        """
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        outputs = [np.asarray(one.predict(X), dtype=np.float64) for one in self.regressors_]
+        return outputs[0] if self._is_1d else np.column_stack(outputs)
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        finite = "allow-nan" if get_tags(self.regressor).input_tags.allow_nan else True
+        return validate_data(self, X, reset=reset, ensure_all_finite=finite)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = get_tags(self.regressor).input_tags.allow_nan
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,444 @@
+"""Will it be done in time: the chance that a run ends by a deadline, and the time that remains.
+
+A forecast is one number; a deadline asks how far a run may be from it. The errors of a forecaster
+on runs that it has not seen answer that: :class:`DurationDistribution` reads them as a distribution
+of the duration around each forecast. Whether its probabilities hold on later runs is checked in
+:mod:`sklearn_jobtime.evaluation`.
+"""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.conformal._kaplan_meier import survival_masses
+from sklearn_jobtime.conformal._quantiles import Ranked, rank_errors, rows_needed
+from sklearn_jobtime.conformal._scores import LEAST
+from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
+from sklearn_jobtime.runs._schema import STARTED_AT
+from sklearn_jobtime.runs._validation import to_utc
+
+__all__ = ["DurationDistribution"]
+
+
+LEAST_PAIRS = 10  # an output with fewer held-out runs takes those of all outputs
+TAIL_SHARE = 0.1  # of the largest ratios, which say how a run goes on that outlasts them all
+LEAST_SCALE = 0.1  # and if they are all alike, by a tenth
+TIE = 1e-9  # shares of runs this close are the same
+
+
+@dataclass(frozen=True)
+class RatioCurve:
+    """Distribution of the log ratio of duration to forecast.
+
+    Parameters
+    ----------
+    ranked : Ranked
+        The log ratios of held-out runs in increasing order, and the share of runs up to each.
+    scale : float
+        Beyond the last of them the rest of the share falls off exponentially, with this mean.
+    """
+
+    ranked: Ranked
+    scale: float
+
+    @property
+    def last(self) -> float:
+        """The largest log ratio of a run that ended."""
+        return float(self.ranked.errors[-1])
+
+    def share(self, ratios: Floats) -> Floats:
+        """Share of the runs up to each ratio, without the tail."""
+        place = np.searchsorted(self.ranked.errors, ratios + TIE, side="right")
+        return np.append(0.0, self.ranked.covered)[place]
+
+    def log_survival(self, ratios: Floats) -> Floats:
+        """Log of the share of runs that last longer; the tail is part of it."""
+        return np.log1p(-self.share(ratios)) - np.maximum(ratios - self.last, 0.0) / self.scale
+
+    def ratio_at(self, log_survival: Floats) -> Floats:
+        """Least ratio that at most such a share of the runs outlasts; the tail is part of it."""
+        ratio = self.ranked.bound(-np.expm1(log_survival))
+        left = np.log1p(-self.ranked.covered[-1]) - log_survival
+        return np.where(np.isfinite(ratio), ratio, self.last + self.scale * left)
+
+    def below(self, shares: Floats) -> Floats:
+        """Largest ratio up to which at most these shares of the runs came."""
+        place = np.searchsorted(self.ranked.covered, shares + TIE, side="right")
+        return np.append(-np.inf, self.ranked.errors)[place]
+
+
+def log_ratio(seconds: Floats, forecast: Floats) -> Floats:
+    """Log of duration over forecast, neither below what a clock tells."""
+    return np.log(np.maximum(seconds, LEAST)) - np.log(np.maximum(forecast, LEAST))
+
+
+def from_log_ratio(ratios: Floats, forecast: Floats) -> Floats:
+    """Inverse of :func:`log_ratio`."""
+    return np.exp(ratios) * np.maximum(forecast, LEAST)
+
+
+def ratio_curve(ratios: Floats, is_cut_off: NDArray[np.bool_]) -> RatioCurve:
+    """Estimate the distribution from `ratios`, of which some are only lower bounds."""
+    masses = survival_masses(ratios, is_cut_off)
+    ended = np.sort(ratios[~is_cut_off])
+    n_tail = min(int(np.ceil(TAIL_SHARE * len(ended))), len(ended) - 1)
+    excess = (ended[-n_tail:] - ended[-n_tail - 1]).mean() if n_tail else 0.0
+    return RatioCurve(
+        rank_errors(ratios[~is_cut_off], masses[~is_cut_off]), max(float(excess), LEAST_SCALE)
+    )
+
+
+class DurationDistribution:
+    """How long a run may take, given its forecast, from the errors on held-out runs.
+
+    The night's run is forecast at 50 minutes and has to be done at 06:00, in an hour. How often
+    did runs of this forecaster take more than 60/50 of their forecast? That share, with one run
+    more that outlasts them all in the place of tonight's, is the chance to be late. After 50
+    minutes the run still goes on: now only the runs count that had also reached their forecast.
+    So the chance rises with the deadline, is 0 for one that has passed, and for runs like the
+    held-out ones it is at most the true one, however few they are.
+
+    All of it is about runs that succeed: a run that fails has no duration to speak of.
+
+    Parameters
+    ----------
+    forecasts, targets : array-like of shape (n_runs,) or (n_runs, n_outputs)
+        Forecasts of held-out runs and how long they took, in seconds and in time order; NaN where
+        that was not observed.
+    at_least : array-like of the shape of `targets`, default=None
+        Where a run was cut off: how long it took at least. Such a run counts by the estimate of
+        Kaplan and Meier, which assumes that it was not cut off because it would have been long.
+    names : Index, default=None
+        The (step, job) of each output, for :meth:`table`.
+    n_newest : int, default=None
+        Count only the newest so many runs of each output. None counts all, which was better than
+        a window that stands still; where the distribution is made anew each night, 200 follow
+        changes sooner (`benchmarks/deadlines.py`).
+
+    Attributes
+    ----------
+    n_runs_ : ndarray of int, shape (n_outputs,)
+        Held-out runs that count for each output. One with fewer than ten takes the ratios of all
+        outputs together.
+
+    Raises
+    ------
+    NoHistoryError
+        When no held-out run ended.
+
+    Notes
+    -----
+    Ratios of duration to forecast are taken to be alike for short and for long forecasts. Beyond
+    the largest ratio there is no run to count: there the log ratio falls off exponentially, as the
+    largest tenth of the ratios do (Hill's estimate), so that the chance goes on rising to 1. Such
+    values are a guess and are marked ``extrapolated`` in :meth:`table`. Bounds that promise
+    something, :meth:`longest` and :meth:`timeout`, are infinite there instead.
+
+    References
+    ----------
+    V. Vovk, J. Shen, V. Manokhin, M. Xie, "Nonparametric predictive distributions based on
+    conformal prediction", Machine Learning 108, 2019.
+
+    B. M. Hill, "A simple general approach to inference about the tail of a distribution", Annals of
+    Statistics 3(5), 1975.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_jobtime.conformal import DurationDistribution
+    >>> took = np.array([40.0, 45.0, 50.0, 50.0, 50.0, 55.0, 55.0, 60.0, 70.0])
+    >>> known = DurationDistribution(np.full(9, 50.0), took)
+    >>> known.done_by(50.0, 60.0).round(2), known.done_by(50.0, 60.0, elapsed=54.0).round(2)
+    (array([0.8]), array([0.6]))
+    >>> known.longest(50.0, 0.9), known.longest(50.0, 0.95)
+    (array([70.]), array([inf]))
+    """
+
+    def __init__(
+        self,
+        forecasts: ArrayLike,
+        targets: ArrayLike,
+        at_least: ArrayLike | None = None,
+        *,
+        names: pd.Index | None = None,
+        n_newest: int | None = None,
+    ) -> None:
+        forecast, target = (np.asarray(part, dtype=np.float64) for part in (forecasts, targets))
+        bound = np.full(target.shape, np.nan) if at_least is None else np.asarray(at_least, float)
+        if not forecast.shape == target.shape == bound.shape:
+            raise ValueError(
+                f"forecasts, targets and at_least have the shapes {forecast.shape}, "
+                f"{target.shape} and {bound.shape}; expected one value each for every target."
+            )
+        forecast, target, bound = (
+            a[:, None] if a.ndim == 1 else a for a in (forecast, target, bound)
+        )
+        is_cut_off = np.isnan(target)
+        ratios = log_ratio(np.where(is_cut_off, bound, target), forecast)
+        pairs = []
+        for ratio, cut in zip(ratios.T, is_cut_off.T, strict=True):
+            newest = np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :]
+            pairs.append((ratio[newest], cut[newest]))
+        everything = tuple(np.concatenate(part) for part in zip(*pairs, strict=True))
+        if everything[1].all():
+            raise NoHistoryError(
+                f"none of the {len(target)} held-out runs was observed to its end, so nothing "
+                "says how far a run may be from its forecast; hold out more runs."
+            )
+        self.names = names
+        self.n_runs_ = np.array([len(ratio) for ratio, _ in pairs])
+        self._curves = [
+            ratio_curve(*(pair if (~pair[1]).sum() >= LEAST_PAIRS else everything))
+            for pair in pairs
+        ]
+
+    @classmethod
+    def from_forecaster(cls, forecaster: Any, *, n_newest: int | None = None) -> Self:
+        """Take the held-out runs of a forecaster, those that it was told of by `update` included.
+
+        Parameters
+        ----------
+        forecaster : ConformalForecaster
+            A fitted one.
+        n_newest : int, default=None
+            As for the class.
+
+        Returns
+        -------
+        DurationDistribution
+        """
+        held_out = forecaster.held_out()
+        return cls(*held_out, names=forecaster.target_names_, n_newest=n_newest)
+
+    def done_by(self, forecast: ArrayLike, seconds: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
+        """Chance that a run is done within so many seconds of its start.
+
+        Parameters
+        ----------
+        forecast : array-like of shape (n_outputs,) or (n, n_outputs)
+            Forecast durations in seconds.
+        seconds : array-like
+            The deadline, counted from the start of the run; infinite is allowed. Its shape is that
+            of `forecast`, or is broadcast to it.
+        elapsed : array-like, default=0.0
+            For how long the run has been running and is not done.
+
+        Returns
+        -------
+        ndarray of the shape of `forecast`
+            From 0 to 1, never NaN; 0 where `seconds` is not beyond `elapsed`.
+        """
+        forecast, elapsed, seconds = self._checked(forecast, elapsed, seconds)
+        left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast))
+        chance = -np.expm1(np.minimum(left - self._log_outlasted(elapsed, forecast), 0.0))
+        return np.where(seconds > elapsed, chance, 0.0)
+
+    def longest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
+        """Duration that a run will not exceed with a chance of `level`, in seconds.
+
+        Parameters
+        ----------
+        forecast, elapsed : array-like
+            As for :meth:`done_by`.
+        level : float
+            Between 0 and 1.
+
+        Returns
+        -------
+        ndarray of the shape of `forecast`
+            Infinite where the held-out runs that lasted as long are too few for that level.
+        """
+        forecast, elapsed = self._checked(forecast, elapsed)
+        share = self._share_done(elapsed, forecast)
+        ratio = self._of_each(lambda curve, at: curve.ranked.bound(at), share + level * (1 - share))
+        return np.maximum(from_log_ratio(ratio, forecast), elapsed)
+
+    def shortest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
+        """Duration that a run will reach with a chance of `level`, in seconds.
+
+        Parameters
+        ----------
+        forecast, level, elapsed
+            As for :meth:`longest`.
+
+        Returns
+        -------
+        ndarray of the shape of `forecast`
+            At least `elapsed`.
+        """
+        forecast, elapsed = self._checked(forecast, elapsed)
+        share = self._share_done(elapsed, forecast)
+        ratio = self._of_each(RatioCurve.below, share + (1 - level) * (1 - share))
+        return np.maximum(from_log_ratio(ratio, forecast), elapsed)
+
+    def median(self, forecast: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
+        """Duration that a run exceeds as often as not, in seconds; a guess beyond all runs.
+
+        Parameters
+        ----------
+        forecast, elapsed : array-like
+            As for :meth:`done_by`.
+
+        Returns
+        -------
+        ndarray of the shape of `forecast`
+            Always finite.
+        """
+        forecast, elapsed = self._checked(forecast, elapsed)
+        half = self._log_outlasted(elapsed, forecast) - np.log(2)
+        middle = self._of_each(RatioCurve.ratio_at, half)
+        return np.maximum(from_log_ratio(middle, forecast), elapsed)
+
+    def timeout(self, forecast: ArrayLike, share: float = 0.01) -> Floats:
+        """Time-out that only so small a share of the good runs would exceed, in seconds.
+
+        Parameters
+        ----------
+        forecast : array-like of shape (n_outputs,) or (n, n_outputs)
+            Forecast durations in seconds.
+        share : float, default=0.01
+            Of good runs that the time-out may cut off. One in a hundred can be told from 99
+            held-out runs.
+
+        Returns
+        -------
+        ndarray of the shape of `forecast`
+            Infinite, with a warning, where the held-out runs are too few to tell.
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"share must be between 0 and 1, got {share}.")
+        seconds = self.longest(forecast, 1 - share)
+        if np.isinf(seconds).any():
+            warnings.warn(
+                f"{self.n_runs_.min()} held-out runs cannot tell a time-out that only "
+                f"{share:.3g} of the good runs exceed: it takes {rows_needed(1 - share)}, of which "
+                "the longest were not cut off. It is infinite; take a larger share, or hold out "
+                "more runs.",
+                TooFewRunsWarning,
+                stacklevel=2,
+            )
+        return seconds
+
+    def table(
+        self,
+        forecasts: pd.DataFrame,
+        deadline: pd.Timestamp | str | float | Sequence,
+        *,
+        now: pd.Timestamp | str | float | None = None,
+        confidence_level: float = 0.9,
+        timeout_share: float = 0.01,
+    ) -> pd.DataFrame:
+        """Say for each forecast whether it will be done in time, and what remains.
+
+        Parameters
+        ----------
+        forecasts : DataFrame
+            Of :func:`~sklearn_jobtime.forecasting.forecast`, with `step`, `job`, `seconds` and, for
+            clock times, `started_at`.
+        deadline : Timestamp, str or number, or a sequence with one a row
+            A clock time (one without a zone is UTC), or seconds from the start of the run.
+        now : Timestamp, str or number, default=None
+            The present, or for how many seconds the runs have been running: they are not done.
+            A run that starts later has not started. None: no run has started.
+        confidence_level : float, default=0.9
+            How often the remaining time is to be inside its interval.
+        timeout_share : float, default=0.01
+            See :meth:`timeout`.
+
+        Returns
+        -------
+        DataFrame
+            The rows of `forecasts`, with `elapsed` (seconds since the start; 0 for a run to come),
+            `deadline` (seconds from the start), `done_by` (the chance), `remaining` (its median),
+            `remaining_low` and `remaining_high` (with a chance of `confidence_level` between
+            them), `timeout`, all in seconds, and `extrapolated`: the run has outlasted every
+            held-out run, so its chance and its median are guesses. Deadlines and elapsed times are
+            counted from the start of the *run*: of a job that starts later, the chance is that of
+            its duration alone.
+        """
+        if self.names is None:
+            raise ValueError("the outputs have no names: fit on the DataFrame of make_targets.")
+        rows = pd.MultiIndex.from_frame(forecasts[["step", "job"]])
+        output = self.names.get_indexer(rows)
+        if (output < 0).any():
+            raise RunTableError(
+                f"no held-out runs of {rows[int((output < 0).argmax())]}: expected forecasts of "
+                "the model that the distribution was taken from."
+            )
+        limit = seconds_from_start(deadline, forecasts)
+        elapsed = np.zeros(len(forecasts))
+        if now is not None:
+            elapsed = np.maximum(seconds_from_start(now, forecasts), 0.0)
+        found: dict[str, Floats] = {"elapsed": elapsed, "deadline": limit}
+        seconds = forecasts["seconds"].to_numpy(np.float64)
+        at = np.arange(len(forecasts)), output
+        spread = np.tile(seconds[:, None], (1, len(self._curves)))
+        gone = elapsed[:, None]
+        found["done_by"] = self.done_by(spread, limit[:, None], gone)[at]
+        side = (1 + confidence_level) / 2
+        for name, total in (
+            ("remaining", self.median(spread, gone)),
+            ("remaining_low", self.shortest(spread, side, gone)),
+            ("remaining_high", self.longest(spread, side, gone)),
+        ):
+            found[name] = total[at] - elapsed
+        found["timeout"] = self.timeout(spread, timeout_share)[at]
+        last = self._of_each(lambda curve, at: np.full(len(at), curve.last), spread)
+        outlasted = (elapsed > 0) & (log_ratio(elapsed, seconds) >= last[at])
+        return forecasts.assign(**found, extrapolated=outlasted)
+
+    def _of_each(self, function: Any, values: Floats) -> Floats:
+        """Apply a function of a curve to the values of its output, the last axis of `values`."""
+        columns = [function(curve, values[..., k]) for k, curve in enumerate(self._curves)]
+        return np.stack(columns, axis=-1)
+
+    def _share_done(self, elapsed: Floats, forecast: Floats) -> Floats:
+        """Share of the held-out runs that were done so long after their start."""
+        share = self._of_each(RatioCurve.share, log_ratio(elapsed, forecast))
+        return np.where(elapsed > 0, share, 0.0)
+
+    def _log_outlasted(self, elapsed: Floats, forecast: Floats) -> Floats:
+        """Log of the share of runs, the tail among them, that were not."""
+        left = self._of_each(RatioCurve.log_survival, log_ratio(elapsed, forecast))
+        return np.where(elapsed > 0, left, 0.0)
+
+    def _checked(self, forecast: ArrayLike, *times: ArrayLike) -> tuple[Floats, ...]:
+        """Forecast, elapsed time and perhaps a deadline, of one shape."""
+        given = [np.asarray(part, dtype=np.float64) for part in (forecast, *times)]
+        given = [np.atleast_1d(part) for part in np.broadcast_arrays(*given)]
+        if given[0].shape[-1] != len(self._curves):
+            raise ValueError(
+                f"got {given[0].shape[-1]} forecasts a row, expected {len(self._curves)}: one for "
+                "each output of the held-out runs."
+            )
+        if not all(np.isfinite(part).all() for part in given[:2]) or np.isnan(given[-1]).any():
+            raise ValueError(
+                "a forecast or an elapsed time is NaN or infinite, or a deadline is NaN; expected "
+                "seconds."
+            )
+        return tuple(given)
+
+
+def seconds_from_start(when: Any, forecasts: pd.DataFrame) -> Floats:
+    """Seconds from the start of each run until `when`, a clock time or such seconds already."""
+    one = isinstance(when, str) or not isinstance(when, Iterable)
+    given = [when] * len(forecasts) if one else list(when)
+    if all(isinstance(part, Real) for part in given):
+        return np.array(given, dtype=np.float64)
+    if STARTED_AT not in forecasts:
+        raise RunTableError(
+            f"{given[0]} is a clock time, but the forecasts have no column {STARTED_AT!r}; give "
+            "seconds from the start of the run."
+        )
+    times = to_utc(pd.Series(given, name="deadline"))
+    if times.isna().any():
+        raise RunTableError(f"{when!r} has no time; expected one such as 2026-03-01T06:00Z.")
+    started = pd.Series(forecasts[STARTED_AT].array)
+    return (times - started).dt.total_seconds().to_numpy()

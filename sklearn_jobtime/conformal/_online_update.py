@@ -1,0 +1,201 @@
+"""Telling a stored model what became of its runs, from the table that has grown since."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime.conformal._forecaster import ConformalForecaster
+from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
+from sklearn_jobtime.forecasting import target_names
+from sklearn_jobtime.point_in_time._clock import epoch_seconds
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series_of
+from sklearn_jobtime.runs._targets import ahead, make_lower_bounds, targets_named
+from sklearn_jobtime.runs._timeline import as_of
+
+__all__ = ["Followed", "follow"]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a model was told.
+
+    Parameters
+    ----------
+    since, until : Timestamp
+        The newest end of a run that the model knew before, and knows now.
+    n_runs : int
+        How many runs it was told of.
+    jobs : DataFrame
+        One row a job: `job`, `targets` (durations told, each step counted), `at_least` (cut-off
+        runs told) and `drift`, the figure of its outputs that is furthest from 0 (see `drift_` of
+        :class:`~sklearn_jobtime.ConformalForecaster`).
+    refit_advised : bool
+        Whether the errors are no longer what they were: the newest update raised an alarm, or one
+        was raised so lately that it is not known yet what is usual now.
+    """
+
+    since: pd.Timestamp
+    until: pd.Timestamp
+    n_runs: int
+    jobs: pd.DataFrame
+    refit_advised: bool
+
+
+def follow(
+    model: ConformalForecaster, runs: pd.DataFrame, *, now: pd.Timestamp | None = None
+) -> Followed:
+    """Tell a fitted model of all runs that have ended since it was fitted or last told.
+
+    Each night the table has a few rows more. Give it whole, as for a forecast: what the model knows
+    already is not told again, what still runs is told on another night, and nothing is fitted. A
+    step of a horizon is told as soon as that run has ended; where several steps are promised
+    together, when the last of them has. Rows of which `fit` knew a part are not told then.
+
+    The forecast that is judged is the one of the model for the start of the run, from what was
+    known then. So it makes no difference to the bounds whether nights are told one by one or at
+    once.
+
+    Parameters
+    ----------
+    model : ConformalForecaster
+        Fitted on a run table with `started_at` and `ended_at`; it is changed, by its `update`.
+    runs : DataFrame
+        A validated run table with the columns of `fit`. Runs without `ended_at` are running or
+        planned. Time-outs tell "at least so long", failed runs nothing.
+    now : Timestamp, default=None
+        Take the table as it could be read at this time; None: all of it.
+
+    Returns
+    -------
+    Followed
+
+    Raises
+    ------
+    ValueError
+        When the model has no intervals, or its targets had no names.
+    RunTableError
+        When the table does not say when runs started and ended, or ends before what the model
+        knows.
+    NoHistoryError
+        When the model was fitted on rows that do not say when runs had ended.
+
+    Notes
+    -----
+    The model remembers one time, the newest end of a run that it was told. A run that is written
+    into the table later than others that ended after it is therefore never told.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime import ConformalForecaster
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.conformal import follow
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> from sklearn_jobtime.runs import as_of
+    >>> runs = make_job_runs(n_runs=200, n_jobs=2, random_state=0)
+    >>> past = as_of(runs, runs["started_at"].iloc[150])
+    >>> model = ConformalForecaster(RollingRule()).fit(past, make_targets(past))
+    >>> follow(model, runs).n_runs, follow(model, runs).n_runs
+    (50, 0)
+    """
+    _check_model(model)
+    names = target_names(model)
+    if missing := [column for column in (STARTED_AT, ENDED_AT) if column not in runs]:
+        raise RunTableError(
+            f"the table has no column {missing[0]!r}, so nothing says in which order outcomes were "
+            "known; add it, or call update(X, y) of the model with the new rows in that order."
+        )
+    runs = runs if now is None else as_of(runs, now)
+    told = model.told_
+    since, n_before = told.until, told.n_runs
+    ended = epoch_seconds(runs[ENDED_AT])
+    newest = np.fmax.reduce(ended, initial=np.nan)
+    if not newest >= since:
+        last = "none has ended" if np.isnan(newest) else f"the newest end is {_time(newest)}"
+        raise RunTableError(
+            f"the table is older than the model, which knows of runs up to {_time(since)}: of "
+            f"{len(runs)} runs {last}. Read the history anew, up to now."
+        )
+    is_new = new_targets(model, runs, since)
+    y = targets_named(runs, names).where(is_new)
+    jobs = [job for job in names.get_level_values("job").unique() if job != WHOLE_RUN]
+    horizon = int(names.get_level_values("step").max())
+    at_least = make_lower_bounds(runs, horizon, jobs=jobs or None).reindex(columns=names)
+    at_least = at_least.where(is_new)
+    if is_new.any():
+        known = _up_to_last_end(runs, ended)
+        model.update(runs[known], y[known], at_least[known])
+    return Followed(
+        _time(since),
+        _time(told.until),
+        told.n_runs - n_before,
+        _by_job(model, y, at_least),
+        model.refit_advised_ or bool((np.abs(model.drift_) >= 1).any()),
+    )
+
+
+def new_targets(model: ConformalForecaster, runs: pd.DataFrame, since: float) -> Mask:
+    """Mark the targets that became known later than a time, and are to be told.
+
+    Parameters
+    ----------
+    model : ConformalForecaster
+    runs : DataFrame
+        With `ended_at`, in start order within each series.
+    since : float
+        Seconds since 1970.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_runs, n_outputs)
+    """
+    steps = target_names(model).get_level_values("step")
+    ended = pd.DataFrame({ENDED_AT: epoch_seconds(runs[ENDED_AT])}, index=runs.index)
+    known = ahead(ended, int(steps.max())).droplevel("job", axis=1)[steps].to_numpy()
+    if model.coverage not in ("steps", "all"):
+        return known > since
+    is_seen = (known <= model.told_.fitted_until).any(axis=1)
+    return np.where(is_seen, np.nan, known.max(axis=1))[:, None] > np.full(len(steps), since)
+
+
+def _check_model(model: ConformalForecaster) -> None:
+    if not hasattr(model, "update"):
+        raise ValueError(
+            f"{type(model).__name__} has no intervals that could follow what happens; fit a "
+            "ConformalForecaster around it, or store one with `jobtime fit --level 0.9`."
+        )
+    if not hasattr(model, "told_"):
+        raise NoHistoryError(
+            "the model does not know until when it was told of runs: it is not fitted, or was "
+            "stored by an older version; fit it."
+        )
+    if np.isnan(model.told_.until):
+        raise NoHistoryError(
+            "the model was fitted on rows that do not say when runs had ended, so nothing tells "
+            f"which runs are new to it; fit it on a run table with {STARTED_AT!r} and "
+            f"{ENDED_AT!r}, or call its update(X, y) with the new rows."
+        )
+
+
+def _up_to_last_end(runs: pd.DataFrame, ended: Floats) -> Mask:
+    """Mark the rows of each series up to the last one that has ended."""
+    has_ended = pd.Series(~np.isnan(ended))[::-1]
+    return has_ended.groupby(series_of(runs.index)[::-1]).cummax()[::-1].to_numpy()
+
+
+def _by_job(model: ConformalForecaster, y: pd.DataFrame, at_least: pd.DataFrame) -> pd.DataFrame:
+    drift = pd.Series(model.drift_[model.groups_], index=y.columns)
+    found = pd.DataFrame(
+        {
+            "targets": y.notna().sum().groupby(level="job", sort=False).sum(),
+            "at_least": at_least.notna().sum().groupby(level="job", sort=False).sum(),
+            "drift": drift.groupby(level="job", sort=False).agg(lambda d: d.iloc[d.abs().argmax()]),
+        }
+    )
+    return found.rename_axis("job").reset_index()
+
+
+def _time(seconds: float) -> pd.Timestamp:
+    return pd.Timestamp(seconds, unit="s", tz="UTC").round("us")

@@ -1,0 +1,46 @@
+"""How good forecasts, intervals and chances are, on runs that were not learned from."""
+
+from sklearn_jobtime.evaluation._backtest import Backtest, backtest
+from sklearn_jobtime.evaluation._comparison import (
+    as_text,
+    best_of_each_job,
+    default_rules,
+    evaluate,
+    ratio_interval,
+    scores,
+    verdicts,
+)
+from sklearn_jobtime.evaluation._coverage import (
+    coverage_report,
+    held_out_intervals,
+    interval_table,
+    rolling_coverage,
+    share_bounds,
+)
+from sklearn_jobtime.evaluation._reliability import (
+    expected_calibration_error,
+    held_out_events,
+    reliability,
+    reliability_of_deadlines,
+)
+
+__all__ = [
+    "Backtest",
+    "as_text",
+    "backtest",
+    "best_of_each_job",
+    "coverage_report",
+    "default_rules",
+    "evaluate",
+    "expected_calibration_error",
+    "held_out_events",
+    "held_out_intervals",
+    "interval_table",
+    "ratio_interval",
+    "reliability",
+    "reliability_of_deadlines",
+    "rolling_coverage",
+    "scores",
+    "share_bounds",
+    "verdicts",
+]

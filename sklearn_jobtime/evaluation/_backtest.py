@@ -1,0 +1,313 @@
+"""The past replayed: what models would have forecast, beside what became of the runs.
+
+Every score, verdict and count of :mod:`sklearn_jobtime.evaluation` reads the :class:`Backtest` that
+is made here.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+
+from sklearn_jobtime.baselines._rules import RollingRule, Rule
+from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.runs._schema import ENDED_AT, WHOLE_RUN, series_names, status_column
+from sklearn_jobtime.runs._targets import ahead, make_targets
+from sklearn_jobtime.runs._timeline import split_by_time
+
+__all__ = ["Backtest", "backtest", "why_not_observed"]
+
+
+TAIL = 0.25  # share of the newest training rows on which a rule is chosen
+
+
+def why_not_observed(
+    runs: pd.DataFrame,
+    horizon: int = 1,
+    *,
+    jobs: Sequence[str] | None = None,
+    whole_run: bool | None = None,
+) -> pd.DataFrame:
+    """Say of each target why it was not observed.
+
+    Parameters
+    ----------
+    runs, horizon, jobs, whole_run
+        As for :func:`~sklearn_jobtime.runs.make_targets`.
+
+    Returns
+    -------
+    DataFrame of str, with the rows and columns of the targets
+        Empty where the target was observed; else ``failed``, ``timeout``, ``cancelled`` or
+        ``skipped``, ``not ended``, ``no duration``, ``a job did not succeed`` (for the whole run)
+        or ``beyond the table``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.evaluation._backtest import why_not_observed
+    >>> runs = pd.DataFrame({"build": [40.0, 3.0], "build__status": ["success", "failed"]})
+    >>> why_not_observed(runs, horizon=2).to_numpy().tolist()
+    [['', 'failed'], ['failed', 'beyond the table']]
+    """
+    now = make_targets(runs, jobs=jobs, whole_run=whole_run)[1]
+    why = pd.DataFrame(index=now.index, columns=now.columns, dtype=object)
+    running = runs[ENDED_AT].isna() if ENDED_AT in runs else pd.Series(False, index=runs.index)
+    for job in now:
+        usual = "a job did not succeed" if job == WHOLE_RUN else "no duration"
+        reason = pd.Series(usual, index=runs.index, dtype=object)
+        if job != WHOLE_RUN:
+            reason = reason.mask(np.isinf(runs[job].astype("float64")), "failed")
+        reason = reason.mask(running, "not ended")
+        if status_column(job) in runs:
+            status = runs[status_column(job)]
+            reason = reason.mask(status.notna() & (status != "success"), status)
+        why[job] = reason.mask(now[job].notna(), "")
+    return ahead(why, horizon).fillna("beyond the table")
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What :func:`backtest` found: every target of the test rows, with all forecasts of it.
+
+    Parameters
+    ----------
+    targets : DataFrame
+        One row a target, in start order: `split`, `row` (position in the run table), `series`,
+        `step`, `job`, `actual` (seconds, NaN = skipped), `why` it was skipped, `tail_rule` (the
+        rule with the least error on the newest quarter of the training rows of this job and
+        series) and `naive` (mean absolute error of the last success on all training rows of this
+        job and series, in seconds).
+    forecasts : DataFrame
+        Seconds, one row a target and one column a model.
+    seconds : DataFrame
+        `fit_seconds` and `predict_seconds` of each model over all splits.
+    rules : list of str
+        The models that are rules.
+    """
+
+    targets: pd.DataFrame
+    forecasts: pd.DataFrame
+    seconds: pd.DataFrame
+    rules: list[str]
+
+    def tail_errors(self) -> pd.Series:
+        """Absolute error of the rule that the training rows would have chosen, in seconds."""
+        column = self.forecasts.columns.get_indexer(self.targets["tail_rule"])
+        forecast = self.forecasts.to_numpy()[np.arange(len(column)), column]
+        return (self.targets["actual"] - forecast).abs()
+
+    def skipped(self) -> pd.DataFrame:
+        """Count, for each job, the targets that were not scored, and why."""
+        left_out = self.targets[self.targets["actual"].isna()]
+        counts = left_out.groupby(["job", "why"], observed=True).size().rename("targets")
+        return counts.reset_index().astype({"job": object})
+
+
+def _predicted(
+    model: BaseEstimator, rows: pd.DataFrame, columns: pd.Index, wanted: pd.Index
+) -> pd.DataFrame:
+    """Forecasts of a model fitted on the targets `columns`, as a table of the `wanted` ones."""
+    seconds = np.reshape(model.predict(rows), (len(rows), len(columns)))
+    return pd.DataFrame(seconds, index=rows.index, columns=columns).reindex(columns=wanted)
+
+
+def _of_training(
+    train: pd.DataFrame, y: pd.DataFrame, rules: Mapping[str, tuple[BaseEstimator, pd.Index]]
+) -> pd.DataFrame:
+    """`naive` and `tail_rule` of each (job, series), from training rows only."""
+    series = series_names(train.index)
+    by_series = pd.Series(series).groupby(series)
+    age = by_series.cumcount(ascending=False).to_numpy()
+    tail = age < np.ceil(TAIL * by_series.transform("size").to_numpy())
+
+    def errors(model: BaseEstimator, columns: pd.Index, rows: NDArray[np.bool_]) -> pd.Series:
+        error = (y - _predicted(model, train, columns, y.columns)).abs()[rows]
+        by_job = error.T.groupby(level="job", sort=False).mean().T
+        return by_job.groupby(series[rows]).mean().unstack()
+
+    seen = y.columns[y.notna().any()]
+    last = RollingRule("last").fit(train, y[seen])
+    found = errors(last, seen, np.ones(len(train), dtype=bool)).rename("naive").to_frame()
+    mae = pd.DataFrame({name: errors(*rule, tail) for name, rule in rules.items()})
+    mae = mae.reindex(found.index).astype("float64")
+    # Without a success among its newest rows, a series takes the rule that suits the others.
+    mae = mae.fillna(mae.groupby(level=0).transform("mean")).fillna(0.0)
+    return found.assign(tail_rule=mae.idxmin(axis=1) if rules else None)
+
+
+def _splits(
+    runs: pd.DataFrame, test_size: float, n_splits: int
+) -> list[tuple[pd.DataFrame, NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Of each split: the training table, the rows up to its end, and which of all are tested."""
+    if n_splits < 1:
+        raise ValueError(f"n_splits must be at least 1, got {n_splits}.")
+    sizes = test_size * np.arange(n_splits, 0, -1) / n_splits
+    cuts = [split_by_time(runs, size) for size in sizes]
+    later = [*[is_test for _, is_test in cuts[1:]], np.zeros(len(runs), dtype=bool)]
+    return [
+        (train, ~after, is_test & ~after)
+        for (train, is_test), after in zip(cuts, later, strict=True)
+        if (is_test & ~after).any()
+    ]
+
+
+def backtest(
+    models: Mapping[str, BaseEstimator],
+    runs: pd.DataFrame,
+    *,
+    horizon: int = 1,
+    test_size: float = 0.2,
+    n_splits: int = 1,
+    jobs: Sequence[str] | None = None,
+    whole_run: bool | None = None,
+    prefit: bool | Collection[str] = False,
+) -> Backtest:
+    """Fit models on the past of one or more moments and forecast the runs after each of them.
+
+    The training rows of a split are those that had started before it, with the outcomes known
+    then (:func:`~sklearn_jobtime.runs.as_of`): a target that reaches into the test rows is
+    missing, so the gap between training and test is as long as the horizon and the runs need.
+    Each test row is forecast from what was known when it started. Test rows choose nothing.
+
+    Parameters
+    ----------
+    models : mapping of str to estimator
+        Pipelines or regressors over the run table; they are cloned before fitting. Those from
+        :mod:`sklearn_jobtime.baselines` are the rules with which the others are compared.
+    runs : DataFrame
+        A validated run table.
+    horizon : int, default=1
+        How many runs ahead, the row's own run included.
+    test_size : float, default=0.2
+        Share of the runs after the first split.
+    n_splits : int, default=1
+        How many times the models are fitted. The test rows are cut into as many parts of equal
+        size, and before each part all that was known by then is the training table. One tells
+        how a model does when it is never fitted again; more, when it is fitted now and then.
+    jobs : sequence of str, default=None
+        The jobs to forecast; None takes all of them.
+    whole_run : bool, default=None
+        Whether the time of the whole run is a target; see
+        :func:`~sklearn_jobtime.runs.make_targets`.
+    prefit : bool or collection of str, default=False
+        The names of models to take as they are, True for all. They must not have seen the test
+        rows.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    NoHistoryError
+        When the table is too short to split, or no test run was observed.
+    ValueError
+        When a model forecasts NaN or infinity for an observed target.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.evaluation import backtest
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> runs = make_job_runs(n_runs=300, n_jobs=2, random_state=0)
+    >>> models = {"last success": RollingRule("last"), "median": RollingRule("median")}
+    >>> found = backtest(models, runs, n_splits=2)
+    >>> found.forecasts.shape
+    (180, 2)
+    >>> found.skipped()
+             job                    why  targets
+    0      job_0                 failed        2
+    1      job_0                timeout        1
+    2      job_1                 failed        1
+    3      job_1                skipped        3
+    4  whole_run  a job did not succeed        4
+    """
+    y = make_targets(runs, horizon, jobs=jobs, whole_run=whole_run)
+    why = why_not_observed(runs, horizon, jobs=jobs, whole_run=whole_run)
+    ready = set(models) if prefit is True else set(prefit or ())
+    rules = [name for name, model in models.items() if isinstance(model, Rule)]
+    targets, forecasts, seconds = [], [], []
+    for split, (train, upto, is_test) in enumerate(_splits(runs, test_size, n_splits), start=1):
+        y_train = make_targets(train, horizon, jobs=jobs, whole_run=whole_run)
+        y_train = y_train.reindex(columns=y.columns)
+        learnable = y.columns[y_train.notna().any()]
+        fitted, predicted = {}, {}
+        for name, model in models.items():
+            columns = y.columns if name in ready else learnable
+            start = perf_counter()
+            known = model if name in ready else clone(model).fit(train, y_train[columns])
+            middle = perf_counter()
+            table = _predicted(known, runs[upto], columns, y.columns)
+            seconds.append((name, middle - start, perf_counter() - middle))
+            predicted[name] = table.to_numpy()[is_test[upto]].ravel()
+            fitted[name] = known, columns
+        of_training = _of_training(train, y_train, {rule: fitted[rule] for rule in rules})
+        tested = _long_targets(runs, y, why, is_test, learnable).assign(split=split)
+        targets.append(_with_training(tested, of_training))
+        forecasts.append(pd.DataFrame(predicted))
+    clock = pd.DataFrame(seconds, columns=["model", "fit_seconds", "predict_seconds"])
+    all_targets, all_forecasts = (pd.concat(t, ignore_index=True) for t in (targets, forecasts))
+    _check(all_targets, all_forecasts)
+    for column, values in (
+        ("job", y.columns.get_level_values("job").unique()),
+        ("series", all_targets["series"].unique()),
+    ):  # categories keep the order of the table
+        all_targets[column] = pd.Categorical(all_targets[column], categories=values)
+    by_model = clock.groupby("model", sort=False).sum()
+    return Backtest(all_targets, all_forecasts, by_model, rules)
+
+
+def _with_training(targets: pd.DataFrame, of_training: pd.DataFrame) -> pd.DataFrame:
+    """Join what the training rows say of the job and series of each target."""
+    key = pd.MultiIndex.from_frame(targets[["job", "series"]])
+    targets = targets.assign(**of_training.reindex(key).reset_index(drop=True))
+    if of_training["tail_rule"].notna().any():
+        # A series that was not there yet takes the rule that suits most others.
+        usual = of_training.groupby(level=0)["tail_rule"].agg(lambda rule: rule.mode()[0])
+        targets["tail_rule"] = targets["tail_rule"].fillna(targets["job"].map(usual))
+    return targets
+
+
+def _long_targets(
+    runs: pd.DataFrame,
+    y: pd.DataFrame,
+    why: pd.DataFrame,
+    is_test: NDArray[np.bool_],
+    learnable: pd.Index,
+) -> pd.DataFrame:
+    rows = np.flatnonzero(is_test)
+    targets = pd.DataFrame(
+        {
+            "row": np.repeat(rows, len(y.columns)),
+            "series": np.repeat(series_names(runs.index)[rows], len(y.columns)),
+            "step": np.tile(y.columns.get_level_values("step"), len(rows)),
+            "job": np.tile(y.columns.get_level_values("job").astype(object), len(rows)),
+            "actual": y.to_numpy()[rows].ravel(),
+            "why": why.to_numpy(dtype=object)[rows].ravel(),
+        }
+    )
+    unknown = np.tile(~y.columns.isin(learnable), len(rows))
+    targets.loc[unknown & targets["actual"].notna(), "why"] = "never observed before the split"
+    targets.loc[unknown, "actual"] = np.nan
+    return targets
+
+
+def _check(targets: pd.DataFrame, forecasts: pd.DataFrame) -> None:
+    seen = targets["actual"].notna()
+    if not seen.any():
+        n_runs = targets["row"].nunique()
+        raise NoHistoryError(
+            f"none of the {n_runs} test runs was observed, so nothing can be scored; take a "
+            "larger test_size or a longer history."
+        )
+    bad = ~np.isfinite(forecasts[seen]).all()
+    if bad.any():
+        raise ValueError(
+            f"the model {bad.idxmax()!r} forecast NaN or infinity for an observed target; a "
+            "forecaster must give a number."
+        )

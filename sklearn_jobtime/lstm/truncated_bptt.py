@@ -1,0 +1,256 @@
+"""Series read step by step with a state: in chunks for training, side by side for forecasts."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sklearn_jobtime._typing import Floats, Rows
+from sklearn_jobtime.lstm.batches import Batches, WindowDataset, pad
+from sklearn_jobtime.lstm.losses import BatchTargets
+from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork, State
+
+__all__ = [
+    "Carried",
+    "Chunks",
+    "SeriesDataset",
+    "chunks_of",
+    "in_chunks",
+    "read_on",
+    "rows_of_series",
+]
+
+
+# Where nothing is learned the length of a chunk changes nothing but the memory it takes.
+READ_STEPS = 256
+
+
+def rows_of_series(series: Rows) -> list[Rows]:
+    """Return the rows of each series, in order, for the codes ``(n,)`` of the series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_jobtime.lstm.truncated_bptt import rows_of_series
+    >>> [rows.tolist() for rows in rows_of_series(np.array([0, 1, 0, 0]))]
+    [[0, 2, 3], [1]]
+    """
+    order = np.argsort(series, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(series[order])) + 1)
+
+
+def chunks_of(lanes: Sequence[Rows], n_steps: int) -> Iterator[tuple[Rows, Rows]]:
+    """Yield the rows of the lanes, `n_steps` of each at a time, and how many of each are real.
+
+    Parameters
+    ----------
+    lanes : sequence of ndarray of int
+        The rows of each series, longest first: those that have ended drop out at the end.
+    n_steps : int
+        Length of a chunk.
+
+    Yields
+    ------
+    rows : ndarray of shape (n_lanes, steps)
+        -1 behind the end of a series.
+    lengths : ndarray of shape (n_lanes,)
+        From 1 to `n_steps`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_jobtime.lstm.truncated_bptt import chunks_of
+    >>> for rows, lengths in chunks_of([np.array([0, 2, 3]), np.array([1])], n_steps=2):
+    ...     print(rows.tolist(), lengths)
+    [[0, 2], [1, -1]] [2 1]
+    [[3]] [1]
+    """
+    flat = np.concatenate(lanes)
+    sizes = np.array([len(lane) for lane in lanes])
+    starts = np.cumsum(sizes) - sizes
+    for begin in range(0, int(sizes[0]), n_steps):
+        lengths = np.clip(sizes[sizes > begin] - begin, 1, n_steps)
+        yield pad(flat, starts[: len(lengths)] + begin, lengths, -1), lengths
+
+
+def first_lanes(state: State | None, n: int) -> State | None:
+    """Return the state of the first `n` series: those that have ended were the last ones."""
+    if state is None:
+        return None
+    hidden, cell = state
+    return hidden[:, :n].contiguous(), cell[:, :n].contiguous()
+
+
+class SeriesDataset(WindowDataset):
+    """Steps of one or more series, of which `rows` count; those before them only move the state.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, 1, n_features)
+        The steps, those of each series in order of time.
+    series : ndarray of int, shape (n,)
+        Code of the series of each row.
+    *args, **kwargs
+        As for :class:`WindowDataset`.
+    """
+
+    def __init__(self, X: Floats, *args: Any, series: Rows, **kwargs: Any) -> None:
+        super().__init__(X, *args, **kwargs)
+        self.lanes = rows_of_series(series)
+
+    def counted(self) -> NDArray[np.bool_]:
+        """Tell which of all rows count."""
+        counted = np.zeros(len(self.X), dtype=bool)
+        counted[self.rows] = True
+        return counted
+
+    def inputs(self, rows: Rows) -> Tensor:
+        """Return the inputs of a chunk, ``(n_lanes, steps, n_features)``."""
+        return self._inputs(rows.ravel()).view(*rows.shape, -1)
+
+    def targets(self, rows: Rows, counted: NDArray[np.bool_]) -> BatchTargets:
+        """Return the targets of a chunk, one row a step; NaN where it does not count."""
+        flat = rows.ravel()
+        targets = self._targets(torch.from_numpy(flat))
+        hidden = torch.from_numpy((flat < 0) | ~counted[flat])[:, None]
+        if isinstance(targets, Tensor):
+            return targets.masked_fill(hidden, torch.nan)
+        y, at_least, weight = targets
+        return y.masked_fill(hidden, torch.nan), at_least.masked_fill(hidden, torch.nan), weight
+
+
+class Chunks(Batches):
+    """Chunks of `batch_size` series side by side, in order of time; `shuffle` mixes the series.
+
+    A batch tells the network whether it begins new series or goes on with those of the last one.
+    """
+
+    def __init__(
+        self, dataset: SeriesDataset, batch_size: int, shuffle: bool = False, *, n_steps: int
+    ) -> None:
+        super().__init__(dataset, batch_size, shuffle)
+        self.n_steps = n_steps
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], BatchTargets]]:
+        dataset: Any = self.dataset
+        counted = dataset.counted()
+        # What follows the last row that counts is not read.
+        lanes = [
+            lane[: np.flatnonzero(counted[lane]).max(initial=-1) + 1] for lane in dataset.lanes
+        ]
+        lanes = [lane for lane in lanes if len(lane)]
+        n = len(lanes)
+        order = torch.randperm(n).tolist() if self.shuffle else range(n)
+        for first in range(0, n, self.batch_size):
+            group = [lanes[k] for k in order[first : first + self.batch_size]]
+            group.sort(key=len, reverse=True)
+            for position, (rows, _) in enumerate(chunks_of(group, self.n_steps)):
+                begins = torch.full((len(rows),), position == 0)
+                batch = {"x": dataset.inputs(rows), "begins": begins}
+                yield batch, dataset.targets(rows, counted)
+
+
+class Carried(nn.Module):
+    """A network that goes on from where the last chunk ended: truncated back-propagation.
+
+    The state is carried as numbers, so a gradient reaches back to the start of its chunk [1]_.
+
+    Parameters
+    ----------
+    network : LSTMNetwork or LSTMEnsemble
+        What is trained.
+
+    References
+    ----------
+    .. [1] R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training
+       of recurrent network trajectories", Neural Computation 2 (1990).
+    """
+
+    def __init__(self, network: LSTMNetwork | LSTMEnsemble) -> None:
+        super().__init__()
+        self.network = network
+        self.state: State | None = None
+
+    def forward(self, x: Tensor, begins: Tensor | None = None) -> Tensor:
+        """Forecast at every step of the chunks `x`, ``(n_lanes, steps, features)``.
+
+        `begins`, ``(n_lanes,)``, tells whether these are the first chunks of their series; None
+        says that they are.
+
+        Returns
+        -------
+        Tensor of shape (n_lanes * steps, n_outputs)
+        """
+        state = None if begins is None or bool(begins[0]) else first_lanes(self.state, len(x))
+        outputs, (hidden, cell) = self.network.stream(x, state)
+        self.state = hidden.detach(), cell.detach()
+        return outputs.flatten(0, 1)
+
+
+@contextmanager
+def in_chunks(net: Any, n_steps: int) -> Iterator[None]:
+    """Let a skorch `net` train on a :class:`SeriesDataset` in chunks of `n_steps`, in the block."""
+    network, iterators = net.module_, (net.iterator_train, net.iterator_valid)
+    net.module_ = Carried(network)
+    net.iterator_train = partial(Chunks, n_steps=n_steps)
+    net.iterator_valid = partial(Chunks, n_steps=READ_STEPS)
+    try:
+        yield
+    finally:
+        net.module_ = network
+        net.iterator_train, net.iterator_valid = iterators
+
+
+def read_on(
+    network: LSTMNetwork | LSTMEnsemble,
+    dataset: SeriesDataset,
+    states: Sequence[Floats | None],
+) -> tuple[Floats, list[Floats]]:
+    """Forecast every row, each series from its state on, and give the states behind them.
+
+    Parameters
+    ----------
+    network : LSTMNetwork or LSTMEnsemble
+        In evaluation mode, on the CPU.
+    dataset : SeriesDataset
+        The rows; its ``dtype`` is that of the network.
+    states : sequence of ndarray of shape (2, n_layers, hidden_size) or None
+        Hidden and cell state of each series before its first row; None for zeros.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n, n_outputs)
+    states : list of ndarray of shape (2, n_layers, hidden_size)
+    """
+    longest_first = np.argsort([-len(lane) for lane in dataset.lanes], kind="stable")
+    lanes = [dataset.lanes[k] for k in longest_first]
+    state = joined([states[k] for k in longest_first], dataset.dtype)
+    outputs: list[tuple[Rows, Floats]] = []
+    ends: list[Any] = [None] * len(lanes)
+    with torch.inference_mode():
+        for rows, lengths in chunks_of(lanes, READ_STEPS):
+            n, steps = rows.shape
+            uneven = None if (lengths == steps).all() else torch.from_numpy(lengths)
+            found, state = network.stream(dataset.inputs(rows), first_lanes(state, n), uneven)
+            real = rows >= 0
+            outputs.append((rows[real], found.numpy()[real]))
+            now = np.moveaxis(torch.stack(state).numpy(), 2, 0)
+            for lane, end in zip(longest_first[:n], now, strict=True):
+                ends[lane] = end.copy()
+    read, values = (np.concatenate(part) for part in zip(*outputs, strict=True))
+    return values[np.argsort(read)], ends
+
+
+def joined(states: Sequence[Floats | None], dtype: torch.dtype) -> State | None:
+    """Put the states of several series side by side, zeros for None; None where all are."""
+    shape = next((state.shape for state in states if state is not None), None)
+    if shape is None:
+        return None
+    table = np.stack([np.zeros(shape) if one is None else one for one in states], axis=2)
+    hidden, cell = torch.from_numpy(table).to(dtype)
+    return hidden, cell

@@ -1,0 +1,107 @@
+"""Windows as a fit takes them: validated, and standardised without copying a view on them whole."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import validate_data
+
+from sklearn_jobtime._typing import Floats
+
+__all__ = ["check_no_infinity", "is_constant", "read_windows", "windows_mean_and_scale"]
+
+
+# Numbers looked at at once: half a megabyte, so that a view on windows is never copied whole.
+_CHUNK = 2**16
+
+
+def window_chunks(X: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Yield `X` in slices of rows, each of a bounded size."""
+    rows = max(1, _CHUNK // max(1, X[:1].size))
+    for start in range(0, len(X), rows):
+        part = slice(start, start + rows)
+        yield part, X[part]
+
+
+def check_no_infinity(X: Floats) -> None:
+    """Raise a ValueError when a window holds an infinite value; NaN is allowed."""
+    for _, chunk in window_chunks(X):
+        if np.isinf(chunk).any():
+            raise ValueError(
+                "Input X contains infinity; expected finite durations, or NaN where one is not "
+                "known. If inf marks failed jobs, put FailureImputer() before the windows."
+            )
+
+
+def windows_mean_and_scale(X: Floats, weight: Floats | None = None) -> tuple[Floats, Floats]:
+    """Mean and standard deviation per feature over rows and steps, NaN skipped.
+
+    Two passes in float64, so that a large offset (epoch seconds) costs no precision. A constant
+    feature has the scale 1, one never known also the mean 0. A row counts as often as its `weight`
+    says.
+    """
+
+    def total(values: Floats | NDArray[np.bool_], part: slice) -> Floats:
+        if weight is None:
+            return np.nansum(values, axis=(0, 1), dtype=np.float64)
+        return weight[part] @ np.nansum(values, axis=1, dtype=np.float64)
+
+    count = np.zeros(X.shape[2])
+    mean = np.zeros(X.shape[2])
+    for part, chunk in window_chunks(X):
+        count += total(~np.isnan(chunk), part)
+        mean += total(chunk, part)
+    count[count == 0] = 1.0
+    mean /= count
+    squares = np.zeros(X.shape[2])
+    for part, chunk in window_chunks(X):
+        squares += total(np.square(chunk - mean), part)
+    scale = np.sqrt(squares / count)
+    return mean, np.where(is_constant(mean, scale), 1.0, scale)
+
+
+def is_constant(mean: Floats, scale: Floats) -> NDArray[np.bool_]:
+    """Tell which standard deviations are zero, up to the rounding of the mean."""
+    return scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+
+
+def read_windows(estimator: Any, X: ArrayLike, reset: bool) -> Floats:
+    """Return `X` as windows ``(n, n_steps, n_features)``, a view where it is an array.
+
+    With `reset`, `estimator` learns the shape that it then expects: its `ndim_in_`, `n_steps_in_`
+    and `n_features_in_`.
+    """
+    X = X if hasattr(X, "ndim") else np.asarray(X)
+    ndim = X.ndim
+    if ndim > 3 or (not reset and ndim in (2, 3) and ndim != estimator.ndim_in_):
+        expected = "2-D (n, n_steps) or 3-D (n, n_steps, n_features)"
+        if not reset:
+            expected = f"{estimator.ndim_in_}-D as in fit"
+        raise ValueError(f"X has {ndim} dimensions, shape {np.shape(X)}; expected {expected}.")
+    # The check for infinity is ours: scikit-learn's would copy a strided view.
+    windows = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=[np.float64, np.float32],
+        ensure_2d=ndim != 3,
+        allow_nd=ndim == 3,
+        ensure_all_finite=False,
+    )
+    if ndim == 2:
+        windows = windows[:, :, None]
+    n_steps, n_features = windows.shape[1:]
+    if not n_steps or not n_features:
+        raise ValueError(f"X has shape {windows.shape}; expected at least one step and feature.")
+    if reset:
+        estimator.ndim_in_, estimator.n_steps_in_ = ndim, n_steps
+        estimator.n_features_in_ = n_steps if ndim == 2 else n_features
+    elif ndim == 3 and (n_steps, n_features) != (estimator.n_steps_in_, estimator.n_features_in_):
+        raise ValueError(
+            f"X has {n_steps} steps of {n_features} features, but {type(estimator).__name__} is "
+            f"expecting {estimator.n_steps_in_} steps of {estimator.n_features_in_} features as "
+            "input."
+        )
+    check_no_infinity(windows)
+    return windows

@@ -1,0 +1,40 @@
+"""What was known when: which runs had ended when another one started."""
+
+from sklearn_jobtime.point_in_time._clock import Clock, epoch_seconds, read_clock
+from sklearn_jobtime.point_in_time._job_history import Past, newest_decayed_sums
+from sklearn_jobtime.point_in_time._memory import Memory, recall, remember
+from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order, newest_rows
+from sklearn_jobtime.point_in_time._rolling import (
+    decayed_sums,
+    newest,
+    row_mean,
+    row_median,
+    row_quantile,
+    runs_that_weigh,
+)
+from sklearn_jobtime.point_in_time._splits import known_targets, newest_share, split_rows
+from sklearn_jobtime.point_in_time._table_memory import RememberedRows
+
+__all__ = [
+    "Clock",
+    "EndedOrder",
+    "Memory",
+    "Past",
+    "RememberedRows",
+    "decayed_sums",
+    "ended_order",
+    "epoch_seconds",
+    "known_targets",
+    "newest",
+    "newest_decayed_sums",
+    "newest_rows",
+    "newest_share",
+    "read_clock",
+    "recall",
+    "remember",
+    "row_mean",
+    "row_median",
+    "row_quantile",
+    "runs_that_weigh",
+    "split_rows",
+]

@@ -1,0 +1,81 @@
+"""The rows that are history for later ones, though the fitted estimator has not seen them."""
+
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils import _safe_indexing
+
+from sklearn_jobtime.point_in_time._clock import read_clock
+from sklearn_jobtime.point_in_time._memory import recall, remember
+from sklearn_jobtime.point_in_time._order import newest_rows
+from sklearn_jobtime.runs._schema import STARTED_AT
+
+__all__ = ["RememberedRows"]
+
+
+N_REMEMBERED = 1000  # newest runs of a series: lags, windows and rolling rules reach less far back
+
+
+def row_values(X: pd.DataFrame | NDArray) -> NDArray:
+    """Numbers by which a row of an array is known again; in a table, its position."""
+    return np.arange(len(X))[:, None] if isinstance(X, pd.DataFrame) else X.reshape(len(X), -1)
+
+
+class RememberedRows:
+    """Rows that stand before those to be forecast.
+
+    Parameters
+    ----------
+    X : DataFrame or array of shape (n, ...)
+        In start order.
+    n_kept : int, default=0
+        How many of each series are kept when more are added; not fewer than there are now, nor
+        than `N_REMEMBERED`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.point_in_time import RememberedRows
+    >>> rows = RememberedRows(pd.DataFrame({"build": [60.0, 62.0]}))
+    >>> table, n_before = rows.before(pd.DataFrame({"build": [65.0]}, index=[2]))
+    >>> table["build"].tolist(), n_before
+    ([60.0, 62.0, 65.0], 2)
+    """
+
+    def __init__(self, X: Any, n_kept: int = 0) -> None:
+        clock = read_clock(X)
+        most = int(np.bincount(clock.series, minlength=1).max())
+        self._n_kept = max(n_kept, most, N_REMEMBERED)
+        self._table = X if isinstance(X, pd.DataFrame) else None
+        self._memory = remember(row_values(X), clock, len(X))
+
+    def before(self, X: Any) -> tuple[Any, int]:
+        """Put the remembered rows before the given ones, and say how many they are."""
+        kept, _ = recall(self._memory, row_values(X), read_clock(X))
+        return (self._joined(kept, X), len(kept)) if len(kept) else (X, 0)
+
+    def and_(self, X: Any) -> Self:
+        """Remember further rows, and forget the oldest of their series."""
+        kept, _ = recall(self._memory, row_values(X), read_clock(X))
+        past, given = self._memory.clock, set(read_clock(X).keys)
+        is_other = np.array([key not in given for key in past.keys], dtype=bool)
+        others = np.flatnonzero(is_other[past.series])
+        kept = np.union1d(kept, others)
+        table = self._joined(kept, X) if len(kept) else X
+        if len(others) and STARTED_AT in table:
+            table = table.sort_values(STARTED_AT, kind="stable")
+        clock = replace(read_clock(table), ended=None)
+        newest = np.sort(newest_rows(clock, self._n_kept))
+        return type(self)(_safe_indexing(table, newest), self._n_kept)
+
+    def _joined(self, kept: NDArray[np.intp], X: Any) -> Any:
+        if self._table is None:
+            return np.concatenate([self._memory.table[kept].reshape(-1, *X.shape[1:]), X])
+        before = self._table.iloc[self._memory.table[kept, 0].astype(np.intp)]
+        # A flag that is not known yet is NaN, so a float.
+        flags = [c for c in X if {before[c].dtype.kind, X[c].dtype.kind} == {"b", "f"}]
+        floats = dict.fromkeys(flags, "float64")
+        return pd.concat([before.astype(floats), X.astype(floats)])

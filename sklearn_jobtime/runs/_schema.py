@@ -1,0 +1,123 @@
+"""The run table: what it means, what breaks it, and the targets that a forecaster learns.
+
+One row is one run of a pipeline of jobs, in start order; one float column a job holds its
+duration in seconds. See :func:`validate_runs` for every column and rule.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from sklearn_jobtime.exceptions import RunTableError
+
+__all__ = ["STATUSES", "job_columns", "series_of"]
+
+
+STARTED_AT = "started_at"
+ENDED_AT = "ended_at"
+WHOLE_RUN = "whole_run"
+STATUS_SUFFIX = "__status"
+RESERVED = (STARTED_AT, ENDED_AT, WHOLE_RUN)
+STATUSES = ("success", "failed", "timeout", "cancelled", "skipped")
+# A skipped job does not spoil the run around it; any other end than success does.
+SPOILS_RUN = ("failed", "timeout", "cancelled")
+
+
+def status_column(job: str) -> str:
+    """Name of the column that holds the status of `job`."""
+    return f"{job}{STATUS_SUFFIX}"
+
+
+def derives(column: object, name: object) -> bool:
+    """Tell whether `column` is the column `name`, or derived from it: ``<name>__...``."""
+    return column == name or (
+        isinstance(column, str) and isinstance(name, str) and column.startswith(f"{name}__")
+    )
+
+
+def series_of(index: pd.Index) -> np.ndarray:
+    """Integer code of each row's series: every index level but the last names the series.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.runs import series_of
+    >>> series_of(pd.MultiIndex.from_tuples([("etl", 1), ("ci", 1), ("etl", 2)])).tolist()
+    [0, 1, 0]
+    >>> series_of(pd.RangeIndex(3)).tolist()
+    [0, 0, 0]
+    """
+    if index.nlevels == 1:
+        return np.zeros(len(index), dtype=np.intp)
+    return pd.factorize(index.droplevel(-1))[0]
+
+
+def series_names(index: pd.Index) -> np.ndarray:
+    """Name of each row's series, its levels joined by slashes; ``all`` where there is only one."""
+    if index.nlevels == 1:
+        return np.full(len(index), "all", dtype=object)
+    keys = index.droplevel(-1)
+    names = ["/".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in keys]
+    return np.array(names, dtype=object)
+
+
+def job_columns(runs: pd.DataFrame, jobs: Sequence[str] | None = None) -> list[str]:
+    """Names of the columns that hold durations of jobs.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A run table.
+    jobs : sequence of str, default=None
+        The jobs, when you know them. None: every column that has a ``<job>__status`` beside it;
+        in a table without any status column, every float column, since a count or a flag that
+        is a covariate is seldom a float.
+
+    Returns
+    -------
+    list of str, in the order of the table (of `jobs`, when given)
+
+    Raises
+    ------
+    RunTableError
+        When a named job is not in the table, a status has no job, or there is no job at all.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.runs import job_columns
+    >>> job_columns(pd.DataFrame({"build": [3.0], "build__status": ["success"], "size": [1.5]}))
+    ['build']
+    """
+    columns = list(runs.columns)
+    if jobs is not None:
+        wanted = list(jobs)
+    else:
+        owners = [str(c)[: -len(STATUS_SUFFIX)] for c in columns if str(c).endswith(STATUS_SUFFIX)]
+        wanted = [c for c in columns if c in owners] if owners else _float_columns(runs)
+        if orphans := [owner for owner in owners if owner not in columns]:
+            raise RunTableError(
+                f"column {status_column(orphans[0])!r} has no job beside it: expected a column "
+                f"{orphans[0]!r} with its durations in seconds; rename or drop the status column."
+            )
+    if missing := [job for job in wanted if job not in columns]:
+        raise RunTableError(f"no column {missing[0]!r} for that job; the table has {columns}.")
+    if reserved := [job for job in wanted if job in RESERVED]:
+        raise RunTableError(
+            f"{reserved[0]!r} is a reserved name and cannot be a job; rename the column."
+        )
+    if not wanted:
+        raise RunTableError(
+            f"no job found among the columns {columns}: expected a float column of seconds for "
+            "each job, or name them with jobs=[...]."
+        )
+    return wanted
+
+
+def _float_columns(runs: pd.DataFrame) -> list[str]:
+    return [
+        c
+        for c in runs.columns
+        if pd.api.types.is_float_dtype(runs[c]) and c not in RESERVED and "__" not in str(c)
+    ]

@@ -1,0 +1,190 @@
+"""The run table in time: as it was known at a moment, split at one, and with runs to come."""
+
+from collections.abc import Hashable, Iterable
+
+import numpy as np
+import pandas as pd
+
+from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, job_columns, series_of, status_column
+from sklearn_jobtime.runs._validation import to_utc
+
+__all__ = ["as_of", "next_runs", "split_by_time"]
+
+
+def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:
+    """Give the table as it could be read at `when`: no later run, no outcome not yet known.
+
+    Runs that had started but not ended keep what was known at their start as far as the table
+    can tell it: their `ended_at`, durations and statuses are missing, and the clock times of jobs
+    that come later than `when`.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A validated run table with `started_at`.
+    when : Timestamp
+        An aware time.
+
+    Returns
+    -------
+    DataFrame
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.runs import validate_runs
+    >>> from sklearn_jobtime.runs import as_of
+    >>> runs = validate_runs(pd.DataFrame({
+    ...     "started_at": ["2026-03-01", "2026-03-02"],
+    ...     "ended_at": ["2026-03-01T01:00", "2026-03-02T01:00"], "build": [3600.0, 3600.0]}))
+    >>> as_of(runs, pd.Timestamp("2026-03-02T00:30", tz="UTC"))["build"].tolist()
+    [3600.0, nan]
+    """
+    if STARTED_AT not in runs:
+        raise RunTableError(
+            f"the table has no column {STARTED_AT!r}, so nothing says what was known at {when}."
+        )
+    known = runs[runs[STARTED_AT] <= when].copy()
+    if ENDED_AT not in known:
+        return known
+    running = ~(known[ENDED_AT] <= when)
+    known.loc[running, ENDED_AT] = pd.NaT
+    for job in job_columns(runs):
+        known.loc[running, job] = np.nan
+        if status_column(job) in known:
+            known.loc[running, status_column(job)] = None
+        for clock in (f"{job}__{STARTED_AT}", f"{job}__{ENDED_AT}"):
+            if clock in known:
+                known[clock] = known[clock].where(to_utc(known[clock]) <= when)
+    return known
+
+
+def split_by_time(runs: pd.DataFrame, test_size: float = 0.2) -> tuple[pd.DataFrame, np.ndarray]:
+    """Split a table at one moment: the past as it was known then, and which rows came after.
+
+    To test a model, fit it on the first part and predict the *whole* table, then look at the
+    marked rows: each of them then has its full history, and no more than that.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A validated run table.
+    test_size : float, default=0.2
+        Share of the runs that come after the split; at least one run stays on each side.
+
+    Returns
+    -------
+    train : DataFrame
+        The table :func:`as_of` the split.
+    is_test : ndarray of bool, shape (n_runs,)
+
+    Raises
+    ------
+    NoHistoryError
+        When the table has fewer than two runs, or all start at the same moment.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.runs import split_by_time
+    >>> train, is_test = split_by_time(pd.DataFrame({"build": [1.0, 2.0, 3.0, 4.0]}), 0.25)
+    >>> len(train), is_test.tolist()
+    (3, [False, False, False, True])
+    """
+    if not 0 < test_size < 1:
+        raise ValueError(f"test_size must be a share between 0 and 1, got {test_size}.")
+    if STARTED_AT not in runs:
+        series = pd.Series(series_of(runs.index))
+        rank = series.groupby(series).cumcount()
+        length = series.groupby(series).transform("size")
+        is_test = (rank >= np.ceil(length * (1 - test_size)).clip(lower=1)).to_numpy()
+        train = runs[~is_test]
+    else:
+        started = runs[STARTED_AT].sort_values(kind="stable")
+        n_train = min(max(int(len(runs) * (1 - test_size)), 1), len(runs) - 1)
+        cut = started.iloc[n_train]
+        is_test = (runs[STARTED_AT] >= cut).to_numpy()
+        train = as_of(runs[~is_test], cut)
+    if train.empty or not is_test.any():
+        raise NoHistoryError(
+            f"{len(runs)} runs cannot be split in time: expected at least two runs with "
+            "different starts; load a longer history."
+        )
+    return train, is_test
+
+
+def next_runs(
+    runs: pd.DataFrame, started_at: pd.Timestamp | str | Iterable[pd.Timestamp | str] | None = None
+) -> pd.DataFrame:
+    """Make rows for runs to come, with everything unknown but their start.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A validated run table.
+    started_at : time or list of times, default=None
+        When the coming runs start, for every series. None: one run a series, at its last start
+        plus the median gap between its last twenty starts.
+
+    Returns
+    -------
+    DataFrame
+        The same columns as `runs`; covariates are missing and may be filled in. Integer labels
+        count on from the last run, others read ``next 1``, ``next 2``, ...
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.runs import validate_runs
+    >>> from sklearn_jobtime.runs import next_runs
+    >>> runs = validate_runs(pd.DataFrame({
+    ...     "started_at": ["2026-03-01", "2026-03-02"], "build": [3600.0, 3500.0]}))
+    >>> next_runs(runs)
+                     started_at  build
+    2 2026-03-03 00:00:00+00:00    NaN
+    """
+    if started_at is not None and STARTED_AT not in runs:
+        raise RunTableError(
+            f"started_at was given, but the table has no column {STARTED_AT!r} to put it in."
+        )
+    given = None
+    if started_at is not None:
+        one = isinstance(started_at, str) or not isinstance(started_at, Iterable)
+        given = to_utc(pd.Series([started_at] if one else list(started_at), name=STARTED_AT))
+        if given.empty or given.isna().any():
+            raise RunTableError(f"started_at must name at least one time, got {started_at!r}.")
+    parts = [
+        _next_of_series(rows, given) for _, rows in runs.groupby(series_of(runs.index), sort=False)
+    ]
+    return pd.concat(parts).reindex(columns=runs.columns).astype(_nullable(runs.dtypes))
+
+
+def median_gap(starts: pd.Series) -> pd.Timedelta:
+    """Median time between the last twenty starts of one series; zero for a single start."""
+    return starts.iloc[-21:].diff().median() if len(starts) > 1 else pd.Timedelta(0)
+
+
+def _next_of_series(rows: pd.DataFrame, starts: pd.Series | None) -> pd.DataFrame:
+    if starts is None and STARTED_AT in rows:
+        starts = pd.Series([rows[STARTED_AT].iloc[-1] + median_gap(rows[STARTED_AT])])
+    n = 1 if starts is None else len(starts)
+    last = rows.index[-1] if rows.index.nlevels == 1 else rows.index[-1][-1]
+    labels: list[Hashable] = (
+        [last + 1 + k for k in range(n)]
+        if isinstance(last, int | np.integer)
+        else [f"next {k + 1}" for k in range(n)]
+    )
+    index = pd.Index(labels, name=rows.index.names[-1])
+    if rows.index.nlevels > 1:
+        series = rows.index[-1][:-1]
+        index = pd.MultiIndex.from_tuples([(*series, x) for x in labels], names=rows.index.names)
+    coming = pd.DataFrame(index=index)
+    if starts is not None:
+        coming[STARTED_AT] = starts.array
+    return coming
+
+
+def _nullable(dtypes: pd.Series) -> dict[Hashable, object]:
+    """Types that can hold a missing value: whole numbers and flags become float."""
+    return {name: "float64" if dtype.kind in "iub" else dtype for name, dtype in dtypes.items()}

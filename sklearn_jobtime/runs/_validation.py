@@ -1,0 +1,200 @@
+"""Check a run table, and bring its times, durations and statuses into one form."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.runs._schema import (
+    ENDED_AT,
+    STARTED_AT,
+    STATUSES,
+    job_columns,
+    series_of,
+    status_column,
+)
+
+__all__ = ["checked_durations", "checked_statuses", "row_label", "to_utc", "validate_runs"]
+
+
+def row_label(index: pd.Index, row: int) -> str:
+    """Label of a row for a message: ``7``, not ``np.int64(7)``."""
+    label = index[row]
+    if isinstance(label, tuple):
+        return f"({', '.join(row_label(pd.Index([part], dtype=object), 0) for part in label)})"
+    return repr(label.item() if isinstance(label, np.generic) else label)
+
+
+def to_utc(column: pd.Series) -> pd.Series:
+    """Turn a column of times into UTC datetimes.
+
+    Parameters
+    ----------
+    column : Series
+        Datetimes (aware in any zone, or naive and then read as UTC), ISO 8601 strings, or
+        numbers (seconds since 1970). Missing values stay missing.
+
+    Returns
+    -------
+    Series of ``datetime64[us, UTC]``
+
+    Raises
+    ------
+    RunTableError
+        When a value is no time; it names the column, the row and the value.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.runs import to_utc
+    >>> to_utc(pd.Series(["2026-03-01T04:00+01:00", None], name="started_at")).tolist()
+    [Timestamp('2026-03-01 03:00:00+0000', tz='UTC'), NaT]
+    """
+    if column.dtype == "datetime64[us, UTC]":
+        return column
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    how = {"unit": "s"} if numeric else {"format": "ISO8601"}
+    times = pd.to_datetime(column, utc=True, errors="coerce", **how)
+    if not numeric:  # pandas reads these two words as the time of reading
+        times = times.mask(column.isin(["now", "today"]))
+    bad = times.isna() & column.notna()
+    if bad.any():  # an empty string is missing, as in a CSV file
+        bad[bad] = column[bad].astype(str).str.strip() != ""
+    if bad.any():
+        row = int(bad.to_numpy().argmax())
+        raise RunTableError(
+            f"column {column.name!r}, row {row_label(column.index, row)}: {column.iloc[row]!r} is "
+            "not a "
+            "time. Expected a datetime, an ISO 8601 string such as '2026-03-01T04:00:00Z', or "
+            "seconds since 1970; convert the column with pandas.to_datetime first."
+        )
+    return times.dt.as_unit("us")
+
+
+def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> pd.DataFrame:
+    """Check a run table and bring its times, durations and statuses into one form.
+
+    ============== =======================================================================
+    column         meaning
+    ============== =======================================================================
+    `started_at`   when the run started; missing nowhere; in order within each series
+    `ended_at`     when its last job ended; NaT while it runs; optional
+    a job          its duration in seconds, >= 0; NaN = not observed, inf = failed
+    <job>__status  optional; one of `STATUSES`; missing means success
+    anything else  a covariate, left as it is
+    ============== =======================================================================
+
+    Several pipelines share a table through a ``MultiIndex(series, run)``.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        The table; it is not changed.
+    jobs : sequence of str, default=None
+        The job columns; None finds them as :func:`job_columns` does.
+
+    Returns
+    -------
+    DataFrame
+        A copy with UTC datetimes and float64 seconds.
+
+    Raises
+    ------
+    RunTableError
+        At the first violation; it names the column, the row and what to do.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.runs import validate_runs
+    >>> runs = pd.DataFrame({"started_at": ["2026-03-01", "2026-03-02"], "build": [40.0, -1.0]})
+    >>> validate_runs(runs)
+    Traceback (most recent call last):
+    ...
+    sklearn_jobtime.exceptions.RunTableError: column 'build', row 1: '-1.0' is negative, ...
+    """
+    if not isinstance(runs, pd.DataFrame):
+        raise RunTableError(
+            f"expected a pandas DataFrame with one row a run, got {type(runs).__name__}."
+        )
+    if runs.empty:
+        raise RunTableError(
+            f"the run table is empty ({runs.shape[0]} rows, {runs.shape[1]} columns): expected one "
+            "row a run; check the file or the filter that made it."
+        )
+    if not runs.columns.is_unique:
+        twice = runs.columns[runs.columns.duplicated()][0]
+        raise RunTableError(f"column {twice!r} stands twice in the table; rename or drop one.")
+    runs = runs.copy()
+    for column in (STARTED_AT, ENDED_AT):
+        if column in runs:
+            runs[column] = to_utc(runs[column])
+    for job in job_columns(runs, jobs):
+        runs[job] = checked_durations(runs[job])
+        if status_column(job) in runs:
+            runs[status_column(job)] = checked_statuses(runs[status_column(job)])
+    _check_index(runs.index)
+    _check_times(runs)
+    return runs
+
+
+def checked_durations(column: pd.Series) -> pd.Series:
+    seconds = pd.to_numeric(column, errors="coerce").astype("float64")
+    for wrong, what in ((seconds.isna() & column.notna(), "no number"), (seconds < 0, "negative")):
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            raise RunTableError(
+                f"column {column.name!r}, row {row_label(column.index, row)}: "
+                f"{str(column.iloc[row])!r} is "
+                f"{what}, expected a duration in seconds >= 0 (NaN = not observed, inf = failed); "
+                "correct the value or set it to NaN."
+            )
+    return seconds
+
+
+def checked_statuses(column: pd.Series) -> pd.Series:
+    unknown = column.notna() & ~column.isin(STATUSES)
+    if unknown.any():
+        row = int(unknown.to_numpy().argmax())
+        raise RunTableError(
+            f"column {column.name!r}, row {row_label(column.index, row)}: unknown status "
+            f"{column.iloc[row]!r}, expected one of {', '.join(STATUSES)}; map your scheduler's "
+            "states to these with Series.replace."
+        )
+    return column.astype(object).where(column.notna(), None)
+
+
+def _check_index(index: pd.Index) -> None:
+    if not index.is_unique:
+        twice = row_label(index, int(index.duplicated().argmax()))
+        raise RunTableError(
+            f"row {twice} stands twice in the index: expected one row a run; drop the repeat "
+            "with runs[~runs.index.duplicated(keep='last')]."
+        )
+
+
+def _check_times(runs: pd.DataFrame) -> None:
+    if STARTED_AT not in runs:
+        return
+    started = runs[STARTED_AT]
+    if started.isna().any():
+        label = row_label(runs.index, int(started.isna().to_numpy().argmax()))
+        raise RunTableError(
+            f"column {STARTED_AT!r}, row {label}: the start is missing, and a run without a start "
+            "has no place in time; fill it in or drop the row."
+        )
+    back = started.groupby(series_of(runs.index)).diff() < pd.Timedelta(0)
+    if back.any():
+        label = row_label(runs.index, int(back.to_numpy().argmax()))
+        raise RunTableError(
+            f"column {STARTED_AT!r}, row {label}: starts before the row above it; expected start "
+            f"order within each series; sort with runs.sort_values({STARTED_AT!r}, kind='stable')."
+        )
+    if ENDED_AT in runs and (early := runs[ENDED_AT] < started).any():
+        row = int(early.to_numpy().argmax())
+        raise RunTableError(
+            f"column {ENDED_AT!r}, row {row_label(runs.index, row)}: ended "
+            f"{runs[ENDED_AT].iloc[row]}, "
+            f"before its start {started.iloc[row]}; check the time zones of both columns."
+        )

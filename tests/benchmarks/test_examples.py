@@ -1,0 +1,55 @@
+"""The examples run as their first lines say, print what they measured, and store a picture."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image as mpimg
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def printed(name: str, out: Path, *options: str) -> str:
+    """What an example prints; no warning may come with it."""
+    script = f"benchmarks/examples/{name}.py"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script, "--out", str(out), *options],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"python {script}" in (ROOT / script).read_text()
+    assert mpimg.imread(out / f"{name}.png").shape[1] > 900
+    return done.stdout
+
+
+def test_the_textbook_sequence_goes_on_to_about_100(tmp_path):
+    output = printed("textbook_sequence", tmp_path)
+    answers = [float(number) for number in re.findall(r"\d+\.\d", output.splitlines()[0])]
+    assert len(answers) == 8
+    assert all(95 < answer < 105 for answer in answers)
+
+
+def test_dates_as_input_halve_the_error(tmp_path):
+    output = printed("dates", tmp_path)
+    with_dates, without = (float(m) for m in re.findall(r"([\d.]+) minutes, ", output))
+    assert with_dates < 0.5 * without
+    assert len(re.findall(r"it takes [\d.]+ minutes", output)) == 6
+
+
+@pytest.mark.slow
+def test_monthly_sales_are_forecast_as_well_as_by_exponential_smoothing(tmp_path):
+    output = printed("monthly_sales", tmp_path)
+    errors = {
+        line[:31].strip(): [float(number) for number in line[31:].split()]
+        for line in output.splitlines()
+        if re.search(r"\d\.\d\d +\d+\.\d\d$", line)
+    }
+    for ours, naive, smoothed in zip(
+        errors["LSTM pipeline"],
+        errors["seasonal naive"],
+        errors["exponential smoothing"],
+        strict=True,
+    ):
+        assert ours < 1.1 * min(naive, smoothed)

@@ -1,0 +1,320 @@
+"""What a real sacct printed, in all its formats, becomes the same long table."""
+
+import gzip
+import json
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+from sklearn_jobtime.exceptions import RunTableError, SourceError
+from sklearn_jobtime.loaders import read_slurm
+from sklearn_jobtime.loaders.slurm import elapsed_seconds
+from sklearn_jobtime.runs import pivot_runs
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "slurm"
+EAGLE = Path(__file__).parents[3] / "shared" / "data" / "eagle_slurm_sample.csv.gz"
+HEADER = "JobID|JobName|User|Submit|Start|End|Elapsed|State"
+ROW = "7|etl|alice|2026-03-01T04:00:00|2026-03-01T04:01:00|2026-03-01T04:03:00|00:02:00|COMPLETED"
+
+
+def sacct(folder, *rows, header=HEADER):
+    path = folder / "jobs.txt"
+    path.write_text("\n".join([header, *rows, ""]))
+    return path
+
+
+def test_the_real_text_says_what_slurm_did():
+    jobs = read_slurm(SAMPLES / "sacct.txt").set_index("run")
+    lines = [line.split("|") for line in (SAMPLES / "sacct.txt").read_text().splitlines()[1:]]
+    started = {line[0] for line in lines if re.match(r"\d", line[4]) and "." not in line[0]}
+    assert set(jobs.index) == started
+    for run, name, user, submit, start, end, _, state in lines:
+        # Job 9 was requeued: both tries are there, and the second is the one that counts.
+        if run not in started or state == "REQUEUED":
+            continue
+        job = jobs.loc[run]
+        assert job["series"] == f"{user}/{name}"
+        wait = datetime.fromisoformat(start) - datetime.fromisoformat(submit)
+        assert job["queued_seconds"] == wait.total_seconds()
+        if state == "RUNNING":
+            assert job["status"] is None
+            assert np.isnan(job["duration"])
+            continue
+        took = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+        assert job["duration"] == took.total_seconds()
+        expected = {"COMPLETED": "success", "CANCELLED by 1001": "cancelled"}
+        assert job["status"] == expected.get(state, state.lower())
+    assert {"success", "failed", "timeout", "cancelled", None} == set(jobs["status"])
+    steps = sum("." in line[0] for line in lines)
+    waiting = sum(line[4] in ("Unknown", "None") for line in lines)
+    assert jobs.attrs["dropped"] == {
+        "job step": steps,
+        "not started": waiting,
+        "earlier try of a requeued job": 1,
+    }
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_all_formats_say_the_same(steps):
+    text = read_slurm(SAMPLES / "sacct.txt", steps=steps)
+    assert_frame_equal(read_slurm(SAMPLES / "sacct.json.gz", steps=steps), text)
+    zoned = read_slurm(SAMPLES / "new_york.txt", steps=steps, timezone="America/New_York")
+    assert_frame_equal(zoned, text)
+    assert set(text["job"]) == ({"job", "job.batch", "job.0", "job.1"} if steps else {"job"})
+
+
+def newer(value, key=None):
+    """The same document as Slurm 23.11 writes it: states as lists, numbers as objects."""
+    if isinstance(value, dict):
+        return {name: newer(inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [newer(inner, "state" if key == "steps" else None) for inner in value]
+    if key in ("state", "current"):
+        return [value, *(["COMPLETING"] if value == "RUNNING" else [])]
+    if key in ("task_id", "job_offset", "start", "end"):
+        return {"set": value is not None, "infinite": False, "number": value or 0}
+    return value
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_newer_json_says_the_same(tmp_path, as_text):
+    document = json.loads(gzip.decompress((SAMPLES / "sacct.json.gz").read_bytes()))
+    for job in document["jobs"]:
+        for step in job["steps"]:
+            inner = step["step"]
+            job_id, step_id = inner["job_id"], str(inner["id"])
+            inner["id"] = f"{job_id}.{step_id}" if as_text else {"step_id": step_id}
+    path = tmp_path / "newer.json"
+    path.write_text(json.dumps(newer(document)))
+    expected = read_slurm(SAMPLES / "sacct.json.gz", steps=True)
+    assert_frame_equal(read_slurm(path, steps=True), expected)
+
+
+def test_a_bar_in_a_name_is_named_and_another_delimiter_reads_it():
+    with pytest.raises(SourceError, match=r"bar\.txt, line 6: 9 fields, the header has 8; .*--del"):
+        read_slurm(SAMPLES / "bar.txt")
+    jobs = read_slurm(SAMPLES / "caret.txt", delimiter="^").set_index("run")
+    assert jobs.loc["12", "series"] == "alice/a|b"
+    # Cancelled while it waited, a heterogeneous job has never started.
+    assert not jobs.index.str.startswith("10").any()
+
+
+def test_each_series_becomes_a_run_table():
+    runs = pivot_runs(read_slurm(SAMPLES / "sacct.json.gz"))
+    assert runs.loc["alice/etl", "job"].dropna().tolist() == [3.0, 4.0, 5.0, 6.0, 1.0]
+    assert runs.loc["alice/sweep", "job__status"].tolist() == [
+        "success",
+        "success",
+        "failed",
+        "success",
+    ]
+    with_steps = pivot_runs(read_slurm(SAMPLES / "sacct.txt", steps=True))
+    assert with_steps.loc[("alice/etl", "1"), "job.0"] == 1.0
+    assert with_steps["ended_at"].equals(runs["ended_at"].reindex(with_steps.index))
+
+
+elapsed_parts = st.tuples(
+    st.integers(0, 400), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59_999)
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(elapsed_parts)
+def test_elapsed_times_go_there_and_back(parts):
+    days, hours, minutes, milliseconds = parts
+    seconds = f"{milliseconds // 1000:02d}"
+    if milliseconds % 1000:
+        seconds += f".{milliseconds % 1000:03d}"
+    text = f"{minutes:02d}:{seconds}"
+    if days or hours:
+        text = f"{hours:02d}:{text}"
+    if days:
+        text = f"{days}-{text}"
+    expected = timedelta(days=days, hours=hours, minutes=minutes, milliseconds=milliseconds)
+    got = elapsed_seconds(pd.Series([text]))[0]
+    assert got == pytest.approx(expected.total_seconds(), abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["12", "1-02", "a:b", "1:2:3:4", "-00:01", "00:01 ", "1-02-03:04"])
+def test_what_is_no_elapsed_time_is_named(tmp_path, text):
+    with pytest.raises(SourceError, match="is no elapsed time; expected"):
+        elapsed_seconds(pd.Series([text]))
+    row = ROW.replace("00:02:00", text)
+    with pytest.raises(SourceError, match=r"jobs\.txt, field Elapsed, line 3: "):
+        read_slurm(sacct(tmp_path, ROW, row))
+
+
+@pytest.mark.parametrize("text", ["INVALID", "UNLIMITED", "Unknown", ""])
+def test_an_elapsed_time_that_slurm_does_not_know_is_taken_from_the_clock(tmp_path, text):
+    assert np.isnan(elapsed_seconds(pd.Series([text]))[0])
+    jobs = read_slurm(sacct(tmp_path, ROW.replace("00:02:00", text)))
+    assert jobs["duration"].tolist() == [120.0]
+
+
+names = st.text(st.characters(codec="utf-8", exclude_characters="|\n\r"), min_size=1, max_size=8)
+job_rows = st.tuples(
+    names,
+    names,
+    st.integers(0, 10**6),
+    st.integers(0, 5000),
+    st.integers(0, 10**6),
+    st.sampled_from(
+        [
+            ("COMPLETED", "success"),
+            ("FAILED", "failed"),
+            ("NODE_FAIL", "failed"),
+            ("OUT_OF_MEMORY", "failed"),
+            ("TIMEOUT", "timeout"),
+            ("CANCELLED by 1000", "cancelled"),
+            ("PREEMPTED", "cancelled"),
+        ]
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(job_rows, min_size=1, max_size=8), order=st.permutations(range(8)))
+def test_any_history_goes_there_and_back(rows, order, tmp_path_factory):
+    header = HEADER.split("|")
+    lines = ["|".join(header[i] for i in order)]
+    origin = datetime(2026, 1, 1)
+    for number, (name, user, submit, wait, seconds, (state, _)) in enumerate(rows, start=1):
+        moments = [origin + timedelta(seconds=s) for s in (submit, submit + wait)]
+        moments.append(moments[1] + timedelta(seconds=seconds))
+        days, rest = divmod(seconds, 86400)
+        clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+        elapsed = f"{days}-{clock}" if days else clock
+        values = [str(number), name, user, *(m.isoformat() for m in moments), elapsed, state]
+        lines.append("|".join(values[i] for i in order))
+    path = tmp_path_factory.mktemp("sacct") / "jobs.txt"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    jobs = read_slurm(path).set_index("run")
+    assert len(jobs) == len(rows)
+    for number, (name, user, submit, wait, seconds, (_, status)) in enumerate(rows, start=1):
+        job = jobs.loc[str(number)]
+        assert (job["series"], job["status"]) == (f"{user}/{name}", status)
+        assert (job["duration"], job["queued_seconds"]) == (seconds, wait)
+        begin = pd.Timestamp(origin + timedelta(seconds=submit + wait), tz="UTC")
+        assert job["started_at"] == begin
+        assert job["ended_at"] == begin + pd.Timedelta(seconds=seconds)
+
+
+def test_the_hour_that_a_clock_repeats_or_skips_fits_the_elapsed_time(tmp_path):
+    # Berlin, 2025: on 26 October 03:00 was followed by 02:00, on 30 March 02:00 by 03:00.
+    path = sacct(
+        tmp_path,
+        "1|n|u|2025-10-26T01:50:00|2025-10-26T01:50:00|2025-10-26T02:10:00|00:20:00|COMPLETED",
+        "2|n|u|2025-10-26T01:50:00|2025-10-26T01:50:00|2025-10-26T02:10:00|01:20:00|COMPLETED",
+        "3|n|u|2025-10-26T02:30:00|2025-10-26T02:30:00|2025-10-26T03:30:00|02:00:00|COMPLETED",
+        "4|n|u|2025-03-30T01:50:00|2025-03-30T01:50:00|2025-03-30T03:10:00|00:20:00|COMPLETED",
+    )
+    jobs = read_slurm(path, timezone="Europe/Berlin").set_index("run").sort_index()
+    took = (jobs["ended_at"] - jobs["started_at"]).dt.total_seconds()
+    assert took.tolist() == jobs["duration"].tolist() == [1200.0, 4800.0, 7200.0, 1200.0]
+    with pytest.raises(ValueError, match="timezone: expected the name of a time zone"):
+        read_slurm(path, timezone="Berlin/Europe")
+
+
+def test_components_of_a_heterogeneous_job_are_jobs_of_one_run(tmp_path):
+    rows = [ROW.replace("7|etl", f"7+{i}|{name}") for i, name in enumerate(["etl", "other"])]
+    jobs = read_slurm(sacct(tmp_path, *rows, ROW.replace("7|etl|alice", "7+1.0|python|")))
+    assert jobs["series"].tolist() == ["alice/etl"] * 2
+    assert jobs["job"].tolist() == ["job+0", "job+1"]
+    assert pivot_runs(jobs).index.tolist() == [("alice/etl", "7")]
+
+
+def test_a_step_without_its_job_is_left_out(tmp_path):
+    path = sacct(tmp_path, ROW, ROW.replace("7|etl|alice", "8.batch|batch|"))
+    jobs = read_slurm(path, steps=True)
+    assert jobs["run"].tolist() == ["7"]
+    assert jobs.attrs["dropped"] == {"step without its job": 1}
+
+
+def test_an_unknown_state_is_named_or_left_without_a_status(tmp_path):
+    path = sacct(tmp_path, ROW, ROW.replace("7|", "8|").replace("COMPLETED", "EXPLODED"))
+    with pytest.raises(RunTableError, match="'EXPLODED'"):
+        read_slurm(path)
+    with pytest.warns(UserWarning, match="'EXPLODED'"):
+        jobs = read_slurm(path, on_unknown="warn")
+    assert jobs["status"].tolist() == ["success", None]
+
+
+BAD_FILES = {
+    "no header": (ROW, r"line 1: no field JobID, .* ask for them with: sacct --parsable2"),
+    "default fields": ("JobID|JobName|State\n7|a|COMPLETED", r"no field User, Start, End"),
+    "wrong delimiter": (HEADER.replace("|", ","), r"line 1: no field .*separated by '\|'"),
+    "cut off": (f"{HEADER}\n{ROW}\n{ROW[:40]}", r"line 3: 5 fields, the header has 8"),
+    "no time": (
+        f"{HEADER}\n{ROW.replace('T04:01:00', ' 4h')}",
+        r"field Start, line 2: '2026-03-01",
+    ),
+    "no id": (f"{HEADER}\n{ROW}\n{ROW.replace('7|', 'x7|')}", r"line 3: 'x7' is no Slurm job id"),
+    "no job": (HEADER + "\n", "holds no job"),
+    "half a page": ('{"jobs": [{"job_id": 7, ', r"line 1, column 25: is no JSON"),
+    "no jobs": ('{"jobs": []}', "holds no job"),
+    "no list of jobs": ('{"errors": []}', r"line 1: expected a field 'jobs'"),
+    "no name": ('{"jobs": [{"job_id": 7}]}', r"jobs\[0\]: expected a field 'name', .*only job_id"),
+    "no object": ('{"jobs": [7]}', r"jobs\[0\]: expected an object with a field 'name', got '7'"),
+    "bad state": (
+        '{"jobs": [{"job_id": 7, "name": "a", "user": "b", "time": {}, "state": {"current": []}}]}',
+        r"jobs\[0\]\.state: expected a state such as 'COMPLETED', got \[\]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_malformed_input_is_named_with_its_place(tmp_path, text, message):
+    path = tmp_path / "jobs.txt"
+    path.write_text(text)
+    with pytest.raises(SourceError, match=rf"jobs\.txt.*{message}"):
+        read_slurm(path)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(SourceError, match="cannot be opened"):
+        read_slurm(tmp_path / "none.txt")
+    cut = tmp_path / "cut.json.gz"
+    cut.write_bytes((SAMPLES / "sacct.json.gz").read_bytes()[:1500])
+    with pytest.raises(SourceError, match=r"cut\.json\.gz: the gzip data is cut off"):
+        read_slurm(cut)
+    with pytest.raises(SourceError, match="max_bytes=1000"):
+        read_slurm(SAMPLES / "sacct.json.gz", max_bytes=1000)
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes(f"{HEADER}\n{ROW}\n{ROW.replace('etl', 'été')}".encode("latin-1"))
+    with pytest.raises(SourceError, match=r"line 3, byte .* is not UTF-8"):
+        read_slurm(latin)
+
+
+@pytest.mark.skipif(not EAGLE.exists(), reason="the shared data is not beside this checkout")
+def test_a_thousand_jobs_of_a_real_cluster(tmp_path):
+    eagle = pd.read_csv(EAGLE)
+    seconds = eagle["run_time"].astype(int)
+    # The tasks of an array share one id there.
+    task = eagle.groupby("job_id").cumcount().astype(str)
+    fields = {
+        "JobID": eagle["job_id"].astype(str) + "_" + task,
+        "JobName": eagle["name"],
+        "User": eagle["user"],
+        "Submit": eagle["submit_time"].str.replace(" ", "T"),
+        "Start": eagle["start_time"].str.replace(" ", "T"),
+        "End": eagle["end_time"].str.replace(" ", "T"),
+        "Elapsed": [
+            f"{s // 86400}-{s // 3600 % 24:02}:{s // 60 % 60:02}:{s % 60:02}" for s in seconds
+        ],
+        "State": eagle["state"],
+    }
+    lines = pd.DataFrame(fields).agg("|".join, axis=1)
+    jobs = read_slurm(sacct(tmp_path, *lines))
+    assert len(jobs) == len(eagle) == 1000
+    assert jobs["status"].value_counts().to_dict() == {"success": 985, "timeout": 15}
+    took = jobs.set_index("run")["duration"].loc[fields["JobID"]]
+    np.testing.assert_array_equal(took, eagle["run_time"])
+    runs = pivot_runs(jobs)
+    assert runs.index.get_level_values(0).nunique() == eagle.groupby(["user", "name"]).ngroups

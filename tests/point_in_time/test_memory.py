@@ -1,0 +1,280 @@
+"""What was known when, and what is remembered, held against loops written from the rule."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.point_in_time import (
+    Clock,
+    ended_order,
+    epoch_seconds,
+    newest_rows,
+    read_clock,
+    recall,
+    remember,
+)
+
+SECONDS = st.integers(0, 6)
+
+
+@st.composite
+def clocks(draw, max_rows=12):
+    """Few seconds and few series, so that ties, overlap and runs of no length abound."""
+    n = draw(st.integers(1, max_rows))
+    started = np.sort(draw(st.lists(SECONDS, min_size=n, max_size=n))).astype(float)
+    lasted = draw(st.lists(st.one_of(st.none(), SECONDS), min_size=n, max_size=n))
+    ended = np.array([np.nan if d is None else s + d for s, d in zip(started, lasted, strict=True)])
+    series = np.array(draw(st.lists(st.integers(0, 2), min_size=n, max_size=n)))
+    times = draw(st.sampled_from(["both", "started", "none"]))
+    return Clock(
+        series,
+        [("a",), ("b",), ("c",)],
+        None if times == "none" else started,
+        ended if times == "both" else None,
+        pd.RangeIndex(n),
+    )
+
+
+def known_runs(clock, t, eligible):
+    """The rule, run by run."""
+    n = len(clock.series)
+    started = np.zeros(n) if clock.started is None else clock.started
+    ended = started if clock.ended is None else clock.ended
+    known = [
+        i
+        for i in range(n)
+        if eligible[i]
+        and clock.series[i] == clock.series[t]
+        and ended[i] <= started[t]
+        and (started[i], i) < (started[t], t)
+    ]
+    return sorted(known, key=lambda i: (ended[i], started[i], i))
+
+
+@settings(max_examples=150, deadline=None)
+@given(clocks(), st.data())
+def test_slices_are_the_runs_that_had_ended(clock, data):
+    n = len(clock.series)
+    eligible = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    found = ended_order(clock.series, clock.started, clock.ended, eligible)
+    for t in range(n):
+        assert found.order[found.first[t] : found.stop[t]].tolist() == known_runs(
+            clock, t, eligible
+        )
+
+
+@settings(max_examples=100, deadline=None)
+@given(clocks(), st.data())
+def test_one_sort_answers_for_some_rows_some_runs_and_runs_alike(clock, data):
+    n = len(clock.series)
+    first = data.draw(st.integers(0, n))
+    eligible = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    kind = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
+    ended = ended_order(clock.series, clock.started, clock.ended, first=first)
+    alike = ended.within(2 * clock.series + kind)
+    for t in range(first, n):
+        for found, asked in [
+            (ended, np.ones(n, bool)),
+            (ended.only(eligible), eligible),
+            (alike, kind == kind[t]),
+            (alike.only(eligible), eligible & (kind == kind[t])),
+        ]:
+            seen = found.order[found.first[t - first] : found.stop[t - first]]
+            assert seen.tolist() == known_runs(clock, t, asked)
+
+
+def test_a_run_that_ended_before_it_started_counts_from_its_start():
+    found = ended_order(np.zeros(3, int), np.array([1.0, 5.0, 6.0]), np.array([2.0, 0.0, 7.0]))
+    assert found.order.tolist() == [0, 1, 2]
+    assert found.stop.tolist() == [0, 1, 2]
+
+
+def test_without_starts_a_running_row_is_known_to_nobody():
+    found = ended_order(np.zeros(3, int), None, np.array([5.0, np.nan, 7.0]))
+    assert found.order[: found.stop[2]].tolist() == [0]
+
+
+def test_empty_table():
+    found = ended_order(np.zeros(0, int), np.zeros(0), np.zeros(0))
+    assert len(found.order) == len(found.first) == len(found.stop) == 0
+    assert len(read_clock(pd.DataFrame({"started_at": np.zeros(0)})).series) == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(clocks(), st.integers(1, 4), st.data())
+def test_memory_gives_every_later_row_its_history(clock, n, data):
+    """Whatever was forgotten was not among the last n eligible runs of any later row."""
+    n_rows = len(clock.series)
+    split = data.draw(st.integers(1, n_rows))
+    columns = data.draw(st.integers(1, 2))
+    flags = data.draw(st.lists(st.booleans(), min_size=n_rows * columns, max_size=n_rows * columns))
+    eligible = np.reshape(flags, (n_rows, columns))
+    number = np.arange(n_rows, dtype=float)[:, None]  # a row's content is its number
+    memory = remember(
+        number[:split], clock.take(np.arange(split)), n, eligible=eligible[:split].squeeze()
+    )
+    later = clock.take(np.arange(split, n_rows))
+    kept, joined = recall(memory, number[split:], later)
+    rows = np.concatenate([memory.table[kept], number[split:]])[:, 0].astype(int)
+    for k in range(columns):
+        found = ended_order(joined.series, joined.started, joined.ended, eligible[rows, k])
+        for t in range(len(kept), len(rows)):
+            seen = rows[found.order[found.first[t] : found.stop[t]]][-n:]
+            assert seen.tolist() == known_runs(clock, rows[t], eligible[:, k])[-n:]
+
+
+@settings(max_examples=100, deadline=None)
+@given(clocks(), st.integers(1, 3), st.data())
+def test_no_later_row_could_see_another_row_among_the_newest_alike(clock, n, data):
+    n_rows = len(clock.series)
+    split = data.draw(st.integers(1, n_rows))
+    flags = data.draw(st.lists(st.booleans(), min_size=n_rows, max_size=n_rows))
+    kind = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n_rows, max_size=n_rows)))
+    head = clock.take(np.arange(split))
+    groups = 2 * clock.series + kind
+    rows = set(newest_rows(head, n, np.array(flags)[:split], groups[:split]).tolist())
+    for t in range(split, n_rows):
+        known = known_runs(clock, t, np.array(flags) & (kind == kind[t]))
+        assert {run for run in known[-n:] if run < split} <= rows
+
+
+def test_memory_is_no_longer_than_asked():
+    started = np.arange(100.0)
+    clock = read_clock(pd.DataFrame({"started_at": started, "ended_at": started + 1.5}))
+    assert remember(np.zeros((100, 1)), clock, 5).age.max() == 5 + 2  # two had not ended
+    table = pd.DataFrame({"a": np.zeros(100)})
+    assert remember(table.to_numpy(), read_clock(table), 5).age.tolist() == [5, 4, 3, 2, 1]
+
+
+# ---------------------------------------------------------------- reading the times
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([0.0, 90.0, np.nan]),
+        pd.Series([0, 90, None], dtype="Int64"),
+        pd.Series(pd.to_datetime(["1970-01-01", "1970-01-01 00:01:30", None], format="ISO8601")),
+        pd.Series([pd.Timestamp(0), pd.Timestamp(90, unit="s"), pd.NaT], dtype=object),
+        pd.Series([pd.Timestamp(0), pd.Timestamp(90, unit="s"), pd.NaT]).astype("datetime64[s]"),
+        pd.Series([pd.Timestamp(0), pd.Timestamp(90, unit="s"), pd.NaT])
+        .dt.tz_localize("UTC")
+        .dt.tz_convert("Asia/Tokyo"),
+    ],
+    ids=["float", "Int64", "naive", "object", "in seconds", "Tokyo"],
+)
+def test_epoch_seconds(column):
+    before = column.copy()
+    np.testing.assert_array_equal(epoch_seconds(column), [0, 90, np.nan])
+    pd.testing.assert_series_equal(column, before)
+
+
+@pytest.mark.parametrize("column", [["2024-05-01"], [True], [pd.Timedelta(1)], [1j]])
+def test_other_columns_are_no_times(column):
+    with pytest.raises(RunTableError, match=r"'started_at' has dtype.*TimestampToNumeric"):
+        read_clock(pd.DataFrame({"started_at": column}))
+
+
+def test_a_run_needs_a_start():
+    table = pd.DataFrame({"started_at": [0.0, np.nan]}, index=["x", "y"])
+    with pytest.raises(RunTableError, match=r"Row 'y' \(position 1\) has no start.*drop it"):
+        read_clock(table)
+
+
+def test_two_columns_of_one_name():
+    with pytest.raises(RunTableError, match="2 columns are named 'ended_at'"):
+        read_clock(pd.DataFrame([[1.0, 2.0]], columns=["ended_at", "ended_at"]))
+
+
+def test_series_of_a_multiindex():
+    index = pd.MultiIndex.from_tuples([("x", 1, 7), ("y", 1, 7), ("x", 1, 8), (None, 1, 9)])
+    clock = read_clock(pd.DataFrame({"a": range(4)}, index=index))
+    assert clock.series.tolist() == [0, 1, 0, 2]
+    assert clock.keys[:2] == [("x", 1), ("y", 1)]
+    assert clock.labels.tolist() == [7, 7, 8, 9]
+
+
+def test_columns_of_an_array_by_position():
+    clock = read_clock(np.array([[0.0, 7.0, np.inf], [1.0, 8.0, 2.0]]), 0, 2)
+    np.testing.assert_array_equal(clock.started, [0, 1])
+    np.testing.assert_array_equal(clock.ended, [np.nan, 2])
+    assert read_clock(np.zeros((2, 1))).is_plain
+
+
+# ---------------------------------------------------------------- which rows are the same
+
+
+def kept_ages(seen, given_, n=3, **times):
+    """Fit on one table, give another; the ages of the remembered rows that count."""
+
+    def values(X):
+        return X.to_numpy(dtype=float) if isinstance(X, pd.DataFrame) else X
+
+    memory = remember(values(seen), read_clock(seen, **times), n)
+    kept, _ = recall(memory, values(given_), read_clock(given_, **times))
+    return memory.age[kept].tolist()
+
+
+@pytest.mark.parametrize("as_label", [int, str, pd.Timestamp], ids=["number", "text", "date"])
+def test_labels_that_increase_tell_before_from_after(as_label):
+    labels = [as_label(i) for i in range(10, 30)]
+    X = pd.DataFrame({"a": np.zeros(20)}, index=labels)
+    assert kept_ages(X.iloc[:10], X.iloc[10:]) == [3, 2, 1]
+    assert kept_ages(X.iloc[:10], X.iloc[8:]) == [3]
+    assert kept_ages(X.iloc[:10], X) == []
+    assert kept_ages(X, X.iloc[:5]) == []
+    assert kept_ages(X, X.iloc[[2, 18]]) == []
+
+
+@pytest.mark.parametrize("labels", [list("qwertyuiop"), [3, "a", 1, "b", 2, "c", 9, "d", 8, "e"]])
+def test_labels_without_an_order_are_taken_as_later(labels):
+    X = pd.DataFrame({"a": np.zeros(10)}, index=pd.Index(labels, dtype=object))
+    assert kept_ages(X.iloc[:5], X.iloc[5:]) == [3, 2, 1]
+    assert kept_ages(X.iloc[:5], X.iloc[4:]) == []
+    assert kept_ages(X, X) == []
+
+
+def test_labels_of_another_type_are_taken_as_later():
+    X = pd.DataFrame({"a": np.zeros(4)}, index=pd.date_range("2024-05-01", periods=4))
+    assert kept_ages(X, X.set_axis(list("abcd"))) == [3, 2, 1]
+
+
+def test_labels_count_within_their_series():
+    rows = [(s, r) for r in range(4) for s in "ab"]
+    X = pd.DataFrame({"a": np.zeros(8)}, index=pd.MultiIndex.from_tuples(rows))
+    a = X.loc[["a"]]
+    assert kept_ages(X.iloc[:4], a.iloc[2:]) == [4, 2]  # only the rows of "a"
+    assert kept_ages(X.iloc[:4], X.iloc[[3, 4]]) == [4, 3, 2]
+    assert kept_ages(X, X.iloc[:3]) == []
+    assert kept_ages(X.iloc[:4], X.iloc[4:].rename({"a": "z"}, level=0)) == [3, 1]
+
+
+def test_with_times_the_start_tells_and_labels_tell_runs_that_start_at_once():
+    X = pd.DataFrame({"started_at": [0.0, 1.0, 1.0, 2.0], "ended_at": [0.5, 1.0, 1.0, 3.0]})
+    assert kept_ages(X.iloc[:2], X.iloc[2:]) == [2, 1]
+    assert kept_ages(X.iloc[:2], X.iloc[1:]) == [2]
+    assert kept_ages(X, X) == []
+    assert kept_ages(X.iloc[:2], X.iloc[1:].reset_index(drop=True)) == [2]
+    assert kept_ages(X.iloc[:2], X.set_axis(list("abcd")).iloc[1:]) == [2, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 90), st.integers(0, 90), st.integers(1, 90), st.integers(1, 5))
+def test_arrays_are_known_by_their_newest_rows(seen, start, n, steps):
+    """A block of 32 equal rows (or all that are remembered) is the same; less proves nothing."""
+    X = np.column_stack([np.arange(200.0), np.full(200, np.nan)])
+    cut = X[start : start + n]
+    remembered = min(seen, steps + 32)
+    overlap = seen - start if start < seen <= start + n else 0
+    expected = np.arange(remembered, 0, -1)
+    if overlap >= min(32, remembered):
+        expected = expected[expected > overlap]
+    assert kept_ages(X[:seen], cut, steps) == expected.tolist()
+
+
+def test_equal_neighbours_are_not_taken_for_the_same_rows():
+    X = np.full((80, 1), 7.0)
+    assert kept_ages(X[:50], X[50:]) == list(range(35, 0, -1))
