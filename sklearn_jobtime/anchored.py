@@ -398,9 +398,8 @@ class AnchoredRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
-        return validate_data(
-            self, X, reset=reset, ensure_all_finite="allow-nan" if self._allows_nan() else True
-        )
+        finite = "allow-nan" if self._allows_nan() else True
+        return validate_data(self, X, reset=reset, ensure_all_finite=finite, order="C")
 
     def _allows_nan(self) -> bool:
         return bool(get_tags(self.regressor).input_tags.allow_nan)
@@ -426,7 +425,7 @@ def newest_rows(X: Any, observed: NDArray[np.bool_], fraction: float) -> Mask:
 def _read_bounds(at_least: Any, y: Floats) -> Floats:
     """Bounds of the outputs as a table; only where a target is missing do they say anything."""
     at_least = check_array(
-        at_least, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64"
+        at_least, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64", order="C"
     )
     if at_least.shape != y.shape:
         raise ValueError(

@@ -303,7 +303,7 @@ def read_targets(estimator: BaseEstimator, X: Any, y: Any) -> Floats:
             f"{type(estimator).__name__} requires y to be passed, but the target y is None; build "
             "it with sklearn_jobtime.runs.make_targets(runs)."
         )
-    y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
+    y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64", order="C")
     if len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows and y has {len(y)}; expected one y a row.")
     return y
@@ -443,7 +443,7 @@ class HistoryRegressor(RegressorMixin, BaseEstimator):
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=reset, skip_check_array=True)
         else:
-            X = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan")
+            X = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan", order="C")
         if not reset:
             return X, None
         return X, read_targets(self, X, y)

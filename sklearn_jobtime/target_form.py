@@ -80,11 +80,16 @@ def read_targets(X: Any, y: Any, at_least: Any) -> tuple[Floats, Floats]:
             "ConformalForecaster requires y to be passed, but the target y is None; build it "
             "with sklearn_jobtime.runs.make_targets(runs)."
         )
-    allow_nan = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "dtype": "float64"}
-    targets = check_array(y, **allow_nan, input_name="y")
+    options = {
+        "ensure_2d": False,
+        "ensure_all_finite": "allow-nan",
+        "dtype": "float64",
+        "order": "C",
+    }
+    targets = check_array(y, **options, input_name="y")
     limits = np.full_like(targets, np.nan)
     if at_least is not None:
-        limits = check_array(at_least, **allow_nan, input_name="at_least")
+        limits = check_array(at_least, **options, input_name="at_least")
     if len(X) != len(targets) or limits.shape != targets.shape:
         raise ValueError(
             f"X has {len(X)} rows, y has the shape {targets.shape} and at_least "
@@ -100,7 +105,7 @@ def read_targets(X: Any, y: Any, at_least: Any) -> tuple[Floats, Floats]:
 
 def shaped(values: ArrayLike, name: str) -> Floats:
     """Read numbers that may be NaN, with one column an output; quick, for one row at a time."""
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(values, dtype=np.float64, order="C")
     if np.isinf(array).any():
         raise ValueError(f"{name} holds infinity; pass NaN where a run was not observed.")
     return array.reshape(len(array), -1)
