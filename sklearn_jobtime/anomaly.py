@@ -417,7 +417,9 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         if isinstance(X, pd.DataFrame) and all(isinstance(name, str) for name in X.columns):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return validate_runs(X, jobs=self.jobs)
-        X = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan", dtype="float64")
+        X = validate_data(
+            self, X, reset=reset, ensure_all_finite="allow-nan", dtype="float64", order="C"
+        )
         return pd.DataFrame(X, columns=[f"job_{k}" for k in range(X.shape[1])])
 
     def __sklearn_tags__(self) -> Tags:

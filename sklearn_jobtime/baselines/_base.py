@@ -229,7 +229,7 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=reset, skip_check_array=True)
         else:
-            X = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan")
+            X = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan", order="C")
         if not reset:
             return X, None
         return X, check_targets(self, X, y)

@@ -394,9 +394,8 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
-        return validate_data(
-            self, X, reset=reset, ensure_all_finite="allow-nan" if self._allows_nan() else True
-        )
+        finite = "allow-nan" if self._allows_nan() else True
+        return validate_data(self, X, reset=reset, ensure_all_finite=finite, order="C")
 
     def _allows_nan(self) -> bool:
         return bool(get_tags(self.regressor).input_tags.allow_nan)

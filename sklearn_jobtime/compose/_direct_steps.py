@@ -192,7 +192,9 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> Floats:
         finite = "allow-nan" if get_tags(self.regressor).input_tags.allow_nan else True
-        return validate_data(self, X, reset=reset, ensure_all_finite=finite, dtype="numeric")
+        return validate_data(
+            self, X, reset=reset, ensure_all_finite=finite, dtype="numeric", order="C"
+        )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -42,6 +42,11 @@ def weighted_mean(forecasts: Sequence[Floats], weights: ArrayLike) -> Floats:
     return np.sum([share * one for share, one in zip(shares, forecasts, strict=True)], axis=0)
 
 
+def row_by_row(X: Any) -> Any:
+    """Lay the numbers of a table out as its rows are; windows stay the view that they may be."""
+    return np.ascontiguousarray(X) if isinstance(X, np.ndarray) and X.ndim == 2 else X
+
+
 class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
     """Forecast the mean of several regressors, such as a network and boosted trees.
 
@@ -149,7 +154,10 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         names, members = self._validate_estimators()
         weights = self._checked_weights([member == "drop" for member in members])
         self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
-        targets = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
+        X = row_by_row(X)
+        targets = check_array(
+            y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64", order="C"
+        )
         self._outputs = targets.shape[1:]
         self.estimators_, self.named_estimators_ = [], Bunch()
         for name, member in zip(names, members, strict=True):
@@ -182,6 +190,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         ndarray of shape (n,) or (n, n_outputs), as `y` was
         """
         check_is_fitted(self)
+        X = row_by_row(X)
         forecasts = [np.asarray(one.predict(X), dtype=np.float64) for one in self.estimators_]
         # some members give one output as a column, others as a row
         shaped = [one.reshape(len(one), *self._outputs) for one in forecasts]

@@ -170,7 +170,7 @@ class ObservedRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
         finite = "allow-nan" if get_tags(self.regressor).input_tags.allow_nan else True
-        return validate_data(self, X, reset=reset, ensure_all_finite=finite)
+        return validate_data(self, X, reset=reset, ensure_all_finite=finite, order="C")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -48,6 +48,7 @@ def read_rows(forecaster: BaseEstimator, inner: Any, X: Any, *, reset: bool) -> 
         ensure_all_finite="allow-nan" if tags.allow_nan else True,
         ensure_2d=not windows,
         allow_nd=windows,
+        order=None if windows else "C",  # a view on windows is not to be copied whole
     )
     if windows and reset:
         forecaster.n_features_in_ = X.shape[2]

@@ -86,7 +86,7 @@ class WindowDataset(RowsDataset):
 
     def _inputs(self, rows: np.ndarray) -> Tensor:
         # NumPy's indexing copies these rows only, where numpy.take would copy the view whole.
-        batch = torch.from_numpy(self.X[rows])
+        batch = torch.from_numpy(np.ascontiguousarray(self.X[rows]))
         batch.sub_(self.mean).div_(self.scale)
         batch.nan_to_num_(0.0).clamp_(-INPUT_BOUND, INPUT_BOUND)
         return batch.to(self.dtype)

@@ -567,7 +567,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             self.feature_mean_,
             self.feature_scale_,
             at_least=None if targets.at_least is None else self._standardised(targets.at_least),
-            weight=None if targets.weight is None else torch.from_numpy(targets.weight),
+            weight=None if targets.weight is None else torch.tensor(targets.weight),
         )
         self._train_on(dataset, epochs, validation)
 

@@ -106,7 +106,12 @@ def read_targets(
 
 def _read_numbers(values: ArrayLike, name: str) -> Floats:
     return check_array(
-        values, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name=name
+        values,
+        dtype=np.float64,
+        order="C",
+        ensure_2d=False,
+        ensure_all_finite="allow-nan",
+        input_name=name,
     )
 
 

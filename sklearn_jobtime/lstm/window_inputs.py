@@ -17,11 +17,14 @@ _CHUNK = 2**16
 
 
 def window_chunks(X: Floats) -> Iterator[tuple[slice, Floats]]:
-    """Yield `X` in slices of rows, each of a bounded size."""
+    """Yield `X` in slices of rows, each of a bounded size and laid out row by row.
+
+    Of numbers that lie otherwise, a sum has another last digit.
+    """
     rows = max(1, _CHUNK // max(1, X[:1].size))
     for start in range(0, len(X), rows):
         part = slice(start, start + rows)
-        yield part, X[part]
+        yield part, np.ascontiguousarray(X[part])
 
 
 def check_no_infinity(X: Floats) -> None:

@@ -230,7 +230,7 @@ class MinMaxScaler(SklearnMinMaxScaler, auto_wrap_output_keys=None):  # type: ig
             out = scale(self._blank_kept(X))
         if unscaled is not None:
             out[:, self.kept_] = unscaled
-        return out
+        return out if isinstance(X, pd.DataFrame) else np.ascontiguousarray(out)
 
     def _by_block(self, scale: Any, X: Any) -> np.ndarray:
         X = _as_windows(X)

@@ -47,15 +47,17 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, dtype: Any) -> 
         table = X.copy(deep=False)
     else:
         table = pd.DataFrame(
-            validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False)
+            validate_data(
+                estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False, order="C"
+            )
         )
     table.columns = list(_check_feature_names_in(estimator))
     return table
 
 
 def like_input(table: pd.DataFrame, X: Any) -> pd.DataFrame | np.ndarray:
-    """Give `table` in the form that the caller gave `X`."""
-    return table if isinstance(X, pd.DataFrame) else table.to_numpy(copy=True)
+    """Give `table` in the form that the caller gave `X`; an array is a new one, row by row."""
+    return table if isinstance(X, pd.DataFrame) else np.array(table.to_numpy(), order="C")
 
 
 def resolve_columns(

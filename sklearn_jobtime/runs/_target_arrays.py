@@ -81,11 +81,16 @@ def read_targets(X: Any, y: Any, at_least: Any) -> tuple[Floats, Floats]:
             "ConformalForecaster requires y to be passed, but the target y is None; build it "
             "with sklearn_jobtime.runs.make_targets(runs)."
         )
-    allow_nan = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "dtype": "float64"}
-    targets = check_array(y, **allow_nan, input_name="y")
+    options = {
+        "ensure_2d": False,
+        "ensure_all_finite": "allow-nan",
+        "dtype": "float64",
+        "order": "C",
+    }
+    targets = check_array(y, **options, input_name="y")
     limits = np.full_like(targets, np.nan)
     if at_least is not None:
-        limits = check_array(at_least, **allow_nan, input_name="at_least")
+        limits = check_array(at_least, **options, input_name="at_least")
     if len(X) != len(targets) or limits.shape != targets.shape:
         raise ValueError(
             f"X has {len(X)} rows, y has the shape {targets.shape} and at_least "
@@ -101,7 +106,7 @@ def read_targets(X: Any, y: Any, at_least: Any) -> tuple[Floats, Floats]:
 
 def shaped(values: ArrayLike, name: str) -> Floats:
     """Read numbers that may be NaN, with one column an output; quick, for one row at a time."""
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(values, dtype=np.float64, order="C")
     if np.isinf(array).any():
         raise ValueError(f"{name} holds infinity; pass NaN where a run was not observed.")
     return array.reshape(len(array), -1)
@@ -114,7 +119,7 @@ def check_targets(estimator: BaseEstimator, X: Any, y: Any) -> Floats:
             f"{type(estimator).__name__} requires y to be passed, but the target y is None; build "
             "it with sklearn_jobtime.runs.make_targets(runs)."
         )
-    y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
+    y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64", order="C")
     if len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows and y has {len(y)}; expected one y a row.")
     return y
@@ -123,7 +128,7 @@ def check_targets(estimator: BaseEstimator, X: Any, y: Any) -> Floats:
 def check_lower_bounds(at_least: Any, y: Floats) -> Floats:
     """Bounds of the outputs as a table; only where a target is missing do they say anything."""
     at_least = check_array(
-        at_least, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64"
+        at_least, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64", order="C"
     )
     if at_least.shape != y.shape:
         raise ValueError(

@@ -262,7 +262,7 @@ class EventEncoder:
             raise ValueError(
                 "Input X contains infinity; expected finite numbers, or NaN where one is not known."
             )
-        return numbers
+        return np.ascontiguousarray(numbers)  # however the columns of the table lie
 
 
 def _position(name: int | str, columns: pd.Index) -> int:

@@ -186,7 +186,8 @@ def test_the_rows_of_fit_start_from_zeros_and_later_ones_from_the_kept_state(fit
     both = model.predict(np.vstack([X, new]), series=[*series, *new_series])
     np.testing.assert_allclose(both[len(X) :], model.predict(new, series=new_series), rtol=1e-9)
     zeros = model.predict(X, series=series, state={})
-    np.testing.assert_array_equal(both[: len(X)], model.predict(X, series=series))
+    # A longer table is another shape of product, whose last digit is the processor's own.
+    np.testing.assert_allclose(both[: len(X)], model.predict(X, series=series), rtol=1e-9)
     np.testing.assert_array_equal(zeros, model.predict(X, series=series))
     later = model.predict(X, series=series, state=model.state_)
     assert not np.allclose(later[:10], zeros[:10])
