@@ -31,6 +31,8 @@ from sklearn_jobtime.persistence import load_model, save_model, write_table
 from sklearn_jobtime.pipeline import forecast
 from sklearn_jobtime.runs import WHOLE_RUN, make_targets
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 JOBS = ["job_0", "job_1"]
 SMALL = ["--epochs", "2", "--hidden-size", "4", "--steps", "4", "--device", "cpu", "--level", "0.8"]
 KNOWN = ["--known", "input_rows,event"]

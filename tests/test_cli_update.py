@@ -14,6 +14,8 @@ from sklearn_jobtime.loaders.files import read_runs
 from sklearn_jobtime.persistence import load_model, save_model, write_table
 from sklearn_jobtime.timeline import as_of
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 SMALL = ["--epochs", "2", "--hidden-size", "4", "--steps", "4", "--device", "cpu", "--horizon", "2"]
 FIT = [*SMALL, "--test-size", "0"]
 

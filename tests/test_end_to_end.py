@@ -19,6 +19,8 @@ from sklearn_jobtime.loaders.long import melt_runs
 from sklearn_jobtime.persistence import write_table
 from sklearn_jobtime.runs import ENDED_AT, STARTED_AT
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 AIRFLOW = Path(__file__).parent / "airflow" / "airflow_3.db.gz"
 SMALL = ["--horizon", "2", "--epochs", "1", "--hidden-size", "4", "--steps", "3", "--device", "cpu"]
 
