@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ with contextlib.suppress(ImportError):  # the tests of BigQuery run without it
     from hypothesis import HealthCheck, settings
 
     # An example may take as long as a busy machine needs.
-    settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(
+        "no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile("no clock")
 
 
@@ -110,6 +113,28 @@ def few_trees() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "make_anchored_forecaster", make_smaller)
         yield
+
+
+@pytest.fixture(scope="session")
+def calls_of() -> "Callable[[Callable[[], object]], int]":
+    """Count the calls of functions that a call makes: work that is the same on any machine."""
+    return _calls_of
+
+
+def _calls_of(call: "Callable[[], object]") -> int:
+    n = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal n
+        n += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return n
 
 
 @pytest.fixture(scope="session")

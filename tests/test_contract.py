@@ -36,9 +36,6 @@ LOOKS_BACK = dict.fromkeys(
     "a row depends on earlier rows by definition",
 )
 
-# For a network that passes in a third of the time: it starts at the mean, in large steps.
-BRIEF = {"lr": 0.03, "batch_size": 64, "max_epochs": 40}
-
 ESTIMATORS = [
     (TimestampToNumeric(), {}),
     (TimestampToNumeric(since_previous=False), {}),
@@ -47,7 +44,12 @@ ESTIMATORS = [
     (MinMaxScaler(), {}),
     (SequenceWindower(), LOOKS_BACK),
     (SequenceWindower(n_steps=3, add_mask=True, dtype="float32"), LOOKS_BACK),
-    (LSTMForecaster(zero_start=True, skip_connection=True, **BRIEF), {}),
+    (
+        LSTMForecaster(
+            zero_start=True, skip_connection=True, lr=0.03, batch_size=64, max_epochs=40
+        ),
+        {},
+    ),
     pytest.param(LSTMForecaster(), {}, marks=pytest.mark.slow),
     pytest.param(LSTMForecaster(early_stopping=False, criterion="mse"), {}, marks=pytest.mark.slow),
     pytest.param(
@@ -56,7 +58,7 @@ ESTIMATORS = [
         marks=pytest.mark.slow,
     ),
     (StatefulForecaster(LSTMForecaster(lr=0.03, max_epochs=8, random_state=0)), LOOKS_BACK),
-    (LSTMTagger(**BRIEF), {}),
+    (LSTMTagger(lr=0.05, batch_size=64, max_epochs=15), {}),
     pytest.param(LSTMTagger(), {}, marks=pytest.mark.slow),
     (RollingRule("last"), LOOKS_BACK),
     (RollingRule("mean", n_runs=2), LOOKS_BACK),
