@@ -297,7 +297,10 @@ def runs():
     return make_job_runs(n_runs=300, n_jobs=2, random_state=0)
 
 
-@pytest.mark.parametrize("coverage", ["output", "jobs", "steps", "all"])
+@pytest.mark.parametrize(
+    "coverage",
+    ["output", "all", *(pytest.param(c, marks=pytest.mark.slow) for c in ("jobs", "steps"))],
+)
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_updated_intervals_cover_a_level_shift(coverage, symmetric):
     rng = np.random.default_rng(0)
