@@ -1,4 +1,7 @@
-"""What the tests of several files share: a live PostgreSQL server, and an eye for pictures."""
+"""What the tests of several files share: a live PostgreSQL server, and an eye for pictures.
+
+`conftest.py` one folder up bounds the threads.
+"""
 
 import contextlib
 import logging
@@ -6,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +23,16 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text
+
+
+with contextlib.suppress(ImportError):  # the tests of BigQuery run without it
+    from hypothesis import HealthCheck, settings
+
+    # An example may take as long as a busy machine needs.
+    settings.register_profile(
+        "no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("no clock")
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +82,7 @@ def postgresql() -> Iterator[str]:
                 yield url
             finally:
                 process.terminate()
-                process.wait(30)
+                process.wait(120)
 
 
 def free_port() -> int:
@@ -78,12 +92,49 @@ def free_port() -> int:
 
 
 def wait_for(engine) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         with contextlib.suppress(Exception):  # whatever the driver says while the server starts
             engine.connect().close()
             return
         time.sleep(0.1)
-    raise TimeoutError("PostgreSQL did not start within 20 s")
+    raise TimeoutError("PostgreSQL did not start within two minutes")
+
+
+@pytest.fixture(scope="module")
+def few_trees() -> Iterator[None]:
+    """Let the command line fit 5 trees where it fits 100: for what it says, not how well."""
+    from sklearn_jobtime.cli import trial  # noqa: PLC0415 - torch is missing beside BigQuery
+
+    make = trial.make_anchored_forecaster
+
+    def make_smaller(**options):
+        return make(**options).set_params(regressor__mean__trees__boosting__regressor__max_iter=5)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial, "make_anchored_forecaster", make_smaller)
+        yield
+
+
+@pytest.fixture(scope="session")
+def calls_of() -> "Callable[[Callable[[], object]], int]":
+    """Count the calls of functions that a call makes: work that is the same on any machine."""
+    return _calls_of
+
+
+def _calls_of(call: "Callable[[], object]") -> int:
+    n = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal n
+        n += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return n
 
 
 @pytest.fixture(scope="session")

@@ -49,15 +49,22 @@ ESTIMATORS = [
     (MinMaxScaler(), {}),
     (SequenceWindower(), LOOKS_BACK),
     (SequenceWindower(n_steps=3, add_mask=True, dtype="float32"), LOOKS_BACK),
-    (LSTMForecaster(), {}),
+    (
+        LSTMForecaster(
+            zero_start=True, skip_connection=True, lr=0.03, batch_size=64, max_epochs=40
+        ),
+        {},
+    ),
+    pytest.param(LSTMForecaster(), {}, marks=pytest.mark.slow),
     pytest.param(LSTMForecaster(early_stopping=False, criterion="mse"), {}, marks=pytest.mark.slow),
     pytest.param(
         LSTMForecaster(early_stopping=False, activation="relu", max_epochs=60),
         {},
         marks=pytest.mark.slow,
     ),
-    (StatefulForecaster(LSTMForecaster(lr=0.01, max_epochs=20, random_state=0)), LOOKS_BACK),
-    (LSTMTagger(), {}),
+    (StatefulForecaster(LSTMForecaster(lr=0.03, max_epochs=8, random_state=0)), LOOKS_BACK),
+    (LSTMTagger(lr=0.05, batch_size=64, max_epochs=15), {}),
+    pytest.param(LSTMTagger(), {}, marks=pytest.mark.slow),
     (RollingRule("last"), LOOKS_BACK),
     (RollingRule("mean", n_runs=2), LOOKS_BACK),
     (RollingRule("median", n_runs=10), LOOKS_BACK),

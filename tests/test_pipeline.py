@@ -137,7 +137,8 @@ def test_several_series_are_forecast_apart():
     np.testing.assert_array_equal(model.predict(both)[mine], model.predict(altered)[mine])
 
 
-def test_grid_search_tunes_the_recipe(runs):
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_grid_search_tunes_the_recipe(runs, n_jobs):
     grid = {
         "windows__n_steps": [3, 6],
         "lstm__hidden_size": [4],
@@ -150,7 +151,7 @@ def test_grid_search_tunes_the_recipe(runs):
         grid,
         cv=TimeSeriesSplit(2, gap=1),
         scoring=get_scorer("neg_observed_mae"),
-        n_jobs=2,
+        n_jobs=n_jobs,
         error_score="raise",
     ).fit(runs, make_targets(runs, horizon=2))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
@@ -309,7 +310,10 @@ def test_a_new_job_and_a_new_series_have_a_forecast_that_tells_its_source(status
     runs = validate_runs(runs.assign(deploy=np.nan, deploy__status=status))
     y = make_targets(runs, horizon=2, whole_run=True)
     model = make_anchored_forecaster(device="cpu", random_state=0)
-    model.set_params(regressor__mean__lstm__network__max_epochs=1).fit(runs, y)
+    model.set_params(
+        regressor__mean__lstm__network__max_epochs=1,
+        regressor__mean__trees__boosting__regressor__max_iter=10,
+    ).fit(runs, y)
     series = runs.index[0][0]
     new = runs.loc[[series]].iloc[:1].rename({series: "new"}, level=0)
     table = forecast(model, pd.concat([runs, new]))

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,3 +43,10 @@ def test_the_command_prints_every_rule(adaptive, capsys):
     adaptive.main([str(DATA), "--series", "ocp", "--least", "50"])
     printed = capsys.readouterr().out
     assert all(rule in printed for rule in adaptive.RULES)
+    assert "an update takes as long as" in printed
+
+
+def test_an_update_is_timed_beside_a_sort(adaptive, monkeypatch):
+    moments = iter([10.0, 16.0, 18.0])
+    monkeypatch.setattr(adaptive, "time", SimpleNamespace(process_time=lambda: next(moments)))
+    assert adaptive.update_cost(20) == 3.0

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from sklearn_jobtime import __version__
+from sklearn_jobtime import LSTMForecaster, __version__
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.cli.app import app
 from sklearn_jobtime.cli.inputs import split_off_coming
@@ -29,6 +29,8 @@ from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.loaders import read_runs, write_table
 from sklearn_jobtime.persistence import load_model, save_model
 from sklearn_jobtime.runs import WHOLE_RUN, make_targets, melt_runs
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 JOBS = ["job_0", "job_1"]
 SMALL = ["--epochs", "2", "--hidden-size", "4", "--steps", "4", "--device", "cpu", "--level", "0.8"]
@@ -73,19 +75,17 @@ def with_coming(table, n):
     return pd.concat([table, coming])
 
 
-def test_help_is_fast_and_says_units_and_exit_codes():
+def test_help_loads_nothing_heavy_and_says_units_and_exit_codes():
     code = (
-        "import sys, time; t = time.perf_counter(); from sklearn_jobtime.cli import main\n"
+        "import sys; from sklearn_jobtime.cli import main\n"
         "sys.argv = ['jobtime', '--help']\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
-        "print(time.perf_counter() - t, heavy, file=sys.stderr)"
+        "heavy = {'torch', 'skorch', 'sklearn', 'pandas', 'numpy', 'scipy', 'matplotlib'}\n"
+        "print(heavy & set(sys.modules), file=sys.stderr)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds, heavy = ran.stderr.split(" ", 1)
-    assert heavy.strip() == "set()"
-    assert float(seconds) < 2  # a tenth of that where nothing else runs
+    assert ran.stderr.strip() == "set()"
     assert "Exit codes" in ran.stdout
     for command in ("demo", "load", "fit", "forecast", "risk", "evaluate", "tune"):
         assert command in ran.stdout
@@ -427,43 +427,57 @@ def test_debug_shows_where_an_error_came_from(tmp_path):
 
 
 def test_as_a_process_it_exits_with_its_code_and_no_traceback(tmp_path):
-    command = [sys.executable, "-m", "sklearn_jobtime", "fit", str(tmp_path / "none.csv")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    def run(command, **variables):
+        return subprocess.run(
+            [sys.executable, "-m", "sklearn_jobtime", command, str(tmp_path / "none.csv")],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **variables},
+        )
+
+    ran = run("fit")
     assert ran.returncode == 1
     assert ran.stderr.startswith("error: ")
     assert ran.stderr.count("\n") == 1
-    shown = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "JOBTIME_DEBUG": "1"},
-    )
+    shown = run("load", JOBTIME_DEBUG="1")  # it starts without torch
     assert "Traceback" in shown.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_interrupted_training_stops_and_leaves_nothing(tmp_path):
-    write_table(make_job_runs(n_runs=500, random_state=0), tmp_path / "runs.parquet")
+def test_interrupted_training_stops_and_leaves_nothing(tmp_path, tmp_path_factory):
+    write_table(make_job_runs(n_runs=60, n_jobs=1, random_state=0), tmp_path / "runs.parquet")
+    notes = tmp_path_factory.mktemp("notes")
     many = ",".join(f"0.{k}" for k in range(1, 1000))
     command = [sys.executable, "-m", "sklearn_jobtime", "tune", "runs.parquet", "--lr", many]
+    small = ["--epochs", "1", "--hidden-size", "4", "--horizon", "1", "--n-jobs", "1"]
     with subprocess.Popen(
-        [*command, "--n-jobs", "1"],
+        [*command, *small], env={**os.environ, "TMPDIR": str(notes)},
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        time.sleep(8)
+        # The search writes a byte for each score, of which there would be thousands.
+        while process.poll() is None and not any(f.stat().st_size for f in notes.glob("*/scores")):
+            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in err
     assert out == ""
     assert os.listdir(tmp_path) == ["runs.parquet"]
+    assert not list(notes.glob("*/scores"))
 
 
-def test_demo_does_the_whole_job(tmp_path):
-    started = time.perf_counter()
-    record = answer("demo", "--output-dir", tmp_path / "new", "--epochs", 8)
-    assert time.perf_counter() - started < 120
+def test_demo_does_the_whole_job(tmp_path, monkeypatch):
+    epochs, fit = [], LSTMForecaster.fit
+
+    def counted(network, *args, **options):
+        fitted = fit(network, *args, **options)
+        epochs.append(len(fitted.history_))
+        return fitted
+
+    monkeypatch.setattr(LSTMForecaster, "fit", counted)
+    record = answer("demo", "--output-dir", tmp_path / "new", "--epochs", 2)
+    assert epochs == [2, 2, 2]  # for the test, the intervals and the forecast: the work of the demo
     assert record["runs"] == 1088
     assert record["test_runs"] == 218
     assert {row["job"] for row in record["verdicts"]} == {"build", "build_mpi", WHOLE_RUN}

@@ -18,6 +18,8 @@ from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.loaders import write_table
 from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, melt_runs
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 AIRFLOW = Path(__file__).parents[1] / "airflow" / "airflow_3.db.gz"
 SMALL = ["--horizon", "2", "--epochs", "1", "--hidden-size", "4", "--steps", "3", "--device", "cpu"]
 

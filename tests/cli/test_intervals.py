@@ -23,6 +23,8 @@ from sklearn_jobtime.loaders import read_runs, write_table
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.runs import WHOLE_RUN
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 SMALL = ["--epochs", "2", "--hidden-size", "4", "--steps", "4", "--device", "cpu", "--horizon", "2"]
 
 

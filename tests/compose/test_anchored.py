@@ -1,7 +1,6 @@
 """An anchored regressor starts from its anchor, sees no future, and is held back when it loses."""
 
 import pickle
-from time import perf_counter
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_jobtime import SequenceWindower
+from sklearn_jobtime import LSTMForecaster, SequenceWindower
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.compose import AnchoredRegressor, ObservedRegressor
 from sklearn_jobtime.compose._anchored import (
@@ -329,7 +328,9 @@ def recipe():
     runs["event"] = np.where(runs["files"] > 3, "push", "schedule")
     model = make_anchored_forecaster(known=["files", "event"], device="cpu", random_state=0)
     model.set_params(
-        regressor__mean__lstm__network__max_epochs=3, regressor__mean__lstm__network__n_members=2
+        regressor__mean__lstm__network__max_epochs=3,
+        regressor__mean__lstm__network__n_members=2,
+        regressor__mean__trees__boosting__regressor__max_iter=20,
     )
     return runs, model.fit(runs, make_targets(runs, 2))
 
@@ -408,18 +409,34 @@ def test_series_of_a_pool_count_as_one_of_their_mean_length(runs):
     ] == pytest.approx(both, rel=0.1)
 
 
-@pytest.mark.slow
-def test_five_thousand_runs_fit_in_a_minute_and_forecast_in_a_moment():
-    runs = make_job_runs(n_runs=5000, n_jobs=1, random_state=0)
-    start = perf_counter()
-    model = make_anchored_forecaster(device="cpu", random_state=0).fit(runs, make_targets(runs))
-    assert perf_counter() - start < 60
-    coming = next_runs(runs)
-    model.predict(coming)
-    start = perf_counter()
-    for _ in range(5):
-        model.predict(coming)
-    assert (perf_counter() - start) / 5 < 0.1  # about 0.02 on an idle core
+def test_a_forecast_costs_the_same_calls_however_long_the_history(calls_of, monkeypatch):
+    asked = []
+    for kind in (LSTMForecaster, HistGradientBoostingRegressor):
+        predict = kind.predict
+
+        def counted(model, X, predict=predict, name=kind.__name__):
+            asked.append((name, len(X)))
+            return predict(model, X)
+
+        monkeypatch.setattr(kind, "predict", counted)
+    calls, per_fit = [], []
+    for n in (100, 400):
+        runs = make_job_runs(n_runs=n, n_jobs=1, random_state=0)
+        model = make_anchored_forecaster(n_members=1, device="cpu", random_state=0)
+        model.set_params(
+            regressor__mean__lstm__network__max_epochs=1,
+            regressor__mean__trees__boosting__regressor__max_iter=5,
+        )
+        y = make_targets(runs)
+        per_fit.append(calls_of(lambda model=model, runs=runs, y=y: model.fit(runs, y)))
+        coming = next_runs(runs)
+        model.predict(coming)  # the first one looks up what it keeps
+        asked.clear()
+        calls.append(calls_of(lambda model=model, coming=coming: model.predict(coming)))
+        trees = [("HistGradientBoostingRegressor", 1)] * y.shape[1]
+        assert sorted(asked) == [*trees, ("LSTMForecaster", 1)]
+    assert calls[1] < 1.02 * calls[0]
+    assert per_fit[1] < 4 * per_fit[0]  # a fit costs no more than in proportion to the runs
 
 
 class LargestMean(RegressorMixin, BaseEstimator):

@@ -203,7 +203,10 @@ def test_the_recipe_is_the_mean_of_its_network_and_its_trees():
     runs = make_job_runs(n_runs=120, n_jobs=2, n_series=2, random_state=0)
     y = make_targets(runs, 2)
     model = make_anchored_forecaster(known=["input_rows"], device="cpu", random_state=0)
-    model.set_params(regressor__mean__lstm__network__max_epochs=2).fit(runs, y)
+    model.set_params(
+        regressor__mean__lstm__network__max_epochs=2,
+        regressor__mean__trees__boosting__regressor__max_iter=10,
+    ).fit(runs, y)
     mean = model.regressor_["mean"]
     shown = model._shown(runs, model.anchor_.predict(runs))
     table = model.regressor_[:-1].transform(shown)

@@ -1,7 +1,6 @@
-"""Bounds that follow what happens: the long-run promise, on any sequence, in microseconds."""
+"""Bounds that follow what happens: the long-run promise, on any sequence, in few calls."""
 
 import pickle
-from time import process_time
 
 import numpy as np
 import pytest
@@ -296,7 +295,10 @@ def runs():
     return make_job_runs(n_runs=300, n_jobs=2, random_state=0)
 
 
-@pytest.mark.parametrize("coverage", ["output", "jobs", "steps", "all"])
+@pytest.mark.parametrize(
+    "coverage",
+    ["output", "all", *(pytest.param(c, marks=pytest.mark.slow) for c in ("jobs", "steps"))],
+)
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_updated_intervals_cover_a_level_shift(coverage, symmetric):
     rng = np.random.default_rng(0)
@@ -461,17 +463,24 @@ def test_wrong_shapes_are_named():
         model.update(None, X[:3], forecast=X[:3] * np.inf)
 
 
-def test_ten_thousand_updates_take_less_than_a_second():
+def test_an_update_costs_the_same_few_calls_however_many_came_before(calls_of):
     rng = np.random.default_rng(0)
     X = np.full((300, 1), 100.0)
     y = X * np.exp(rng.normal(0, 0.1, X.shape))
     model = ConformalForecaster(Columns(), cv="prefit").fit(X, y)
-    rows = 100.0 * np.exp(rng.normal(0, 0.1, (10_000, 1, 1)))
+    rows = 100.0 * np.exp(rng.normal(0, 0.1, (3_000, 1, 1)))
     forecast = np.full((1, 1), 100.0)
-    seconds = []
-    for part in rows.reshape(5, 2_000, 1, 1):  # the best of five: the machine has other work too
-        start = process_time()
-        for row in part:
+    calls, sizes = [], []
+    for part in rows.reshape(2, 1_500, 1, 1):
+        for row in part[:-20]:
             model.update(None, row, forecast=forecast)
-        seconds.append(process_time() - start)
-    assert 5 * min(seconds) < 1.0
+        last = part[-20:]
+        calls.append(
+            max(
+                calls_of(lambda row=row: model.update(None, row, forecast=forecast)) for row in last
+            )
+        )
+        sizes.append(len(pickle.dumps(model)))
+    assert calls[1] <= calls[0] + 5  # a bound beyond the window takes two more
+    assert calls[0] < 400  # 227: benchmarks/adaptive.py has the time
+    assert sizes[1] <= sizes[0] + 100

@@ -155,7 +155,9 @@ def test_runs_are_learned_in_the_order_of_their_ends(seed):
     assert not np.array_equal(without_times.predict_interval(forecast, levels), expected)
 
 
-@pytest.mark.parametrize(("times_known", "share"), [(True, 0.8), (False, 0.66)])
+@pytest.mark.parametrize(
+    ("times_known", "share"), [(True, 0.8), pytest.param(False, 0.66, marks=pytest.mark.slow)]
+)
 def test_runs_that_overlap_are_inside_as_often_as_promised(times_known, share):
     n, n_pending = 1500, 20
     rng = np.random.default_rng(0)
@@ -176,6 +178,7 @@ def test_runs_that_overlap_are_inside_as_often_as_promised(times_known, share):
     assert np.mean(held) == pytest.approx(share, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times_known", [True, False])
 def test_later_steps_are_inside_as_often_as_promised(times_known):
     n, horizon = 1500, 12

@@ -14,6 +14,8 @@ from sklearn_jobtime.loaders import read_runs, write_table
 from sklearn_jobtime.persistence import load_model, save_model
 from sklearn_jobtime.runs import as_of
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 SMALL = ["--epochs", "2", "--hidden-size", "4", "--steps", "4", "--device", "cpu", "--horizon", "2"]
 FIT = [*SMALL, "--test-size", "0"]
 
