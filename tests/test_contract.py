@@ -33,6 +33,7 @@ from sklearn_jobtime.baselines import (
 )
 from sklearn_jobtime.compose import ObservedRegressor
 from sklearn_jobtime.conformal import RecentSpread
+from sklearn_jobtime.lstm import ResidualForecaster
 
 # A row of these depends on earlier rows by definition (windows, rolling rules), so the two checks
 # that shuffle or cut the rows cannot hold. Nothing else may stand here.
@@ -56,6 +57,8 @@ ESTIMATORS = [
         {},
         marks=pytest.mark.slow,
     ),
+    (ResidualForecaster(), {}),
+    (ResidualForecaster(16, n_members=2, log_targets=False), {}),
     (StatefulForecaster(LSTMForecaster(lr=0.01, max_epochs=20, random_state=0)), LOOKS_BACK),
     (LSTMTagger(), {}),
     (RollingRule("last"), LOOKS_BACK),
