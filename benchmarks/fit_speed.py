@@ -47,7 +47,7 @@ def fit_ours(X: np.ndarray, y: np.ndarray, epochs: int) -> tuple[float, float, i
     model.fit(X, y)
     seconds = time.perf_counter() - start
     step = next(iter(model.net_.optimizer_.state.values()))["step"]
-    return seconds, float(model.history_["train_loss"].iloc[-1]), int(step)
+    return seconds, float(model.training_history_["train_loss"].iloc[-1]), int(step)
 
 
 def fit_by_hand(X: np.ndarray, y: np.ndarray, epochs: int) -> tuple[float, float, int]:

@@ -14,6 +14,7 @@ from sklearn_jobtime.compose._anchored import ANCHOR_COLUMN, AnchoredRegressor
 from sklearn_jobtime.compose._direct_steps import PooledSteps
 from sklearn_jobtime.compose._forecast_mean import ForecastMean
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
+from sklearn_jobtime.lstm.residual import ResidualForecaster
 from sklearn_jobtime.preprocessing import (
     CovariateEncoder,
     FailureImputer,
@@ -216,11 +217,8 @@ def make_anchored_forecaster(
     ([1, 2], True)
     """
     known = list(known)
-    network = LSTMForecaster(
+    network = ResidualForecaster(
         dropout=0.2,
-        skip_connection=True,
-        zero_start=True,
-        log_targets=True,
         n_members=n_members,
         lr=0.003,
         batch_size=128,

@@ -52,7 +52,7 @@ def test_the_eleven_steps(history):
     lstm = LSTMForecaster(device="cuda", max_epochs=30, random_state=0)  # 6: device, 7: model
     lstm.fit(X_train, y_train)  # 8: train ...
     assert str(lstm.device_).split(":")[0] in ("cuda", "cpu")
-    history = lstm.history_  # 9: ... with loss and accuracy of every epoch
+    history = lstm.training_history_  # 9: ... with loss and accuracy of every epoch
     assert {"train_loss", "valid_loss", "train_accuracy", "valid_accuracy"} <= set(history)
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
     assert history["train_accuracy"].between(0, 1).all()

@@ -97,7 +97,7 @@ def network_of(model: BaseEstimator) -> LSTMForecaster | None:
 def epochs_of(model: BaseEstimator) -> pd.DataFrame:
     """Losses and accuracies by epoch; no row where the rules alone forecast, for want of runs."""
     network = network_of(model)
-    return pd.DataFrame() if network is None else network.history_
+    return pd.DataFrame() if network is None else network.training_history_
 
 
 def fit_shown(

@@ -1,6 +1,7 @@
 """Simulated runs of a pipeline of jobs, with the truth behind them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from numbers import Integral, Real
 
@@ -34,6 +35,20 @@ def _per_job(values: float | ArrayLike, name: str, graph: processes.Graph) -> np
     if not (np.isfinite(array) & (array >= 0)).all():
         raise ValueError(f"{name} must be finite and not negative, got {values!r}.")
     return np.broadcast_to(array, len(graph))
+
+
+def _microseconds(interval: str | timedelta) -> float:
+    found = pd.Timedelta(interval) / MICROSECOND
+    if not found > 0:
+        raise ValueError(f"interval must be a positive time between starts, got {interval!r}.")
+    return found
+
+
+def _usual_seconds(level: float | ArrayLike, graph: processes.Graph) -> np.ndarray:
+    usual = _per_job(level, "level", graph)
+    if not usual.all():
+        raise ValueError(f"level must be positive seconds, got {level!r}.")
+    return usual
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> np.random.SeedSequence:
@@ -159,8 +174,8 @@ def make_job_runs(
         False: a run waits for the end of the one before. Its calendar effects stay those of the
         scheduled start.
     random_state : int, RandomState or None, default=None
-        Seed. Each ingredient has its own stream: another `failure_rate`, say, leaves the true
-        durations as they were.
+        Seed. Each ingredient has random numbers of its own: another `failure_rate`, say, leaves
+        the true durations as they were.
     return_truth : bool, default=False
         Whether to return the truth too.
 
@@ -203,106 +218,100 @@ def make_job_runs(
     """
     graph_seed, *seeds = _seed(random_state).spawn(n_series + 1)
     parents = processes.job_graph(graph, n_jobs, np.random.default_rng(graph_seed))
-    jobs = list(parents)
-    every = pd.Timedelta(interval) / MICROSECOND
-    if not every > 0:
-        raise ValueError(f"interval must be a positive time between starts, got {interval!r}.")
-    typical = _per_job(level, "level", parents)
-    if not typical.all():
-        raise ValueError(f"level must be positive seconds, got {level!r}.")
-    across = processes.link_matrix(linkage, parents) + persistence * np.eye(len(jobs))
-    within = processes.link_matrix(coupling, parents)
-
-    pipelines = [
-        _one_series(
-            [np.random.default_rng(child) for child in seed.spawn(7)],
-            ticks=every * np.arange(n_runs) + k * pd.Timedelta("1h") / MICROSECOND,
-            jitter=START_JITTER * every,
-            graph=parents,
-            typical=typical,
-            spread=0.0 if np.ndim(level) else LEVEL_SPREAD,
-            noise=_per_job(noise, "noise", parents),
-            across=across,
-            within=within,
-            season=season,
-            month_end=month_end,
-            shift_every=shift_every,
-            input_effect=input_effect,
-            failure_rate=failure_rate,
-            timeout=np.inf if timeout is None else timeout,
-            overlap=overlap,
-        )
-        for k, seed in enumerate(seeds)
-    ]
-    order, index = _row_order([table[STARTED_AT] for table, _ in pipelines])
-    runs = pd.concat([table for table, _ in pipelines]).iloc[order].set_axis(index)
+    plan = _Plan(
+        graph=parents,
+        n_runs=n_runs,
+        interval=_microseconds(interval),
+        usual=_usual_seconds(level, parents),
+        level_spread=0.0 if np.ndim(level) else LEVEL_SPREAD,
+        linkage=processes.link_matrix(linkage, parents) + persistence * np.eye(len(parents)),
+        coupling=processes.link_matrix(coupling, parents),
+        noise=_per_job(noise, "noise", parents),
+        season=season,
+        month_end=month_end,
+        shift_every=shift_every,
+        input_effect=input_effect,
+        failure_rate=failure_rate,
+        timeout=np.inf if timeout is None else timeout,
+        overlap=overlap,
+    )
+    pipelines = [_one_pipeline(plan, k, seed) for k, seed in enumerate(seeds)]
+    runs, order = _stacked([table for table, _ in pipelines])
     if not return_truth:
         return runs
-    truth = {
-        name: pd.DataFrame(
-            np.concatenate([truths[name] for _, truths in pipelines])[order], index, jobs
-        )
-        for name in pipelines[0][1]
-    }
-    return runs, Bunch(
-        graph=parents,
-        linkage=pd.DataFrame(across, jobs, jobs),
-        coupling=pd.DataFrame(within, jobs, jobs),
-        **truth,
-    )
+    return runs, _truth_of(plan, [truths for _, truths in pipelines], order, runs.index)
 
 
-def _one_series(
-    streams: list[np.random.Generator],
-    *,
-    ticks: np.ndarray,
-    jitter: float,
-    graph: processes.Graph,
-    typical: np.ndarray,
-    spread: float,
-    noise: np.ndarray,
-    across: np.ndarray,
-    within: np.ndarray,
-    season: float,
-    month_end: float,
-    shift_every: float | None,
-    input_effect: float,
-    failure_rate: float,
-    timeout: float,
-    overlap: bool,
+@dataclass(frozen=True)
+class _Plan:
+    """What all pipelines of a table have in common.
+
+    Parameters
+    ----------
+    graph : dict of str to list of str
+        The jobs, and which ones each waits for.
+    n_runs : int
+        Runs of each pipeline.
+    interval : float
+        Microseconds between two scheduled starts.
+    usual : ndarray of shape (n_jobs,)
+        Seconds that a job usually takes.
+    level_spread : float
+        Standard deviation with which a pipeline draws the logs of its own usual seconds.
+    linkage, coupling : ndarray of shape (n_jobs, n_jobs)
+        How strongly deviations drive those of the next run, and of the same run.
+    noise : ndarray of shape (n_jobs,)
+    season, month_end, shift_every, input_effect, failure_rate, timeout, overlap
+        As in :func:`make_job_runs`; `timeout` infinite for no limit.
+    """
+
+    graph: processes.Graph
+    n_runs: int
+    interval: float
+    usual: np.ndarray
+    level_spread: float
+    linkage: np.ndarray
+    coupling: np.ndarray
+    noise: np.ndarray
+    season: float
+    month_end: float
+    shift_every: float | None
+    input_effect: float
+    failure_rate: float
+    timeout: float
+    overlap: bool
+
+
+def _one_pipeline(
+    plan: _Plan, number: int, seed: np.random.SeedSequence
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Run table and truths of one pipeline that is scheduled at `ticks` (microseconds)."""
-    by_job, by_start, by_noise, by_phase, by_shift, by_input, by_failure = streams
-    jobs, n_runs = list(graph), len(ticks)
-    shape = (n_runs, len(jobs))
-    scheduled = (ticks + jitter * by_start.random(n_runs)).astype(np.int64)
-    usual = typical * np.exp(spread * by_job.normal(size=len(jobs)))
-    rows = np.rint(INPUT_ROWS[0] * np.exp(INPUT_ROWS[1] * by_input.normal(size=n_runs)))
+    """Run table and truths of a pipeline; pipeline `number` starts as many hours after the first.
 
-    phase = by_phase.uniform(0, 2 * np.pi, len(jobs))
-    effects = processes.calendar(_times(scheduled), phase, season, month_end)
-    effects += input_effect * np.log(rows / INPUT_ROWS[0])[:, None]
-    level = processes.levels(usual, n_runs, shift_every, by_shift)
+    Each ingredient draws from a random generator of its own.
+    """
+    by_job, by_start, by_noise, by_phase, by_shift, by_input, by_failure = (
+        np.random.default_rng(child) for child in seed.spawn(7)
+    )
+    shape = (plan.n_runs, len(plan.graph))
+    ticks = plan.interval * np.arange(plan.n_runs) + number * pd.Timedelta("1h") / MICROSECOND
+    delays = START_JITTER * plan.interval * by_start.random(plan.n_runs)
+    scheduled = (ticks + delays).astype(np.int64)
+    usual = plan.usual * np.exp(plan.level_spread * by_job.normal(size=len(plan.graph)))
+    rows = np.rint(INPUT_ROWS[0] * np.exp(INPUT_ROWS[1] * by_input.normal(size=plan.n_runs)))
+
+    phase = by_phase.uniform(0, 2 * np.pi, len(plan.graph))
+    effects = processes.calendar(_times(scheduled), phase, plan.season, plan.month_end)
+    effects += plan.input_effect * np.log(rows / INPUT_ROWS[0])[:, None]
+    level = processes.levels(usual, plan.n_runs, plan.shift_every, by_shift)
     expected = level * np.exp(effects)
-    shocks = noise * by_noise.normal(size=(BURN_IN + n_runs, len(jobs)))
-    deviations, forecasts = (z[BURN_IN:] for z in processes.propagate(shocks, across, within))
-    if (largest := np.abs(deviations).max()) > LARGEST_DEVIATION:
-        raise ValueError(
-            f"a duration would be 10^{largest / np.log(10):.0f} times its usual seconds (or that "
-            "part of them); lower noise, linkage, coupling or persistence."
-        )
+    deviations, forecasts = _deviations(plan, by_noise)
     durations = expected * np.exp(deviations)
 
-    attempts = durations * processes.failures(shape, failure_rate, by_failure)
-    limits = np.tile(usual * timeout, (n_runs, 1))
-    starts, lengths, status = processes.execute(durations, attempts, limits, graph)
-    whole = np.ceil(np.nanmax(starts + lengths, axis=1) * 1e6).astype(np.int64)
-    started = scheduled if overlap else processes.queue(scheduled, whole)
-
-    times = pd.DataFrame({STARTED_AT: _times(started), ENDED_AT: _times(started + whole)})
-    statuses = pd.DataFrame(status, columns=[status_column(job) for job in jobs], dtype=object)
-    table = pd.concat([times, pd.DataFrame(lengths, columns=jobs), statuses], axis=1)
-    if input_effect:
+    attempts = durations * processes.failures(shape, plan.failure_rate, by_failure)
+    limits = np.tile(usual * plan.timeout, (plan.n_runs, 1))
+    starts, lengths, status = processes.execute(durations, attempts, limits, plan.graph)
+    table = _run_table(plan, scheduled, starts + lengths, lengths, status)
+    if plan.input_effect:
         table[processes.INPUT_COLUMN] = rows.astype(np.int64)
     return table, {
         "level": level,
@@ -312,6 +321,58 @@ def _one_series(
         "start": starts,
         "limit": limits,
     }
+
+
+def _deviations(plan: _Plan, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Deviations ``(n_runs, n_jobs)`` of the logs, and their best forecasts from earlier ones."""
+    shocks = plan.noise * generator.normal(size=(BURN_IN + plan.n_runs, len(plan.graph)))
+    found = processes.propagate(shocks, plan.linkage, plan.coupling)
+    deviations, forecasts = (z[BURN_IN:] for z in found)
+    if (largest := np.abs(deviations).max()) > LARGEST_DEVIATION:
+        raise ValueError(
+            f"a duration would be 10^{largest / np.log(10):.0f} times its usual seconds (or that "
+            "part of them); lower noise, linkage, coupling or persistence."
+        )
+    return deviations, forecasts
+
+
+def _run_table(
+    plan: _Plan,
+    scheduled: np.ndarray,
+    ends: np.ndarray,
+    lengths: np.ndarray,
+    status: np.ndarray,
+) -> pd.DataFrame:
+    """Table of the runs of one pipeline; `ends` are seconds after the start of the run."""
+    jobs = list(plan.graph)
+    whole = np.ceil(np.nanmax(ends, axis=1) * 1e6).astype(np.int64)
+    started = scheduled if plan.overlap else processes.queue(scheduled, whole)
+    times = pd.DataFrame({STARTED_AT: _times(started), ENDED_AT: _times(started + whole)})
+    statuses = pd.DataFrame(status, columns=[status_column(job) for job in jobs], dtype=object)
+    return pd.concat([times, pd.DataFrame(lengths, columns=jobs), statuses], axis=1)
+
+
+def _stacked(tables: list[pd.DataFrame]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Put the tables of all pipelines into one, in order of start, and return that order too."""
+    order, index = _row_order([table[STARTED_AT] for table in tables])
+    return pd.concat(tables).iloc[order].set_axis(index), order
+
+
+def _truth_of(
+    plan: _Plan, truths: list[dict[str, np.ndarray]], order: np.ndarray, index: pd.Index
+) -> Bunch:
+    """Return the truth behind the runs, its tables in their `order` and with their `index`."""
+    jobs = list(plan.graph)
+    tables = {
+        name: pd.DataFrame(np.concatenate([one[name] for one in truths])[order], index, jobs)
+        for name in truths[0]
+    }
+    return Bunch(
+        graph=plan.graph,
+        linkage=pd.DataFrame(plan.linkage, jobs, jobs),
+        coupling=pd.DataFrame(plan.coupling, jobs, jobs),
+        **tables,
+    )
 
 
 def _times(microseconds: np.ndarray) -> pd.DatetimeIndex:

@@ -1,12 +1,11 @@
 """The LSTM as a scikit-learn regressor of windows."""
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
@@ -14,29 +13,25 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.lstm import training
-from sklearn_jobtime.lstm.batches import RowsDataset, WindowDataset
+from sklearn_jobtime.lstm.batches import WindowDataset
 from sklearn_jobtime.lstm.callbacks import new_log_folder
 from sklearn_jobtime.lstm.losses import LOSSES, WithinTenPercent, make_loss
-from sklearn_jobtime.lstm.network import ACTIVATIONS, LSTMEnsemble, LSTMNetwork
+from sklearn_jobtime.lstm.network import LSTMNetwork
+from sklearn_jobtime.lstm.network_estimator import (
+    NETWORK_CONSTRAINTS,
+    TRAINING_CONSTRAINTS,
+    NetworkEstimator,
+)
 from sklearn_jobtime.lstm.targets import Targets, check_observed, merge_repeats, read_targets
-from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS
 from sklearn_jobtime.lstm.window_inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.metrics import observed_r2
 
 __all__ = ["LSTMForecaster"]
 
 
-# Parameters that go to the network as they are.
-NETWORK_OPTIONS = (
-    *("hidden_size", "n_layers", "dropout", "recurrent_dropout", "spatial_dropout"),
-    *("bidirectional", "activation", "dense_activation", "skip_connection"),
-    *("weight_init", "recurrent_init", "forget_bias"),
-)
-
-
-class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
+class LSTMForecaster(RegressorMixin, NetworkEstimator):
     """Forecast job run times from windows of past runs with an LSTM.
 
     A run's duration depends on the runs before it: caches warm up, tables grow, a slow runner
@@ -91,16 +86,6 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         Let the output layer also see the last step of the window as it came in, not only through
         the LSTM. That step holds what is known of the run itself: its event, its hour, the size of
         the change. With such columns it took 1.5 % off the error; without, it adds nothing.
-    zero_start : bool, default=False
-        Begin with a network that forecasts 0, and keep it if no epoch does better on the newest
-        rows (with `early_stopping`). For targets that are what a rule left over, as in
-        :class:`~sklearn_jobtime.AnchoredRegressor`: no training at all then means the rule.
-    log_targets : bool, default=False
-        Say that the targets are logs of durations, or of their ratio to a rule, so that the
-        accuracies in `history_` are those of the durations. Training and forecasts stay the same.
-    n_members : int, default=1
-        Networks, with weights of their own, that are trained together and whose forecasts are
-        averaged. Three take 0.5 to 1 % off the error, at three times the time.
     optimizer : {"adam", "adamw", "nadam", "adamax", "adagrad", "adadelta", "rmsprop", "sgd"} \
             or torch optimizer class, default="adam"
         "sgd" needs a higher `lr` and some `momentum`, "adadelta" an `lr` near 1.
@@ -162,7 +147,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
     ----------
     net_ : skorch.NeuralNetRegressor
         The trained network with its optimizer.
-    history_ : DataFrame
+    training_history_ : DataFrame
         One row an epoch: `epoch`, `train_loss` and `valid_loss` (in standardised units),
         `train_accuracy` and `valid_accuracy` (share of the forecasts within 10 % of the actual,
         in the targets' own units), `seconds`. NaN where nothing was validated.
@@ -248,40 +233,12 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
     masks_missing_targets = True  # AnchoredRegressor passes it rows whose target is NaN
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "recurrent_dropout": [Interval(Real, 0, 1, closed="left")],
-        "spatial_dropout": [Interval(Real, 0, 1, closed="left")],
-        "bidirectional": ["boolean"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "dense_units": [Interval(Integral, 0, None, closed="left"), "array-like", None],
-        "dense_activation": [StrOptions(set(ACTIVATIONS))],
-        "weight_init": [StrOptions({"torch", *INITIAL_WEIGHTS})],
-        "recurrent_init": [StrOptions({"torch", *INITIAL_WEIGHTS})],
-        "forget_bias": [Interval(Real, None, None, closed="neither"), None],
+        **NETWORK_CONSTRAINTS,
+        **TRAINING_CONSTRAINTS,
         "skip_connection": ["boolean"],
-        "zero_start": ["boolean"],
-        "log_targets": ["boolean"],
-        "n_members": [Interval(Integral, 1, None, closed="left")],
-        "optimizer": [StrOptions(set(training.OPTIMIZERS)), HasMethods("step")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
         "criterion": [StrOptions(set(LOSSES)), HasMethods("forward")],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
         "warm_start": ["boolean"],
-        "device": [str],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "callbacks": [list, tuple, None],
         "log_dir": [str, Path, None],
     }
 
@@ -301,9 +258,6 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         recurrent_init: str = "torch",
         forget_bias: float | None = None,
         skip_connection: bool = False,
-        zero_start: bool = False,
-        log_targets: bool = False,
-        n_members: int = 1,
         optimizer: str | type[torch.optim.Optimizer] = "adam",
         lr: float = 0.01,
         momentum: float = 0.0,
@@ -324,41 +278,25 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         callbacks: Sequence[Any] | None = None,
         log_dir: str | Path | None = None,
     ) -> None:
-        self.hidden_size = hidden_size
-        self.n_layers = n_layers
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
+        self.hidden_size, self.n_layers, self.bidirectional = hidden_size, n_layers, bidirectional
+        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self.spatial_dropout = spatial_dropout
-        self.bidirectional = bidirectional
         self.activation = activation
-        self.dense_units = dense_units
-        self.dense_activation = dense_activation
-        self.weight_init = weight_init
-        self.recurrent_init = recurrent_init
+        self.dense_units, self.dense_activation = dense_units, dense_activation
+        self.weight_init, self.recurrent_init = weight_init, recurrent_init
         self.forget_bias = forget_bias
         self.skip_connection = skip_connection
-        self.zero_start = zero_start
-        self.log_targets = log_targets
-        self.n_members = n_members
-        self.optimizer = optimizer
-        self.lr = lr
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.criterion = criterion
-        self.quantile = quantile
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.patience = patience
+        self.optimizer, self.lr = optimizer, lr
+        self.momentum, self.weight_decay = momentum, weight_decay
+        self.criterion, self.quantile = criterion, quantile
+        self.batch_size, self.max_epochs = batch_size, max_epochs
+        self.early_stopping, self.patience = early_stopping, patience
         self.validation_fraction = validation_fraction
         self.gradient_clip = gradient_clip
         self.warm_start = warm_start
-        self.device = device
-        self.n_threads = n_threads
+        self.device, self.n_threads = device, n_threads
         self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
-        self.log_dir = log_dir
+        self.verbose, self.callbacks, self.log_dir = verbose, callbacks, log_dir
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -374,7 +312,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         at_least: ArrayLike | None = None,
-    ) -> "LSTMForecaster":
+    ) -> Self:
         """Learn the scaling and train the network.
 
         Parameters
@@ -410,12 +348,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         """
         fresh = not (self.warm_start and hasattr(self, "net_"))
         rows = self._validate(X, y, sample_weight, at_least, reset=fresh)
-        windows, targets = merge_repeats(*rows)
-        with training.limited_threads(self.n_threads):
-            if fresh:
-                self._initialize(windows, targets)
-            self._train(windows, targets, self.max_epochs, self._validation)
-        return self
+        return self._learn(*rows, fresh, self.max_epochs, self._validation_share)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -424,7 +357,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         at_least: ArrayLike | None = None,
-    ) -> "LSTMForecaster":
+    ) -> Self:
         """Train for one more pass, over new rows only, without validation.
 
         The scaling stays as it was learned at first, by `fit` or the first call of this; rows
@@ -447,12 +380,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         """
         fresh = not hasattr(self, "net_")
         rows = self._validate(X, y, sample_weight, at_least, reset=fresh)
-        windows, targets = merge_repeats(*rows)
-        with training.limited_threads(self.n_threads):
-            if fresh:
-                self._initialize(windows, targets)
-            self._train(windows, targets, epochs=1, validation=0.0)
-        return self
+        return self._learn(*rows, fresh, epochs=1, validation_share=0.0)
 
     def predict(self, X: ArrayLike) -> Floats:
         """Forecast what follows each window.
@@ -509,76 +437,75 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
             self.n_outputs_ = targets.observed.shape[1]
         elif targets.observed.shape[1] != self.n_outputs_:
             raise ValueError(
-                f"y has {targets.observed.shape[1]} outputs, but LSTMForecaster was fitted with "
-                f"{self.n_outputs_}; fit a new one with warm_start=False."
+                f"y has {targets.observed.shape[1]} outputs, but {type(self).__name__} was "
+                f"fitted with {self.n_outputs_}; fit a new one with warm_start=False."
             )
         return windows, targets
 
-    @property
-    def _validation(self) -> float:
-        return self.validation_fraction if self.early_stopping else 0.0
+    def _learn(
+        self,
+        windows: Floats,
+        targets: Targets,
+        fresh: bool,
+        epochs: int,
+        validation_share: float,
+    ) -> Self:
+        windows, targets = merge_repeats(windows, targets)
+        with training.limited_threads(self.n_threads):
+            if fresh:
+                self._initialize(windows, targets)
+            rows = np.flatnonzero(~np.isnan(targets.best_known).all(axis=1))
+            if len(rows):
+                dataset = WindowDataset(windows, **self._dataset_options(rows, targets))
+                self._train_net(dataset, epochs, validation_share)
+        return self
 
     def _initialize(self, windows: Floats, targets: Targets) -> None:
+        """Learn the scaling, and make the network that is not yet trained."""
         self.feature_mean_, self.feature_scale_ = windows_mean_and_scale(windows, targets.weight)
         self.target_mean_, self.target_scale_ = targets.mean_and_scale()
-        self.device_ = training.resolve_device(self.device)
-        self.seed_ = training.draw_seed(self.random_state)
-        network: dict[str, Any] = {
-            "n_features": windows.shape[2],
-            "n_outputs": self.n_outputs_,
-            **{name: getattr(self, name) for name in NETWORK_OPTIONS},
-            "dense_units": () if self.dense_units is None else self.dense_units,
-        }
-        module: type[torch.nn.Module] = LSTMNetwork
-        if self.n_members > 1:
-            module, network = LSTMEnsemble, {"n_members": self.n_members, **network}
+        self._choose_device_and_seed()
+        module, network = self._module_and_options(windows.shape[2])
         if self.log_dir is not None:
             self.log_dir_ = new_log_folder(self.log_dir)
-        mean, scale = self.target_mean_, self.target_scale_
-        zero = np.divide(-mean, scale, where=scale > 0, out=0.0 * mean)
         with training.seeded(self.seed_, self.device_):
             self.net_ = training.build_net(
-                module=module,
-                network=network,
-                start=zero if self.zero_start else None,
+                module,
+                network,
                 loss=make_loss(self.criterion, self.quantile),
-                count=WithinTenPercent(mean, scale, self.log_targets),
-                optimizer=self.optimizer,
-                lr=self.lr,
-                momentum=self.momentum,
-                weight_decay=self.weight_decay,
-                batch_size=self.batch_size,
-                gradient_clip=self.gradient_clip,
-                patience=self.patience if self.early_stopping else None,
-                device=self.device_,
-                callbacks=self.callbacks or (),
-                verbose=self.verbose,
-                log_folder=None if self.log_dir is None else self.log_dir_,
+                count=self._accuracy(),
+                options=self._training_options(None if self.log_dir is None else self.log_dir_),
+                start=self._start(),
             )
 
-    def _train(self, windows: Floats, targets: Targets, epochs: int, validation: float) -> None:
-        rows = np.flatnonzero(~np.isnan(targets.best_known).all(axis=1))
-        if not len(rows):
-            return
-        dataset = WindowDataset(
-            windows,
-            self._standardised(targets.observed),
-            rows,
-            self.feature_mean_,
-            self.feature_scale_,
-            at_least=None if targets.at_least is None else self._standardised(targets.at_least),
-            weight=None if targets.weight is None else torch.tensor(targets.weight),
-        )
-        self._train_on(dataset, epochs, validation)
+    def _module_and_options(self, n_features: int) -> tuple[type[torch.nn.Module], dict[str, Any]]:
+        """Return the class of the network and its options."""
+        return LSTMNetwork, {
+            "n_features": n_features,
+            "n_outputs": self.n_outputs_,
+            "skip_connection": self.skip_connection,
+            **self._network_options(),
+        }
 
-    def _train_on(self, dataset: RowsDataset, epochs: int, validation: float) -> None:
-        # Each call draws its own batches: going on is not doing the same again.
-        with training.seeded(self.seed_ + len(self.net_.history) + 1, self.device_):
-            training.train(self.net_, dataset, epochs=epochs, validation_fraction=validation)
-        # An epoch that the user interrupted has no scores yet.
-        self.kept_epoch_ = training.kept_epoch(self.net_)
-        self.history_ = pd.DataFrame(self.net_.history.to_list()).reindex(columns=training.HISTORY)
-        self._prepare()
+    def _accuracy(self) -> WithinTenPercent:
+        """Return what counts the forecasts that are right."""
+        return WithinTenPercent(self.target_mean_, self.target_scale_, log_targets=False)
+
+    def _start(self) -> Floats | None:
+        """Return the standardised outputs of the untrained network; None leaves its weights."""
+        return None
+
+    def _dataset_options(self, rows: Rows, targets: Targets) -> dict[str, Any]:
+        """Options of a :class:`WindowDataset` of the given rows, all but the windows."""
+        bounds, weight = targets.at_least, targets.weight
+        return {
+            "y": self._standardised(targets.observed),
+            "rows": rows,
+            "mean": self.feature_mean_,
+            "scale": self.feature_scale_,
+            "at_least": None if bounds is None else self._standardised(bounds),
+            "weight": None if weight is None else torch.tensor(weight),
+        }
 
     def _in_units(self, forecast: Floats) -> Floats:
         # ReLU cells can overflow float32 on windows unlike any seen: the mean is then the forecast.

@@ -356,6 +356,12 @@ class LSTMNetwork(nn.Module):
             sequence = torch.cat([sequence, x], dim=-1)
         return self.head(sequence), state
 
+    @property
+    def n_state_layers(self) -> int:
+        """Layers of a state: one a recurrent layer and direction."""
+        lstm = self.recurrent.lstm
+        return lstm.num_layers * (2 if lstm.bidirectional else 1)
+
     @torch.no_grad()
     def start_at(self, outputs: Tensor) -> None:
         """Set the last layer so that the network forecasts `outputs`, whatever it reads."""
@@ -422,6 +428,11 @@ class LSTMEnsemble(nn.Module):
         """Set the last layer of every member, see :meth:`LSTMNetwork.start_at`."""
         for member in self._networks:
             member.start_at(outputs)
+
+    @property
+    def n_state_layers(self) -> int:
+        """Layers of a state, those of all members."""
+        return sum(member.n_state_layers for member in self._networks)
 
     @property
     def _networks(self) -> list[LSTMNetwork]:

@@ -92,7 +92,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Attributes
     ----------
     forecaster_ : LSTMForecaster
-        The trained clone, with its `net_`, `history_` and `kept_epoch_`, and the scaling.
+        The trained clone, with its `net_`, `training_history_` and `kept_epoch_`, and the scaling.
     network_ : LSTMNetwork or LSTMEnsemble
         The trained network in double precision on the CPU, which forecasts.
     state_ : dict of series to ndarray of shape (2, n_layers, hidden_size)
@@ -248,7 +248,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             forecaster._initialize(steps, targets)
             dataset = self._dataset(steps, codes, targets)
             with in_chunks(forecaster.net_, self.n_steps):
-                forecaster._train_on(dataset, forecaster.max_epochs, forecaster._validation)
+                forecaster._train_net(dataset, forecaster.max_epochs, forecaster._validation_share)
         # On the CPU, where any machine can load it, and where one step takes least.
         self.network_ = copy.deepcopy(forecaster.net_.module_).to("cpu", torch.float64).eval()
         self.head_ = {name: steps[codes == code][:HEAD, 0] for code, name in enumerate(names)}
@@ -386,16 +386,9 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return steps.reshape(len(steps), 1, -1)
 
     def _dataset(self, steps: Floats, codes: Rows, targets: Targets) -> SeriesDataset:
-        forecaster = self.forecaster_
-        bounds = targets.at_least
+        rows = np.flatnonzero(~np.isnan(targets.best_known).all(axis=1))
         return SeriesDataset(
-            steps,
-            forecaster._standardised(targets.observed),
-            np.flatnonzero(~np.isnan(targets.best_known).all(axis=1)),
-            forecaster.feature_mean_,
-            forecaster.feature_scale_,
-            at_least=None if bounds is None else forecaster._standardised(bounds),
-            series=codes,
+            steps, series=codes, **self.forecaster_._dataset_options(rows, targets)
         )
 
     def _read_on(
@@ -428,8 +421,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def _checked(self, name: Hashable, state: ArrayLike) -> Floats:
         found = np.asarray(state, dtype=np.float64)
-        layers = self.forecaster_.n_layers * self.forecaster_.n_members
-        expected = (2, layers, self.forecaster_.hidden_size)
+        expected = (2, self.network_.n_state_layers, self.forecaster_.hidden_size)
         if found.shape != expected or not np.isfinite(found).all():
             raise ValueError(
                 f"the state of series {name!r} has shape {found.shape}, or values that are not "

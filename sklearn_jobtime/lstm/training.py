@@ -9,13 +9,13 @@ import inspect
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from skorch import NeuralNetRegressor
 from skorch.utils import to_device
@@ -35,7 +35,7 @@ from sklearn_jobtime.lstm.callbacks import (
 __all__ = [
     "HISTORY",
     "OPTIMIZERS",
-    "StoredOnCPU",
+    "TrainingOptions",
     "build_net",
     "cpu_copy",
     "draw_seed",
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 
-# What an epoch records, as the columns of an estimator's `history_`.
+# What an epoch records, as the columns of an estimator's `training_history_`.
 HISTORY = ["epoch", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "seconds"]
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
@@ -77,73 +77,131 @@ class _Net(NeuralNetRegressor):
             super()._set_training(training)
 
 
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    optimizer : name in `OPTIMIZERS` or torch optimizer class
+    lr : float
+        Learning rate.
+    momentum, weight_decay : float
+        For the optimizers that have them.
+    batch_size : int
+        Rows in a step of training.
+    gradient_clip : float or None
+        Largest norm of a step's gradient; None does not clip.
+    patience : int or None
+        Epochs without a better validation loss before training stops; None: no early stopping.
+    device : torch.device
+        Where to train.
+    callbacks : sequence of skorch callbacks
+        Those of the user.
+    verbose : int
+        1 shows a progress bar.
+    log_folder : Path or None
+        Where the training is logged for TensorBoard; None does not log.
+    """
+
+    optimizer: str | type[torch.optim.Optimizer]
+    lr: float
+    momentum: float
+    weight_decay: float
+    batch_size: int
+    gradient_clip: float | None
+    patience: int | None
+    device: torch.device
+    callbacks: Sequence[Any]
+    verbose: int
+    log_folder: Path | None = None
+
+    def optimizer_and_its_options(self) -> tuple[type[torch.optim.Optimizer], dict[str, float]]:
+        """Return the class of the optimizer, and of `momentum` and `weight_decay` what it has."""
+        optimizer = self.optimizer
+        optimizer = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+        if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
+            raise TypeError(
+                f"optimizer came as {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, or a "
+                "subclass of torch.optim.Optimizer (the class, not an instance)."
+            )
+        has = inspect.signature(optimizer).parameters
+        options = {"momentum": self.momentum, "weight_decay": self.weight_decay}
+        return optimizer, {name: value for name, value in options.items() if name in has}
+
+    def all_callbacks(self, count: Count, untrained_counts: bool) -> list[Any]:
+        """Return the callbacks of training, those of the user among them.
+
+        They look when the scores of an epoch are recorded already, and what they add is there when
+        the epoch is logged.
+        """
+        first: list[tuple[str, Any]] = [("scores", EpochScores(count))]
+        if self.gradient_clip is not None:
+            first.append(("clip", GradientClipping(self.gradient_clip)))
+        if self.patience is not None:
+            stopping = EarlyStopping(
+                untrained_counts, count, patience=self.patience, threshold=0.0, load_best=True
+            )
+            first.append(("early_stopping", stopping))
+        if self.verbose:
+            first.append(("progress", ProgressBar()))
+        folder = self.log_folder
+        last = [] if folder is None else [("tensorboard", TensorBoard(folder))]
+        return [*first, *self.callbacks, *last]
+
+
 def build_net(
-    *,
     module: type[nn.Module],
     network: dict[str, Any],
+    *,
     loss: nn.Module,
     count: Count,
-    optimizer: str | type[torch.optim.Optimizer],
-    lr: float,
-    momentum: float,
-    weight_decay: float,
-    batch_size: int,
-    gradient_clip: float | None,
-    patience: int | None,
-    device: torch.device,
-    callbacks: Sequence[Any],
-    verbose: int,
+    options: TrainingOptions,
     start: np.ndarray | None = None,
-    log_folder: Path | None = None,
 ) -> NeuralNetRegressor:
     """Return an initialised skorch net around a `module` with the options `network`.
 
-    `count` counts the right outputs of a batch, and those that could be, for the accuracies.
-    With `start`, the network's :meth:`start_at` is told it, and untrained it is a candidate of
-    early stopping. `patience` None means no early stopping. `momentum` and `weight_decay` go to
-    an optimizer that has them. In `log_folder` the training is logged for TensorBoard.
     Call it within :func:`seeded`: the weights are drawn here.
+
+    Parameters
+    ----------
+    module : torch module class
+    network : dict
+        Options of the module.
+    loss : torch module
+        What training minimises.
+    count : callable
+        Counts the right outputs of a batch, and those that could be, for the accuracies.
+    options : TrainingOptions
+    start : ndarray of shape (n_outputs,) or None, default=None
+        What the untrained network forecasts, whatever it reads; these weights then are a candidate
+        of early stopping as those of each epoch are. None leaves the weights as drawn.
+
+    Returns
+    -------
+    skorch.NeuralNetRegressor
     """
-    optimizer = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
-    if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
-        raise TypeError(
-            f"optimizer came as {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, or a "
-            "subclass of torch.optim.Optimizer (the class, not an instance)."
-        )
-    takes = inspect.signature(optimizer).parameters
-    options = {"momentum": momentum, "weight_decay": weight_decay}
-    steps: list[tuple[str, Any]] = [("scores", EpochScores(count))]
-    if gradient_clip is not None:
-        steps.append(("clip", GradientClipping(gradient_clip)))
-    if patience is not None:
-        untrained = start is not None
-        stopping = EarlyStopping(untrained, count, patience=patience, threshold=0.0, load_best=True)
-        steps.append(("early_stopping", stopping))
-    if verbose:
-        steps.append(("progress", ProgressBar()))
-    last = [] if log_folder is None else [("tensorboard", TensorBoard(log_folder))]
+    optimizer, optimizer_options = options.optimizer_and_its_options()
     net = _Net(
         module,
         criterion=loss,
         optimizer=optimizer,
-        lr=lr,
-        batch_size=batch_size,
+        lr=options.lr,
+        batch_size=options.batch_size,
         iterator_train=Batches,
         iterator_train__shuffle=True,
         iterator_valid=Batches,
-        iterator_valid__batch_size=max(batch_size, PREDICT_BATCH_SIZE),
+        iterator_valid__batch_size=max(options.batch_size, PREDICT_BATCH_SIZE),
         train_split=None,
-        # What an epoch scored is in the history when the user's callbacks look, and what these
-        # add is there when it is logged.
-        callbacks=[*steps, *callbacks, *last],
+        callbacks=options.all_callbacks(count, untrained_counts=start is not None),
         callbacks__epoch_timer=None,
         callbacks__train_loss=None,
         callbacks__valid_loss=None,
         callbacks__print_log=None,
         verbose=0,
-        device=str(device),
+        device=str(options.device),
         **{f"module__{name}": value for name, value in network.items()},
-        **{f"optimizer__{name}": value for name, value in options.items() if name in takes},
+        **{f"optimizer__{name}": value for name, value in optimizer_options.items()},
     )
     net.initialize()
     if start is not None:
@@ -311,38 +369,3 @@ def cpu_copy(net: NeuralNetRegressor) -> NeuralNetRegressor:
     own = {name: vars(net)[name] for name in ("module_", "criterion_", "optimizer_")}
     vars(twin).update(vars(net), **copy.deepcopy(own))
     return moved_to(twin, torch.device("cpu"))
-
-
-class StoredOnCPU(BaseEstimator):
-    """An estimator with a `net_` on a `device_`, whose pickle any machine can load.
-
-    A machine without a GPU could not read weights stored on one: they are stored on the CPU, and
-    go to the device that the estimator asks for when loaded, where there is one. It predicts with
-    a copy of its network, made once a fit, since copying takes longer than one forecast.
-    """
-
-    device: str
-    device_: torch.device
-    net_: NeuralNetRegressor
-
-    def _prepare(self) -> None:
-        """Make the network that predicts from the one that was trained."""
-        dtype = predict_dtype(self.device_)
-        self._network = copy.deepcopy(self.net_.module_).to(dtype).eval()
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        state.pop("_network", None)
-        if "net_" in state and state["device_"].type != "cpu":
-            state["net_"] = cpu_copy(state["net_"])
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "net_" in state:
-            try:
-                self.device_ = resolve_device(self.device)
-            except DeviceError:
-                self.device_ = torch.device("cpu")
-            moved_to(state["net_"], self.device_)
-            self._prepare()

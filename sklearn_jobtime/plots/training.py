@@ -79,8 +79,8 @@ class TrainingDisplay:
         Parameters
         ----------
         model : estimator
-            Fitted, with `history_` and `kept_epoch_` as :class:`LSTMForecaster` has them, or a
-            pipeline, search or AnchoredRegressor that ends in one.
+            Fitted, with `training_history_` and `kept_epoch_` as :class:`LSTMForecaster` has them,
+            or a pipeline, search or AnchoredRegressor that ends in one.
         ax : Axes or array of Axes, default=None
             See :meth:`plot`.
 
@@ -88,8 +88,9 @@ class TrainingDisplay:
         -------
         TrainingDisplay
         """
-        part = fitted_part(model, "history_")
-        return cls(part.history_, kept_epoch=getattr(part, "kept_epoch_", None)).plot(ax=ax)
+        part = fitted_part(model, "training_history_")
+        kept_epoch = getattr(part, "kept_epoch_", None)
+        return cls(part.training_history_, kept_epoch=kept_epoch).plot(ax=ax)
 
     @classmethod
     def from_history(

@@ -2,32 +2,34 @@
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import Tags, check_array, check_consistent_length, column_or_1d
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils import Tags, check_consistent_length, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.batches import INPUT_BOUND
-from sklearn_jobtime.lstm.network import ACTIVATIONS
-from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS
-from sklearn_jobtime.tagging import _events as seq
+from sklearn_jobtime.lstm.network_estimator import (
+    NETWORK_CONSTRAINTS,
+    TRAINING_CONSTRAINTS,
+    NetworkEstimator,
+)
+from sklearn_jobtime.tagging._events import NO_TAG, EventEncoder, Sequences, flat_tags
 from sklearn_jobtime.tagging._network import SequenceDataset, TaggingNetwork, TagLoss, count_right
+from sklearn_jobtime.tagging._reading import has_one_tag_a_sequence, read_sequences, read_tags
 
 __all__ = ["LSTMTagger"]
 
 
-class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
+class LSTMTagger(ClassifierMixin, NetworkEstimator):
     """Tag every event of a sequence, or the sequence as a whole, with an LSTM.
 
     A run is a sequence of events: a step starts, it ends well, the next one waits. What an event
@@ -137,7 +139,7 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
         What was learned of the events: `categories`, by the position of the feature, and `scaler`.
     one_tag_ : bool
         Whether `y` had one tag a sequence.
-    history_ : DataFrame
+    training_history_ : DataFrame
         One row an epoch: `epoch`, `train_loss` and `valid_loss`, `train_accuracy` and
         `valid_accuracy` (share of the tagged events that got their tag), `seconds`. NaN where
         nothing was validated.
@@ -224,39 +226,14 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
     n_steps_in_: int | None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "bidirectional": ["boolean"],
+        **NETWORK_CONSTRAINTS,
+        **TRAINING_CONSTRAINTS,
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
         "unknown_share": [Interval(Real, 0, 1, closed="left")],
-        "spatial_dropout": [Interval(Real, 0, 1, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "recurrent_dropout": [Interval(Real, 0, 1, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "dense_units": [Interval(Integral, 0, None, closed="left"), "array-like", None],
-        "dense_activation": [StrOptions(set(ACTIVATIONS))],
-        "weight_init": [StrOptions({"torch", *INITIAL_WEIGHTS})],
-        "recurrent_init": [StrOptions({"torch", *INITIAL_WEIGHTS})],
-        "forget_bias": [Interval(Real, None, None, closed="neither"), None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "categorical_features": [StrOptions({"from_dtype"}), list, tuple],
         "padding_value": [str, Real, None],
         "padding_tag": [str, Real, None],
-        "optimizer": [StrOptions(set(training.OPTIMIZERS)), HasMethods("step")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
-        "device": [str],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "callbacks": [list, tuple, None],
     }
 
     def __init__(
@@ -296,39 +273,26 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
         verbose: int = 0,
         callbacks: Sequence[Any] | None = None,
     ) -> None:
-        self.hidden_size = hidden_size
-        self.n_layers = n_layers
-        self.bidirectional = bidirectional
-        self.embedding_dim = embedding_dim
-        self.unknown_share = unknown_share
+        self.hidden_size, self.n_layers, self.bidirectional = hidden_size, n_layers, bidirectional
+        self.embedding_dim, self.unknown_share = embedding_dim, unknown_share
+        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self.spatial_dropout = spatial_dropout
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
         self.activation = activation
-        self.dense_units = dense_units
-        self.dense_activation = dense_activation
-        self.weight_init = weight_init
-        self.recurrent_init = recurrent_init
+        self.dense_units, self.dense_activation = dense_units, dense_activation
+        self.weight_init, self.recurrent_init = weight_init, recurrent_init
         self.forget_bias = forget_bias
         self.class_weight = class_weight
         self.categorical_features = categorical_features
-        self.padding_value = padding_value
-        self.padding_tag = padding_tag
-        self.optimizer = optimizer
-        self.lr = lr
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.patience = patience
+        self.padding_value, self.padding_tag = padding_value, padding_tag
+        self.optimizer, self.lr = optimizer, lr
+        self.momentum, self.weight_decay = momentum, weight_decay
+        self.batch_size, self.max_epochs = batch_size, max_epochs
+        self.early_stopping, self.patience = early_stopping, patience
         self.validation_fraction = validation_fraction
         self.gradient_clip = gradient_clip
-        self.device = device
-        self.n_threads = n_threads
+        self.device, self.n_threads = device, n_threads
         self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
+        self.verbose, self.callbacks = verbose, callbacks
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -338,7 +302,7 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any) -> "LSTMTagger":
+    def fit(self, X: Any, y: Any) -> Self:
         """Learn the categories, the scaling and the tags, and train the network.
 
         Parameters
@@ -360,26 +324,12 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
                 "requires y to be passed, but the target y is None; pass the tag of each event, "
                 "or one tag a sequence."
             )
-        sequences = self._read(X, reset=True)
-        check_consistent_length(sequences.lengths, y)
-        self.one_tag_ = not seq.is_nested(y) and not self._is_table_of_tags(y, sequences)
-        if self.one_tag_:
-            labels = column_or_1d(
-                check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True
-            )
-            tagged = np.ones(len(labels), dtype=bool)
-        else:
-            flat, missing = seq.flat_tags(y, sequences, self.padding_tag)
-            tagged = ~missing
-            if not tagged.any():
-                raise NoHistoryError(
-                    f"no event of the {len(flat)} in y has a tag, so there is nothing to learn "
-                    "from; NaN, None and padding_tag stand for no tag."
-                )
-            labels = _plain(flat[tagged])
+        sequences = read_sequences(self, X, reset=True)
+        self.one_tag_ = has_one_tag_a_sequence(y, sequences)
+        labels, tagged = read_tags(y, sequences, self.one_tag_, self.padding_tag)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
-        tags = np.full(len(tagged), seq.NO_TAG, dtype=np.int64)
+        tags = np.full(len(tagged), NO_TAG, dtype=np.int64)
         tags[tagged] = codes
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
         with training.limited_threads(self.n_threads):
@@ -403,7 +353,7 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
             tag a sequence, ``(n,)``.
         """
         check_is_fitted(self)
-        sequences = self._read(X, reset=False)
+        sequences = read_sequences(self, X, reset=False)
         tags = self.classes_[self._probabilities(sequences).argmax(axis=1)]
         return tags if self.one_tag_ else sequences.nested(tags, self.padding_tag)
 
@@ -421,7 +371,7 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
             As of `predict`, with one more axis of length ``n_tags``; NaN where there is no event.
         """
         check_is_fitted(self)
-        sequences = self._read(X, reset=False)
+        sequences = read_sequences(self, X, reset=False)
         found = self._probabilities(sequences)
         return found if self.one_tag_ else sequences.nested(found, np.nan)
 
@@ -440,121 +390,47 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
         float
         """
         check_is_fitted(self)
-        sequences = self._read(X, reset=False)
+        sequences = read_sequences(self, X, reset=False)
         check_consistent_length(sequences.lengths, y)
         found = self.classes_[self._probabilities(sequences).argmax(axis=1)]
         if self.one_tag_:
             return float(np.mean(found == column_or_1d(y)))
-        tags, missing = seq.flat_tags(y, sequences, self.padding_tag)
+        tags, missing = flat_tags(y, sequences, self.padding_tag)
         return float(np.mean((found == tags)[~missing]))
 
-    def _read(self, X: Any, reset: bool) -> seq.Sequences:
-        if seq.is_nested(X):
-            sequences = seq.read_nested(X)
-            if reset:
-                self.ndim_in_, self.n_features_in_ = 1, sequences.events.shape[1]
-                if hasattr(self, "feature_names_in_"):
-                    del self.feature_names_in_
-        else:
-            sequences = seq.read_arrays(self._array(X, reset), self.padding_value)
-        if reset:
-            widths = np.unique(
-                sequences.lengths if sequences.real is None else sequences.real.shape[1]
-            )
-            self.n_steps_in_ = int(widths[0]) if len(widths) == 1 else None
-        return sequences
-
-    def _array(self, X: Any, reset: bool) -> NDArray[Any]:
-        X = X if hasattr(X, "ndim") else np.asarray(X)
-        ndim, known = X.ndim, reset or self.ndim_in_ == 1
-        if ndim > 3 or (ndim > 1 and not known and ndim != self.ndim_in_):
-            expected = "2-D or 3-D" if known else f"{self.ndim_in_}-D as in fit"
-            raise ValueError(
-                f"X has {ndim} dimensions, shape {np.shape(X)}; expected {expected}, or a list "
-                "of sequences."
-            )
-        options = {"dtype": None, "ensure_2d": ndim != 3, "allow_nd": ndim == 3}
-        if reset or ndim == 2 == self.ndim_in_:
-            X = validate_data(self, X, reset=reset, ensure_all_finite=False, **options)
-        else:
-            X = check_array(X, ensure_all_finite=False, **options)
-        if reset:
-            self.ndim_in_, self.n_features_in_ = ndim, X.shape[-1]
-        elif self.n_steps_in_ not in (None, X.shape[1]):
-            raise ValueError(
-                f"X has {X.shape[1]} steps, but LSTMTagger is expecting {self.n_steps_in_} as in "
-                "fit; give sequences of other lengths as a list."
-            )
-        return X
-
-    def _is_table_of_tags(self, y: Any, sequences: seq.Sequences) -> bool:
-        shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
-        if sequences.real is not None:
-            return shape == sequences.real.shape
-        return len(shape) == 2 and shape[1] > 1
-
-    def _initialize(self, sequences: seq.Sequences, weights: Floats) -> None:
-        self.encoder_ = seq.EventEncoder.fit(
-            sequences.events, self.categorical_features, INPUT_BOUND
-        )
-        self.device_ = training.resolve_device(self.device)
-        self.seed_ = training.draw_seed(self.random_state)
+    def _initialize(self, sequences: Sequences, weights: Floats) -> None:
+        self.encoder_ = EventEncoder.fit(sequences.events, self.categorical_features, INPUT_BOUND)
+        self._choose_device_and_seed()
+        network = {
+            "n_codes": self.encoder_.n_codes,
+            "n_numbers": self.encoder_.n_numbers,
+            "n_tags": len(self.classes_),
+            "one_tag": self.one_tag_,
+            "embedding_dim": self.embedding_dim,
+            "unknown_share": self.unknown_share,
+            **self._network_options(),
+        }
         with training.seeded(self.seed_, self.device_):
             self.net_ = training.build_net(
-                module=TaggingNetwork,
-                network={
-                    "n_codes": self.encoder_.n_codes,
-                    "n_numbers": self.encoder_.n_numbers,
-                    "n_tags": len(self.classes_),
-                    "one_tag": self.one_tag_,
-                    "embedding_dim": self.embedding_dim,
-                    "unknown_share": self.unknown_share,
-                    "spatial_dropout": self.spatial_dropout,
-                    "hidden_size": self.hidden_size,
-                    "n_layers": self.n_layers,
-                    "dropout": self.dropout,
-                    "recurrent_dropout": self.recurrent_dropout,
-                    "bidirectional": self.bidirectional,
-                    "activation": self.activation,
-                    "dense_units": () if self.dense_units is None else self.dense_units,
-                    "dense_activation": self.dense_activation,
-                    "weight_init": self.weight_init,
-                    "recurrent_init": self.recurrent_init,
-                    "forget_bias": self.forget_bias,
-                },
+                TaggingNetwork,
+                network,
                 loss=TagLoss(torch.as_tensor(weights, dtype=torch.float32)),
                 count=count_right,
-                optimizer=self.optimizer,
-                lr=self.lr,
-                momentum=self.momentum,
-                weight_decay=self.weight_decay,
-                batch_size=self.batch_size,
-                gradient_clip=self.gradient_clip,
-                patience=self.patience if self.early_stopping else None,
-                device=self.device_,
-                callbacks=self.callbacks or (),
-                verbose=self.verbose,
+                options=self._training_options(),
             )
 
-    def _train(self, sequences: seq.Sequences, tags: NDArray[np.int64]) -> None:
+    def _train(self, sequences: Sequences, tags: NDArray[np.int64]) -> None:
         codes, numbers = self.encoder_.encode(sequences.events)
-        tagged = tags != seq.NO_TAG
+        tagged = tags != NO_TAG
         if not self.one_tag_:
             owner = np.repeat(np.arange(len(sequences.lengths)), sequences.lengths)
             tagged = np.bincount(owner[tagged], minlength=len(sequences.lengths)) > 0
         dataset = SequenceDataset(
             codes, numbers, sequences.lengths, tags, np.flatnonzero(tagged), self.one_tag_
         )
-        validation = self.validation_fraction if self.early_stopping else 0.0
-        with training.seeded(self.seed_ + 1, self.device_):
-            training.train(
-                self.net_, dataset, epochs=self.max_epochs, validation_fraction=validation
-            )
-        self.kept_epoch_ = training.kept_epoch(self.net_)
-        self.history_ = pd.DataFrame(self.net_.history.to_list()).reindex(columns=training.HISTORY)
-        self._prepare()
+        self._train_net(dataset, self.max_epochs, self._validation_share)
 
-    def _probabilities(self, sequences: seq.Sequences) -> Floats:
+    def _probabilities(self, sequences: Sequences) -> Floats:
         """Return ``(n_events, n_tags)``, or ``(n, n_tags)`` with one tag a sequence."""
         codes, numbers = self.encoder_.encode(sequences.events)
         n = len(sequences.lengths)
@@ -572,14 +448,3 @@ class LSTMTagger(ClassifierMixin, training.StoredOnCPU):
                 real = ... if self.one_tag_ else torch.arange(logits.shape[1]) < lengths[:, None]
                 found.append(torch.softmax(logits[real].double(), dim=-1))
         return torch.cat(found).numpy()
-
-
-def _plain(labels: NDArray[np.object_]) -> NDArray[Any]:
-    """Give tags read as objects the type that all of them have."""
-    plain = np.asarray(labels.tolist())
-    if plain.dtype.kind in "US" and not all(isinstance(label, (str, bytes)) for label in labels):
-        kinds = sorted({type(label).__name__ for label in labels})
-        raise TypeError(
-            f"the tags of y are {' and '.join(kinds)}; expected all of one type, such as str."
-        )
-    return plain

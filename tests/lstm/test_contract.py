@@ -70,7 +70,7 @@ def test_pickle_and_clone_forecast_the_same(criterion):
     expected = model.predict(X)
     for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         assert np.array_equal(twin.predict(X), expected)
-        pd.testing.assert_frame_equal(twin.history_, model.history_)
+        pd.testing.assert_frame_equal(twin.training_history_, model.training_history_)
     assert np.array_equal(clone(model).fit(X, y).predict(X), expected)
 
 
@@ -347,7 +347,7 @@ def test_verbose_shows_progress_and_default_is_silent(capsys):
     model = quick(verbose=1).fit(X, y)
     out = capsys.readouterr().err
     assert "3/3" in out
-    assert f"valid loss {model.history_['valid_loss'].iloc[-1]:.3f} acc" in out
+    assert f"valid loss {model.training_history_['valid_loss'].iloc[-1]:.3f} acc" in out
     pickle.dump(model, io.BytesIO())
 
 

@@ -135,7 +135,7 @@ def test_rows_without_any_target_teach_nothing():
     fitted = model.predict(X)
     model.partial_fit(X, np.full(60, np.nan))
     assert np.array_equal(model.predict(X), fitted)
-    assert len(model.history_) == 3
+    assert len(model.training_history_) == 3
 
 
 @given(shift=st.floats(-1000, 1000), power=st.integers(-20, 20), y_shift=st.floats(-1000, 1000))
@@ -212,7 +212,7 @@ def test_early_stopping_watches_the_newest_rows():
     row = np.arange(200)
 
     def history(y):
-        return quick(hidden_size=16, max_epochs=60, patience=5).fit(X, y).history_
+        return quick(hidden_size=16, max_epochs=60, patience=5).fit(X, y).training_history_
 
     against_newest = history(np.where(row < 160, y, 100 - y))
     against_oldest = history(np.where(row >= 40, y, 100 - y))
@@ -225,7 +225,7 @@ def test_the_best_weights_are_restored_after_patience_runs_out():
     X, y = windows(100)
     noisy = np.random.default_rng(0).permutation(y)
     model = quick(hidden_size=16, max_epochs=100, patience=7, lr=0.03).fit(X, noisy)
-    losses = model.history_["valid_loss"]
+    losses = model.training_history_["valid_loss"]
     assert len(losses) == losses.idxmin() + 1 + 7
     error = np.abs(model.predict(X[80:]) - noisy[80:]).mean() / noisy.std()
     assert error == pytest.approx(losses.min(), rel=1e-4)
@@ -236,10 +236,10 @@ def test_the_best_weights_are_restored_after_patience_runs_out():
 def test_few_rows_are_all_trained_on(n, validated):
     X, y = windows(n)
     model = quick(validation_fraction=0.2).fit(X, y)
-    assert model.history_["valid_loss"].notna().all() == validated
-    assert model.history_["valid_accuracy"].notna().all() == validated
+    assert model.training_history_["valid_loss"].notna().all() == validated
+    assert model.training_history_["valid_accuracy"].notna().all() == validated
     assert np.isfinite(model.predict(X)).all()
-    assert len(model.history_) == 3
+    assert len(model.training_history_) == 3
 
 
 def test_history_has_the_losses_and_accuracies_of_the_epochs():
@@ -247,7 +247,7 @@ def test_history_has_the_losses_and_accuracies_of_the_epochs():
     Y[::4, 0] = np.nan
     # One batch, and steps too small to change anything: training scores are those of predict.
     model = quick(batch_size=60, lr=1e-12, optimizer="sgd", validation_fraction=0.25).fit(X, Y)
-    history = model.history_
+    history = model.training_history_
     assert history.columns.tolist() == [
         "epoch",
         "train_loss",
@@ -356,7 +356,7 @@ def test_callbacks_of_skorch_work():
     ]
     model = quick(callbacks=callbacks).fit(X, y)
     scores = -np.array(model.net_.history[:, "mae"])
-    np.testing.assert_allclose(scores, model.history_["valid_loss"], rtol=1e-5)
+    np.testing.assert_allclose(scores, model.training_history_["valid_loss"], rtol=1e-5)
     assert model.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(0.01 * 0.1**3)
 
 
@@ -365,13 +365,13 @@ def test_warm_start_goes_on_and_a_cold_start_begins_anew():
     cold = quick(max_epochs=2).fit(X, y)
     once = cold.predict(X)
     assert np.array_equal(cold.fit(X, y).predict(X), once)
-    assert len(cold.history_) == 2
+    assert len(cold.training_history_) == 2
     warm = quick(max_epochs=2, warm_start=True).fit(X, y)
     mean = warm.target_mean_.copy()
     assert np.array_equal(warm.predict(X), once)
     warm.fit(X[:30], y[:30] + 5)
     assert not np.array_equal(warm.predict(X), once)
-    assert warm.history_["epoch"].tolist() == [1, 2, 3, 4]
+    assert warm.training_history_["epoch"].tolist() == [1, 2, 3, 4]
     assert np.array_equal(warm.target_mean_, mean)
     with pytest.raises(ValueError, match="2 outputs, but LSTMForecaster was fitted with 1"):
         warm.fit(X, np.column_stack([y, y]))
@@ -382,12 +382,12 @@ def test_warm_start_goes_on_and_a_cold_start_begins_anew():
 def test_partial_fit_is_one_more_pass_with_the_first_scaling():
     X, y = windows()
     model = quick().partial_fit(X[:40], y[:40])
-    assert len(model.history_) == 1
+    assert len(model.training_history_) == 1
     scaling = [model.feature_mean_, model.feature_scale_, model.target_mean_, model.target_scale_]
     before = model.predict(X)
     model.partial_fit(X[40:], y[40:] * 3)
-    assert len(model.history_) == 2
-    assert model.history_["valid_loss"].isna().all()
+    assert len(model.training_history_) == 2
+    assert model.training_history_["valid_loss"].isna().all()
     after = [model.feature_mean_, model.feature_scale_, model.target_mean_, model.target_scale_]
     assert all(np.array_equal(a, b) for a, b in zip(scaling, after, strict=True))
     assert not np.array_equal(model.predict(X), before)
@@ -481,7 +481,7 @@ def test_a_constant_target_is_forecast_exactly():
     X, y = windows()
     model = quick().fit(X, np.full(len(y), 1e-7))
     assert model.predict(X) == pytest.approx(1e-7)
-    assert (model.history_["train_accuracy"] == 1).all()
+    assert (model.training_history_["train_accuracy"] == 1).all()
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])

@@ -53,7 +53,7 @@ EFFECTS = {
     "weight_decay": ([0.0, 0.1], lambda m: group(m)["weight_decay"]),
     "criterion": (["mse", "huber"], lambda m: NAMES[type(m.net_.criterion_.loss)]),
     "batch_size": ([7, 15], lambda m: m.net_.batch_size),
-    "max_epochs": ([1, 3], lambda m: len(m.history_)),
+    "max_epochs": ([1, 3], lambda m: len(m.training_history_)),
 }
 NAMES = {loss: name for name, loss in LOSSES.items()}
 
@@ -85,7 +85,7 @@ def test_momentum_reaches_the_optimizer_in_a_grid(optimizer, data):
 def test_every_optimizer_trains(name, data):
     model = LSTMForecaster(4, optimizer=name, max_epochs=3, device="cpu", random_state=0)
     assert type(model.fit(*data).net_.optimizer_) is OPTIMIZERS[name]
-    losses = model.history_["train_loss"]
+    losses = model.training_history_["train_loss"]
     assert losses.iloc[-1] < losses.iloc[0]
 
 

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from sklearn_jobtime import AnchoredRegressor, LSTMForecaster, SequenceWindower, StatefulForecaster
 from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.lstm import ResidualForecaster
 from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork
 from sklearn_jobtime.lstm.truncated_bptt import (
     Carried,
@@ -28,9 +29,13 @@ from sklearn_jobtime.lstm.truncated_bptt import (
 NAMES = ["etl", "ci", "report"]
 
 
-def small(n_steps=8, **options):
+def small(n_steps=8, forecaster=LSTMForecaster, **options):
     options = {"hidden_size": 5, "max_epochs": 3, "device": "cpu", "random_state": 0} | options
-    return StatefulForecaster(LSTMForecaster(**options), n_steps=n_steps)
+    return StatefulForecaster(forecaster(**options), n_steps=n_steps)
+
+
+def small_from_zero():
+    return small(forecaster=ResidualForecaster, n_members=1, skip_connection=False)
 
 
 def rows(seed, n, n_features=3, n_outputs=2):
@@ -47,7 +52,8 @@ def fitted():
     """A model of two layers and two members that has seen two of three series, interleaved."""
     X, y = rows(0, 90)
     series = np.array(NAMES)[np.random.default_rng(1).integers(0, 2, 90)]
-    model = small(n_layers=2, n_members=2, skip_connection=True, dense_units=4, dropout=0.1)
+    options = {"n_layers": 2, "n_members": 2, "dense_units": 4, "dropout": 0.1}
+    model = small(forecaster=ResidualForecaster, zero_start=False, **options)
     return model.fit(X, y, series=series), X, y, series
 
 
@@ -347,7 +353,7 @@ def test_behind_the_windower_a_new_run_goes_on_from_the_training_runs():
 def test_it_works_under_an_anchor_and_in_a_grid_search():
     rng = np.random.default_rng(0)
     runs = 50 + np.cumsum(rng.normal(size=(80, 1)), axis=0)
-    pipe = Pipeline([("windows", SequenceWindower(n_steps=1)), ("lstm", small(zero_start=True))])
+    pipe = Pipeline([("windows", SequenceWindower(n_steps=1)), ("lstm", small_from_zero())])
     y = runs[:, 0].copy()
     y[70:] = np.nan
     model = AnchoredRegressor(pipe).fit(runs, y)
@@ -364,7 +370,7 @@ def test_series_do_not_mix_under_an_anchor():
     table = pd.DataFrame({"build": 50 + rng.normal(size=80).cumsum()}, index=index)
     names = index.get_level_values(0)
     y = table[["build"]]
-    pipe = Pipeline([("windows", SequenceWindower(n_steps=1)), ("lstm", small(zero_start=True))])
+    pipe = Pipeline([("windows", SequenceWindower(n_steps=1)), ("lstm", small_from_zero())])
     model = AnchoredRegressor(pipe, prior_runs=0).fit(table, y, lstm__series=names)
     before = model.predict(table, series=names)
     changed = table.where(names.to_numpy()[:, None] == "etl", table + 20)

@@ -12,6 +12,7 @@ from skorch.callbacks import Callback
 
 from sklearn_jobtime import LSTMForecaster
 from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.lstm import ResidualForecaster
 from sklearn_jobtime.lstm.losses import make_loss
 
 LOSSES = ("mse", "mae", "huber", "pinball")
@@ -23,10 +24,19 @@ def windows(n=60, steps=4, seed=0):
     return np.lib.stride_tricks.sliding_window_view(table, steps)[:-1], table[steps:]
 
 
-def quick(**options):
-    return LSTMForecaster(
+def quick(forecaster=LSTMForecaster, **options):
+    return forecaster(
         **{"hidden_size": 6, "max_epochs": 3, "device": "cpu", "random_state": 0, **options}
     )
+
+
+TWO_MEMBERS = {
+    "forecaster": ResidualForecaster,
+    "n_members": 2,
+    "skip_connection": False,
+    "zero_start": False,
+    "batch_size": 3,
+}
 
 
 def naive_loss(name, quantile, forecast, actual, at_least, weight):
@@ -83,9 +93,7 @@ def test_a_loss_is_the_naive_one_with_weights_and_bounds(name, quantile, data, s
 
 @given(
     counts=st.lists(st.integers(0, 3), min_size=2, max_size=12).filter(lambda c: 0 < sum(c) < 32),
-    options=st.sampled_from(
-        [{}, {"batch_size": 3, "n_members": 2}, {"early_stopping": False, "dropout": 0.2}]
-    ),
+    options=st.sampled_from([{}, TWO_MEMBERS, {"early_stopping": False, "dropout": 0.2}]),
     seed=st.integers(0, 10),
 )
 @settings(deadline=None, max_examples=15)
@@ -159,7 +167,7 @@ def test_scaling_and_losses_of_the_epochs_are_weighted():
             for v in (forecast, y, at_least)
         ]
         loss = naive_loss("mae", 0.5, *scaled, relative)
-        assert model.history_[f"{part}_loss"].iloc[-1] == pytest.approx(loss, rel=1e-4)
+        assert model.training_history_[f"{part}_loss"].iloc[-1] == pytest.approx(loss, rel=1e-4)
 
 
 def test_an_untrained_candidate_is_scored_as_the_epochs_are():
@@ -168,10 +176,19 @@ def test_an_untrained_candidate_is_scored_as_the_epochs_are():
     y = y - 50
     at_least = np.where(np.arange(300) % 5 == 0, y, np.nan)
     y = np.where(np.isnan(at_least), y, np.nan)
-    model = quick(zero_start=True, lr=1e-12, optimizer="sgd", patience=3)
+    model = quick(
+        ResidualForecaster,
+        n_members=1,
+        skip_connection=False,
+        lr=1e-12,
+        optimizer="sgd",
+        patience=3,
+    )
     model.fit(X, y, weight, at_least)
     stopping = dict(model.net_.callbacks_)["early_stopping"]
-    assert stopping.dynamic_threshold_ == pytest.approx(model.history_["valid_loss"][0], rel=1e-5)
+    assert stopping.dynamic_threshold_ == pytest.approx(
+        model.training_history_["valid_loss"][0], rel=1e-5
+    )
 
 
 def test_losses_of_torch_take_weights_and_others_say_why_not():

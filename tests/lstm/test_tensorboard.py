@@ -11,12 +11,13 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from skorch.callbacks import Callback, EpochScoring
 
 from sklearn_jobtime import LSTMForecaster
+from sklearn_jobtime.lstm import ResidualForecaster
 
 reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 
 
-def quick(log_dir, **options):
-    return LSTMForecaster(
+def quick(log_dir, forecaster=LSTMForecaster, **options):
+    return forecaster(
         3, **{"max_epochs": 3, "device": "cpu", "random_state": 0, "log_dir": log_dir, **options}
     )
 
@@ -37,7 +38,12 @@ def read(folder):
     "options",
     [
         {},
-        {"n_members": 2, "activation": "relu", "skip_connection": True},
+        {
+            "forecaster": ResidualForecaster,
+            "n_members": 2,
+            "activation": "relu",
+            "zero_start": False,
+        },
         {"n_layers": 2, "bidirectional": True, "recurrent_dropout": 0.2, "dense_units": 3},
     ],
     ids=str,
@@ -54,7 +60,7 @@ def test_graph_losses_and_every_weight_are_logged(options, data, tmp_path, monke
         for score in ("loss", "accuracy"):
             logged = events.Scalars(f"{score}/{part}")
             assert [event.step for event in logged] == [1, 2, 3]
-            expected = model.history_[f"{part}_{score}"]
+            expected = model.training_history_[f"{part}_{score}"]
             np.testing.assert_allclose([event.value for event in logged], expected, rtol=1e-6)
     weights = dict(model.net_.module_.named_parameters())
     assert set(events.Tags()["histograms"]) == set(weights)

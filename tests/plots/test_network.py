@@ -16,6 +16,7 @@ from torch import nn
 
 from sklearn_jobtime import AnchoredRegressor, LSTMForecaster, SequenceWindower
 from sklearn_jobtime.baselines import RollingRule
+from sklearn_jobtime.lstm import ResidualForecaster
 from sklearn_jobtime.plots import NetworkDisplay
 from sklearn_jobtime.plots._network_trace import trace_network
 from sklearn_jobtime.plots.network import layered
@@ -24,10 +25,9 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(30, 5, 3)), RNG.normal(size=(30, 2))
 
 
-def fitted(**options):
-    return LSTMForecaster(hidden_size=4, max_epochs=1, device="cpu", random_state=0, **options).fit(
-        X, Y
-    )
+def fitted(forecaster=LSTMForecaster, **options):
+    model = forecaster(hidden_size=4, max_epochs=1, device="cpu", random_state=0, **options)
+    return model.fit(X, Y)
 
 
 def n_parameters(model):
@@ -40,7 +40,7 @@ def n_parameters(model):
         {},
         {"n_layers": 2, "bidirectional": True, "dropout": 0.2},
         {"dense_units": [8, 6], "skip_connection": True},
-        {"n_members": 3, "skip_connection": True},
+        {"forecaster": ResidualForecaster, "n_members": 3, "zero_start": False},
         {"activation": "relu"},
     ],
 )

@@ -24,8 +24,8 @@ def test_curves_are_the_history_and_the_kept_epoch_is_marked(max_epochs, assert_
     }
     for column, line in display.lines_.items():
         factor = 100 if "accuracy" in column else 1
-        np.testing.assert_array_equal(line.get_xdata(), model.history_["epoch"])
-        np.testing.assert_allclose(line.get_ydata(), factor * model.history_[column])
+        np.testing.assert_array_equal(line.get_xdata(), model.training_history_["epoch"])
+        np.testing.assert_allclose(line.get_ydata(), factor * model.training_history_[column])
     assert [set(line.get_xdata()) for line in display.kept_lines_] == [{model.kept_epoch_}] * 2
     assert [ax.get_xlabel() for ax in display.ax_] == ["epoch", "epoch"]
     assert [ax.get_ylabel() for ax in display.ax_] == ["loss", "accuracy (%)"]

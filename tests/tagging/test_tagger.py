@@ -144,7 +144,8 @@ def test_every_form_gives_the_same_model_and_the_same_tags(causal, form):
         found = [row[row != "-"] for row in found]
     same(found, causal.predict(LOGS))
     pd.testing.assert_frame_equal(
-        tagger.history_.drop(columns="seconds"), causal.history_.drop(columns="seconds")
+        tagger.training_history_.drop(columns="seconds"),
+        causal.training_history_.drop(columns="seconds"),
     )
 
 
@@ -169,14 +170,14 @@ def test_padding_is_none_in_the_answer_when_no_tag_stands_for_it(causal):
 
 def test_accuracies_and_losses_in_the_history_are_those_of_the_real_events():
     tagger = quick(max_epochs=8).fit(LOGS, TAGS)
-    row = tagger.history_.set_index("epoch").loc[tagger.kept_epoch_]
+    row = tagger.training_history_.set_index("epoch").loc[tagger.kept_epoch_]
     last, tags = LOGS[-12:], TAGS[-12:]
     assert tagger.score(last, tags) == pytest.approx(row["valid_accuracy"])
     flat = np.concatenate(tags)
     proba = np.concatenate(list(tagger.predict_proba(last)))
     picked = proba[np.arange(len(flat)), np.searchsorted(tagger.classes_, flat)]
     assert -np.log(picked).mean() == pytest.approx(row["valid_loss"], rel=1e-4)
-    assert tagger.kept_epoch_ == tagger.history_["valid_loss"].idxmin() + 1
+    assert tagger.kept_epoch_ == tagger.training_history_["valid_loss"].idxmin() + 1
 
 
 def test_an_event_without_a_tag_is_read_but_not_learned_from():
