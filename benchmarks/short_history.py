@@ -93,7 +93,7 @@ def forecasts_of(history: History, network: bool) -> pd.DataFrame:
             forecast = model.fit(train, y).predict(cut)
             tested[name] = forecast[tested["row"], 0]
             if name == "blend":
-                tested["prior runs"] = model.prior_runs_[job]
+                tested["prior runs"] = model.prior_sample_size_[job]
         tables.append(tested)
     return pd.concat(tables, ignore_index=True)
 

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_jobtime._typing import Floats, Mask
-from sklearn_jobtime.baselines._base import HistoryRegressor
+from sklearn_jobtime.baselines._history_regressor import HistoryRegressor
 from sklearn_jobtime.baselines._online_mix import OnlineMix
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._p_values import (

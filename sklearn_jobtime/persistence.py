@@ -98,7 +98,7 @@ def save_model(model: BaseEstimator, path: str | Path) -> None:
     ...     path = pathlib.Path(folder, "model.joblib")
     ...     save_model(RollingRule("mean"), path)
     ...     load_model(path)
-    RollingRule(rule='mean')
+    RollingRule(statistic='mean')
     """
     _check_model(model, path)
     with replacing(path) as new:

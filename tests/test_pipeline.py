@@ -320,7 +320,7 @@ def test_a_new_job_and_a_new_series_have_a_forecast_that_tells_its_source(status
     assert np.isfinite(table["seconds"]).all()
     unseen = y.columns[y.isna().all()].get_level_values("job")  # whole runs too, if they failed
     is_prior = table["job"].isin(unseen) | (table.index.get_level_values(0) == "new")
-    np.testing.assert_array_equal(table["source"], np.where(is_prior, "prior", "rule"))
+    np.testing.assert_array_equal(table["source"], np.where(is_prior, "prior", "baselines"))
     assert "deploy" in unseen
     levels = table[table["job"].isin(["job_0", "job_1"])]["seconds"]
     deploy = table.loc[table["job"] == "deploy", "seconds"]

@@ -1,27 +1,29 @@
-"""A forecast that trusts, for each job, the rules which were right about it lately."""
+"""A weighted average of baselines that trusts, for each job, those which were right lately."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
+from typing import Self
 
 import numpy as np
-from sklearn.base import clone
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context, clone
 from sklearn.utils._param_validation import Interval
 
-from sklearn_jobtime._typing import Floats, Rows
-from sklearn_jobtime.baselines._base import OWN_HISTORY, HistoryRegressor, blended, prior_weight
-from sklearn_jobtime.baselines._rules import RollingRule, Rule, SeasonalRule
-from sklearn_jobtime.point_in_time._job_history import Past, newest_decayed_sums
+from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.baselines._baseline import Baseline
+from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
+from sklearn_jobtime.baselines._rules import RollingRule, SeasonalRule
+from sklearn_jobtime.baselines._shrinkage import OWN_HISTORY, learned_prior_sample_size
+from sklearn_jobtime.point_in_time._job_history import JobHistory, newest_decayed_sums
 from sklearn_jobtime.point_in_time._rolling import runs_that_weigh
 
-__all__ = ["OnlineMix"]
+__all__ = ["OnlineMix", "averaged_baselines"]
 
 
-FOLDS = 5
-PRIOR_RUNS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
-
-
-def mixed_rules() -> list[Rule]:
-    """Rules that an :class:`OnlineMix` weighs by default: fast, steady and seasonal ones."""
+def averaged_baselines() -> list[Baseline]:
+    """Baselines that an :class:`OnlineMix` averages by default: fast, steady and seasonal ones."""
     return [
         RollingRule("last"),
         RollingRule("mean", n_runs=2),
@@ -37,23 +39,23 @@ def mixed_rules() -> list[Rule]:
     ]
 
 
-def mix_weights(past_errors: Floats, sharpness: float) -> Floats:
-    """Weights of rules from the sums of their past errors, the rows add up to 1.
+def baseline_weights(past_errors: Floats, sharpness: float) -> Floats:
+    """Weights of baselines from the sums of their past errors; the rows add up to 1.
 
-    A rule has the weight ``exp(-sharpness * (S / min S - 1))``: ratios, so that seconds and hours
-    give the same weights. Without any error, all rules weigh the same.
+    A baseline has the weight ``exp(-sharpness * (S / min S - 1))``: ratios, so that seconds and
+    hours give the same weights. Without any error, all weigh the same.
 
     Parameters
     ----------
-    past_errors : ndarray of shape (n, n_rules)
-        Sums S of absolute errors; infinite for a rule that has no forecast.
+    past_errors : ndarray of shape (n, n_baselines)
+        Sums S of absolute errors; infinite for a baseline that has no forecast.
     sharpness : float
-        0 gives the plain mean of the rules; infinity the one with the least error.
+        0 gives the plain mean of the baselines; infinity the one with the least error.
 
     Examples
     --------
     >>> import numpy as np
-    >>> mix_weights(np.array([[1.0, 1.1, 2.0], [0.0, 0.0, 5.0]]), sharpness=8.0).round(3)
+    >>> baseline_weights(np.array([[1.0, 1.1, 2.0], [0.0, 0.0, 5.0]]), sharpness=8.0).round(3)
     array([[0.69, 0.31, 0.  ],
            [0.5 , 0.5 , 0.  ]])
     """
@@ -66,16 +68,16 @@ def mix_weights(past_errors: Floats, sharpness: float) -> Floats:
     return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
 
 
-def absolute_errors(forecasts: Floats, past: Past) -> Floats:
-    """Errors of the rules on the asked rows; 0 where one of them had no forecast to be wrong."""
-    errors = np.abs(forecasts - past.seconds[past.first :, None])
+def absolute_errors(forecasts: Floats, history: JobHistory) -> Floats:
+    """Errors of the baselines on the asked rows; 0 where one of them had no forecast."""
+    errors = np.abs(forecasts - history.seconds[history.first :, None])
     return np.where(np.isnan(errors).any(axis=1, keepdims=True), 0.0, errors)
 
 
 def root_mean(forecasts: Floats, weights: Floats) -> Floats:
     """Square of the weighted mean of the square roots of each row; the signs are kept.
 
-    Durations are skewed: one rule that saw a run of many hours pulls an arithmetic mean up, and
+    Durations are skewed: one baseline that saw a run of many hours pulls an arithmetic mean up, and
     one forecast of 0 s would pull a geometric mean to 0. This lies between the two.
 
     Examples
@@ -88,110 +90,63 @@ def root_mean(forecasts: Floats, weights: Floats) -> Floats:
     return mean * np.abs(mean)
 
 
-def medians_of_others(seconds: Floats, series: Rows) -> Floats:
-    """For each run the median of other series: series are put into folds, its own one left out."""
-    fold = series % FOLDS
-    medians = np.full(len(seconds), np.nan)
-    for left_out in np.unique(fold):
-        others = seconds[(fold != left_out) & ~np.isnan(seconds)]
-        medians[fold == left_out] = np.median(others) if others.size else np.nan
-    return medians
-
-
-def runs_worth(seconds: Floats, forecasts: Floats, past: Past) -> float:
-    """After how many runs of a series its own history is worth as much as all other series.
-
-    Parameters
-    ----------
-    seconds, forecasts : ndarray of shape (n,)
-        What the runs took, and the forecasts of a rule that knew those before.
-    past : Past
-        The same runs.
-
-    Returns
-    -------
-    float
-        Of `PRIOR_RUNS`, the least whose absolute error in logarithms, over the first runs of all
-        series, is within a standard error over the series of that of the best; 0 for one series.
-    """
-    prior = medians_of_others(seconds, past.clock.series)
-    n_known = past.n_known
-    short = (n_known > 0) & (n_known < OWN_HISTORY) & (np.minimum(forecasts, seconds) > 0)
-    short &= prior > 0
-    series, n_known = past.clock.series[short], n_known[short]
-    seconds, forecasts, prior = seconds[short], forecasts[short], prior[short]
-    if len(np.unique(series)) < 2:
-        return 0.0
-    of_each = [blended(forecasts, prior, prior_weight(n_known, runs)) for runs in PRIOR_RUNS]
-    errors = np.abs(np.log(np.column_stack(of_each) / seconds[:, None]))
-    count = np.maximum(np.bincount(series), 1)
-    best = int(errors.mean(axis=0).argmin())
-    for k, runs in enumerate(PRIOR_RUNS):
-        worse = errors[:, k] - errors[:, best]
-        of_series = (np.bincount(series, worse) / count)[np.unique(series)]
-        if worse.mean() <= of_series.std() / np.sqrt(len(of_series)):
-            return runs
-    return PRIOR_RUNS[best]
-
-
 class OnlineMix(HistoryRegressor):
-    """Forecast each job by a mean of the rules, weighted by how right each of them was lately.
+    """Forecast each job by an average of baselines, weighted by how right each was lately.
 
-    No single rule is best for all jobs, and seldom for one job all year: after a change of level
-    the last run is right, in quiet times a long median is. The mix keeps, for each job of each
-    series, the exponentially weighted absolute errors of every rule on the runs that had ended
-    when a row started, and weighs the rules by ``exp(-sharpness * (S / min S - 1))``. There is
+    No single baseline is best for all jobs, and seldom for one job all year: after a change of
+    level the last run is right, in quiet times a long median is. The average keeps, for each job of
+    each series, the exponentially weighted sum S of the absolute errors of every baseline on the
+    runs that had ended when a row started, and weighs the baselines by
+    ``exp(-sharpness * (S / min S - 1))``, as in the aggregation of experts [1]_. There is
     nothing to tune for a job and nothing to train, so it is also the level from which a learned
     model starts.
 
     Parameters
     ----------
-    rules : list of Rule, default=None
-        What to mix, from :mod:`sklearn_jobtime.baselines`. None takes eleven: the last success,
+    baselines : list of Baseline, default=None
+        What to average: any of :mod:`sklearn_jobtime.baselines`, or one of your own
+        (:class:`~sklearn_jobtime.baselines.Baseline`). None takes eleven: the last success,
         the means of the last 2 and 10, the medians of the last 5, 10, 20, 50 and 100, and those
         of the same hour and weekday, the same hour, and the same weekday.
     sharpness : float, default=8.0
-        How fast a rule loses weight: at 8, one whose past errors are 10 % larger than the least
+        How fast a baseline loses weight: at 8, one whose past errors are 10 % larger than the least
         weighs 0.45 of the best one, one with twice the errors nothing.
     half_life : float, default=30.0
         After how many runs an error counts half: about a month of a nightly job.
     pooled : bool, default=True
-        Blend the forecast of a series of few runs with the prior, the median of all series, as
+        Shrink the forecast of a series of few runs towards the prior, the median of all series, as
         far as the training runs show that it helps. Without any run it is the prior either way.
 
     Attributes
     ----------
-    rules_ : list of Rule
-        The rules, without a memory of their own.
-    prior_runs_ : dict of float
+    baselines_ : list of Baseline
+        The baselines, without a memory of their own.
+    prior_sample_size_ : dict of float
         For each job, how many runs of a series the prior is worth: it has the weight
-        ``prior_runs_ / (n + prior_runs_)`` where n runs are known, on its way to 0 at 50 runs. It
-        is 0 where one run says more than all other series, and for a single series.
+        ``prior_sample_size_ / (n + prior_sample_size_)`` where n runs are known, on its way to 0 at
+        50 runs. It is 0 where one run says more than all other series, and for a single series.
     jobs_, target_names_, fallback_, n_features_in_, feature_names_in_
         As in :class:`~sklearn_jobtime.baselines.RollingRule`.
 
     Notes
     -----
-    The mean is that of the square roots of the forecasts, squared. On the training parts of 13
-    real histories its error was 0.3 % below that of a plain mean, more where durations are skewed;
-    a weighted median was about as good, the single best rule 3 % worse. The seasonal rules and
-    the median of 100 took off another 1 %, and nearly 2 % for single jobs; other half-lives, and
-    more rules, did not help.
+    The mean is that of the square roots of the forecasts, squared: durations are skewed, and a
+    plain mean follows the largest forecast too far.
 
     An error counts once its run has ended, and is that of the forecast made when the run started.
     Remembered is what later rows may need of the history seen in `fit` (the newest runs, those of
-    each season, and the errors of the rules until they weigh nothing), so later rows get bit for
-    bit the forecast that one table of all rows would give them.
+    each season, and the errors of the baselines until they weigh nothing), so later rows get bit
+    for bit the forecast that one table of all rows would give them.
 
     References
     ----------
     A. Tumanov, A. Jiang, J. W. Park, M. A. Kozuch, G. R. Ganger, "JamaisVu: Robust scheduling with
     auto-estimated job runtimes", CMU-PDL-16-104, 2016. Its JVuPredict takes, of several statistics
-    over several histories of similar jobs, the one with the least past error; here all are mixed,
-    since a choice between rules that are almost as good as each other is noise.
+    over several histories of similar jobs, the one with the least past error; here all are
+    averaged, since a choice between baselines that are almost as good as each other is noise.
 
-    N. Cesa-Bianchi, G. Lugosi, "Prediction, learning, and games", Cambridge University Press,
-    2006, chapter 2: the exponentially weighted forecaster.
+    .. [1] N. Cesa-Bianchi, G. Lugosi, "Prediction, learning, and games", Cambridge University
+       Press, 2006, chapter 2: the exponentially weighted forecaster.
 
     Examples
     --------
@@ -207,7 +162,7 @@ class OnlineMix(HistoryRegressor):
     """
 
     _parameter_constraints = {  # noqa: RUF012
-        "rules": [list, None],
+        "baselines": [list, None],
         "sharpness": [Interval(Real, 0, None, closed="left")],
         "half_life": [Interval(Real, 0, None, closed="neither")],
         "pooled": ["boolean"],
@@ -215,58 +170,79 @@ class OnlineMix(HistoryRegressor):
 
     def __init__(
         self,
-        rules: Sequence[Rule] | None = None,
+        baselines: Sequence[Baseline] | None = None,
         sharpness: float = 8.0,
         half_life: float = 30.0,
         pooled: bool = True,
     ) -> None:
-        self.rules = rules
+        self.baselines = baselines
         self.sharpness = sharpness
         self.half_life = half_life
         self.pooled = pooled
 
-    def _reach(self) -> int:
-        """As far as an error weighs, and from there as far as its rule looked."""
-        weighing = runs_that_weigh(self.half_life) + max(rule._reach() for rule in self.rules_)
-        return max(weighing, OWN_HISTORY if any(self.prior_runs_.values()) else 0)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: pd.DataFrame | ArrayLike, y: pd.DataFrame | ArrayLike) -> Self:
+        """Remember the runs that later rows may need, and the errors that the baselines made.
 
-    def _further_rows(self, past: Past) -> list[Rows]:
-        return [rows for rule in self.rules_ for rows in rule._further_rows(past)]
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            A run table. In an array, each column is the history of one job.
+        y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
+            Targets from :func:`~sklearn_jobtime.runs.make_targets`: its columns (step, job) say
+            which job an output belongs to. Without names, output k belongs to column k.
 
-    def _learn(self, pasts: list[Past], targets: list[Floats]) -> None:
-        rules = mixed_rules() if self.rules is None else self.rules
-        if not rules or not all(isinstance(rule, Rule) for rule in rules):
+        Returns
+        -------
+        self
+        """
+        baselines = averaged_baselines() if self.baselines is None else self.baselines
+        if not baselines or not all(isinstance(one, Baseline) for one in baselines):
             raise TypeError(
-                "rules must be a list of at least one rule of sklearn_jobtime.baselines, such as "
-                f"RollingRule(), got {rules!r}."
+                "baselines must be a list of at least one baseline of sklearn_jobtime.baselines, "
+                f"such as RollingRule(), got {baselines!r}."
             )
-        self.rules_ = [clone(rule) for rule in rules]
-        for rule in self.rules_:
-            rule._validate_params()
-            rule._learn(pasts, targets)
-        self._errors = {}
-        for past in pasts:
-            forecasts = self._rule_forecasts(past)
-            self._errors[past.job] = absolute_errors(forecasts, past)
-            if self.pooled:
-                mixed = self._mixed(forecasts, self._errors[past.job], past)
-                self.prior_runs_[past.job] = runs_worth(past.seconds, mixed, past)
+        self.baselines_ = [clone(one).check_parameters() for one in baselines]
+        return super().fit(X, y)
 
-    def _keep(self, rows: Rows) -> None:
-        self._errors = {job: errors[rows] for job, errors in self._errors.items()}
+    def learn(self, history: JobHistory, targets: Floats) -> Learned:
+        """Learn one job with every baseline, and what their errors on the training runs were.
 
-    def _rule_forecasts(self, past: Past) -> Floats:
-        return np.column_stack([rule._forecast_job(past) for rule in self.rules_])
+        `state` is that of the baselines, one each, and `run_values` are their errors. An error is
+        remembered as long as it weighs, and from there as far as its baseline looked.
+        """
+        of_each = [one.learn(history, targets) for one in self.baselines_]
+        forecasts = self._forecasts_of_each(history, of_each)
+        errors = absolute_errors(forecasts, history)
+        prior_sample_size = 0.0
+        if self.pooled:
+            averaged = self._averaged(forecasts, errors, history)
+            prior_sample_size = learned_prior_sample_size(history.seconds, averaged, history)
+        weighing = runs_that_weigh(self.half_life) + max(one.runs_needed for one in of_each)
+        further = [one.further_rows for one in of_each if one.further_rows is not None]
+        return Learned(
+            max(weighing, OWN_HISTORY if prior_sample_size else 0),
+            further_rows=np.concatenate(further) if further else None,
+            state=[replace(one, further_rows=None) for one in of_each],
+            run_values=errors,
+            prior_sample_size=prior_sample_size,
+        )
 
-    def _forecast_job(self, past: Past) -> Floats:
-        forecasts = self._rule_forecasts(past)
-        before = self._errors[past.job][past.remembered]
-        errors = np.concatenate([before, absolute_errors(forecasts, past)])
-        return self._mixed(forecasts, errors, past)
+    def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:
+        """Average the forecasts of the baselines for one job."""
+        assert learned.run_values is not None
+        forecasts = self._forecasts_of_each(history, learned.state)
+        before = learned.run_values[history.remembered]
+        errors = np.concatenate([before, absolute_errors(forecasts, history)])
+        return self._averaged(forecasts, errors, history)
 
-    def _mixed(self, forecasts: Floats, errors: Floats, past: Past) -> Floats:
-        sums = newest_decayed_sums(errors, past, self.half_life)
+    def _forecasts_of_each(self, history: JobHistory, learned: list[Learned]) -> Floats:
+        pairs = zip(self.baselines_, learned, strict=True)
+        return np.column_stack([one.forecast_job(history, found) for one, found in pairs])
+
+    def _averaged(self, forecasts: Floats, errors: Floats, history: JobHistory) -> Floats:
+        sums = newest_decayed_sums(errors, history, self.half_life)
         has_forecast = ~np.isnan(forecasts)
-        weights = mix_weights(np.where(has_forecast, sums, np.inf), self.sharpness)
-        mixed = root_mean(np.where(has_forecast, forecasts, 0.0), weights)
-        return np.where(has_forecast.any(axis=1), mixed, np.nan)
+        weights = baseline_weights(np.where(has_forecast, sums, np.inf), self.sharpness)
+        averaged = root_mean(np.where(has_forecast, forecasts, 0.0), weights)
+        return np.where(has_forecast.any(axis=1), averaged, np.nan)

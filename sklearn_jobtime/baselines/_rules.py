@@ -1,9 +1,10 @@
-"""The rules that people use today, as regressors over the run table.
+"""The rules of thumb that people use today, as regressors over the run table.
 
-They are what a model has to beat. A rule looks at the runs of a job that had ended when the row
-started, so it can be scored beside a model on the same rows.
+They are the baselines that a model has to beat. A rule looks at the runs of a job that had ended
+when the row started, so it can be scored beside a model on the same rows.
 """
 
+from collections.abc import Hashable
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,24 +12,22 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_jobtime._typing import Floats, Rows
-from sklearn_jobtime.baselines._base import HistoryRegressor
+from sklearn_jobtime.baselines._baseline import Baseline
+from sklearn_jobtime.baselines._history_regressor import Learned
 from sklearn_jobtime.point_in_time._clock import Clock
-from sklearn_jobtime.point_in_time._job_history import Past, newest_decayed_sums
-from sklearn_jobtime.point_in_time._order import newest_rows
+from sklearn_jobtime.point_in_time._job_history import JobHistory, newest_decayed_sums
+from sklearn_jobtime.point_in_time._order import rows_to_remember
 from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median, runs_that_weigh
 
-__all__ = ["ExponentialMean", "JenkinsRule", "RollingRule", "Rule", "SeasonalRule"]
+__all__ = ["ExponentialMean", "JenkinsRule", "RollingRule", "SeasonalRule"]
 
 
 WINDOWS = (3, 5, 10, 20, 50)  # what n_runs="auto" chooses from
+JENKINS_RUNS = 6  # the newest ones, of which Jenkins takes up to three successes
 TAIL = 0.25  # share of the newest training rows on which it chooses
 
 
-class Rule(HistoryRegressor):
-    """A rule with nothing to learn but, at most, how far it looks back."""
-
-
-class RollingRule(Rule):
+class RollingRule(Baseline):
     """Forecast each job by the last, the mean or the median of its newest runs.
 
     The last run, the mean of the last two (usual in HPC schedulers) or of the last ten (what
@@ -40,12 +39,13 @@ class RollingRule(Rule):
 
     Parameters
     ----------
-    rule : {"last", "mean", "median"}, default="median"
+    statistic : {"last", "mean", "median"}, default="median"
         What to take of the newest runs. The median shrugs off a single odd run.
     n_runs : int or "auto", default=10
         How many runs the mean or the median sees; "last" sees one. Ten is what schedulers use; 2
         follows faster, 50 is steadier. With "auto", `fit` takes for each job the one of 3, 5, 10,
-        20 and 50 with the least absolute error on the newest quarter of the training rows.
+        20 and 50 with the least absolute error on the newest quarter of the training rows, the
+        shortest of equals.
     failed_too : bool, default=False
         Look at every run that has a duration, the failed and cancelled ones too. That is the
         "last run" which most tools show; off, since a failed run does not tell how long the job
@@ -92,51 +92,52 @@ class RollingRule(Rule):
     """
 
     _parameter_constraints = {  # noqa: RUF012
-        "rule": [StrOptions({"last", "mean", "median"})],
+        "statistic": [StrOptions({"last", "mean", "median"})],
         "n_runs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "failed_too": ["boolean"],
     }
 
     def __init__(
-        self, rule: str = "median", n_runs: int | str = 10, failed_too: bool = False
+        self, statistic: str = "median", n_runs: int | str = 10, failed_too: bool = False
     ) -> None:
-        self.rule = rule
+        self.statistic = statistic
         self.n_runs = n_runs
         self.failed_too = failed_too
 
-    def _reach(self) -> int:
-        if self.rule == "last":
-            return 1
-        return max(WINDOWS) if self.n_runs == "auto" else int(self.n_runs)
+    @property
+    def n_runs_(self) -> dict[Hashable, int]:
+        """How many runs are seen for each job."""
+        return {job: learned.state for job, learned in self.learned_.items()}
 
-    def _learn(self, pasts: list[Past], targets: list[Floats]) -> None:
-        choose = self.n_runs == "auto" and self.rule != "last"
-        self.n_runs_ = {
-            past.job: self._best_window(past, mine) if choose else self._reach()
-            for past, mine in zip(pasts, targets, strict=True)
-        }
+    def learn(self, history: JobHistory, targets: Floats) -> Learned:
+        """Choose the window of one job on its newest training runs, where that is asked for."""
+        if self.statistic == "last":
+            return Learned(1, state=1)
+        if self.n_runs == "auto":
+            return Learned(max(WINDOWS), state=self._best_window(history, targets))
+        return Learned(int(self.n_runs), state=int(self.n_runs))
 
-    def _best_window(self, past: Past, targets: Floats) -> int:
+    def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:
+        """Take the statistic of the newest runs of one job."""
+        return self._of_newest(history, learned.state)
+
+    def _best_window(self, history: JobHistory, targets: Floats) -> int:
         """Which window had the least error on the newest training rows; the shortest of equals."""
         tail = np.flatnonzero(~np.isnan(targets).all(axis=1))
         tail = tail[int(len(tail) * (1 - TAIL)) :]
-        errors = [np.abs(targets[tail] - self._of_newest(past, n)[tail, None]) for n in WINDOWS]
+        errors = [np.abs(targets[tail] - self._of_newest(history, n)[tail, None]) for n in WINDOWS]
         mae = row_mean(np.array([e.ravel() for e in errors]))
-        return self._reach() if np.isnan(mae).all() else WINDOWS[int(np.nanargmin(mae))]
+        return max(WINDOWS) if np.isnan(mae).all() else WINDOWS[int(np.nanargmin(mae))]
 
-    def _forecast_job(self, past: Past) -> Floats:
-        return self._of_newest(past, self.n_runs_[past.job])
-
-    def _of_newest(self, past: Past, n_runs: int) -> Floats:
+    def _of_newest(self, history: JobHistory, n_runs: int) -> Floats:
+        values, found = history.seconds, history.successes
         if self.failed_too:
-            values, found = past.recorded, past.order_of(~np.isnan(past.recorded))
-        else:
-            values, found = past.seconds, past.successes
-        seen = newest(values, found, 1 if self.rule == "last" else n_runs)
-        return row_median(seen) if self.rule == "median" else row_mean(seen)
+            values, found = history.recorded, history.order_of(~np.isnan(history.recorded))
+        seen = newest(values, found, n_runs)
+        return row_median(seen) if self.statistic == "median" else row_mean(seen)
 
 
-class JenkinsRule(Rule):
+class JenkinsRule(Baseline):
     """Forecast each job as Jenkins estimates a build: the mean of up to three successes.
 
     They are the last success and more of them among the last six runs. Jenkins fills up with
@@ -164,21 +165,21 @@ class JenkinsRule(Rule):
     [30.0, 10.0, 15.0, 15.0, 30.0, 36.7]
     """
 
-    _parameter_constraints: dict[str, list] = {}  # noqa: RUF012
+    def learn(self, history: JobHistory, targets: Floats) -> Learned:  # noqa: ARG002
+        """Say how far back a forecast looks; there is nothing else to learn."""
+        return Learned(JENKINS_RUNS)
 
-    def _reach(self) -> int:
-        return 6
-
-    def _forecast_job(self, past: Past) -> Floats:
-        ended = past.order_of(~np.isnan(past.recorded))
-        seconds = newest(past.seconds, ended, 6)
+    def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:  # noqa: ARG002
+        """Take the mean of up to three successes among the newest six runs of one job."""
+        ended = history.order_of(~np.isnan(history.recorded))
+        seconds = newest(history.seconds, ended, JENKINS_RUNS)
         chosen = np.where(np.cumsum(~np.isnan(seconds), axis=1) <= 3, seconds, np.nan)
-        last_success = newest(past.seconds, past.successes, 1)[:, 0]
+        last_success = history.newest(1)[:, 0]
         forecast = row_mean(chosen)
         return np.where(np.isnan(forecast), last_success, forecast)
 
 
-class ExponentialMean(Rule):
+class ExponentialMean(Baseline):
     """Forecast each job by an exponentially weighted mean of its successful runs.
 
     It follows a change of level at once and smoothly, where a window forgets a run all at once.
@@ -211,16 +212,18 @@ class ExponentialMean(Rule):
     def __init__(self, half_life: float = 5.0) -> None:
         self.half_life = half_life
 
-    def _reach(self) -> int:
-        return runs_that_weigh(self.half_life)
+    def learn(self, history: JobHistory, targets: Floats) -> Learned:  # noqa: ARG002
+        """Say how far back a forecast looks; there is nothing else to learn."""
+        return Learned(runs_that_weigh(self.half_life))
 
-    def _forecast_job(self, past: Past) -> Floats:
-        terms = np.column_stack([past.seconds, np.ones(len(past.seconds))])
-        total, weight = newest_decayed_sums(terms, past, self.half_life).T
+    def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:  # noqa: ARG002
+        """Take the exponentially weighted mean of the successful runs of one job."""
+        terms = np.column_stack([history.seconds, np.ones(len(history.seconds))])
+        total, weight = newest_decayed_sums(terms, history, self.half_life).T
         return np.divide(total, weight, out=np.full(len(total), np.nan), where=weight > 0)
 
 
-class SeasonalRule(Rule):
+class SeasonalRule(Baseline):
     """Forecast each job by the median of its newest runs at the same time of the week or year.
 
     A nightly load on a Monday takes as long as those on the last Mondays. A run has its own hour
@@ -262,21 +265,21 @@ class SeasonalRule(Rule):
         self.season = season
         self.n_runs = n_runs
 
-    def _reach(self) -> int:
-        return self.n_runs
+    def learn(self, history: JobHistory, targets: Floats) -> Learned:  # noqa: ARG002
+        """Say which runs later forecasts look at: the newest, and the newest of each season."""
+        if history.clock.started is None:
+            return Learned(self.n_runs)
+        is_success, seasons = ~np.isnan(history.seconds), self._alike(history.clock)
+        rows = rows_to_remember(history.clock, self.n_runs, is_success, seasons)
+        return Learned(self.n_runs, further_rows=rows)
 
-    def _further_rows(self, past: Past) -> list[Rows]:
-        if past.clock.started is None:
-            return []
-        eligible = ~np.isnan(past.seconds)
-        return [newest_rows(past.clock, self.n_runs, eligible, self._alike(past.clock))]
-
-    def _forecast_job(self, past: Past) -> Floats:
-        any_time = row_median(newest(past.seconds, past.successes, self.n_runs))
-        if past.clock.started is None:
+    def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:  # noqa: ARG002
+        """Take the median of the newest runs of one job at the same time of the week or year."""
+        any_time = row_median(history.newest(self.n_runs))
+        if history.clock.started is None:
             return any_time
-        alike = past.successes.within(self._alike(past.clock))
-        forecast = row_median(newest(past.seconds, alike, self.n_runs))
+        alike = history.successes.within(self._alike(history.clock))
+        forecast = row_median(newest(history.seconds, alike, self.n_runs))
         return np.where(np.isnan(forecast), any_time, forecast)
 
     def _alike(self, clock: Clock) -> Rows:

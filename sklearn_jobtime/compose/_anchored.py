@@ -309,14 +309,14 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         ndarray of str, shape (n_runs,) or (n_runs, n_outputs)
             "prior" where the anchor says so: what other series or jobs take, for a series or a
             job of which few runs or none were known; else "model" where the corrections of the
-            regressor are followed at least half the way, and "rule" where they are not.
+            regressor are followed at least half the way, and "baselines" where they are not.
         """
         check_is_fitted(self)
         X = self._checked(X, reset=False)
-        found = np.full((len(X), len(self.shrinkage_)), "rule")
+        found = np.full((len(X), len(self.shrinkage_)), "baselines")
         if hasattr(self.anchor_, "sources"):
             found = np.reshape(self.anchor_.sources(X), found.shape)
-        followed = (found == "rule") & (self.shrinkage_ >= 0.5)
+        followed = (found == "baselines") & (self.shrinkage_ >= 0.5)
         return self._as_given(np.where(followed, "model", found))
 
     def _best_factors(

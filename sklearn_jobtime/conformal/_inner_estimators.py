@@ -13,11 +13,11 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.baselines._base import HistoryRegressor
+from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
 from sklearn_jobtime.compose._observed import at_least_parameter, observing
 from sklearn_jobtime.conformal._scores import LEAST, around
-from sklearn_jobtime.point_in_time._job_history import Past
-from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median
+from sklearn_jobtime.point_in_time._job_history import JobHistory
+from sklearn_jobtime.point_in_time._rolling import row_mean, row_median
 from sklearn_jobtime.runs._target_arrays import TargetForm
 
 __all__ = [
@@ -155,9 +155,11 @@ class RecentSpread(HistoryRegressor):
     def __init__(self, n_runs: int = 20) -> None:
         self.n_runs = n_runs
 
-    def _reach(self) -> int:
-        return self.n_runs
+    def learn(self, history: JobHistory, targets: Floats) -> Learned:  # noqa: ARG002
+        """Say how far back a forecast looks; there is nothing else to learn."""
+        return Learned(self.n_runs)
 
-    def _forecast_job(self, past: Past) -> Floats:
-        seen = np.maximum(newest(past.seconds, past.successes, self.n_runs), LEAST)
+    def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:  # noqa: ARG002
+        """Take the mean absolute log ratio of the newest runs of one job to their median."""
+        seen = np.maximum(history.newest(self.n_runs), LEAST)
         return row_mean(np.abs(np.log(seen / row_median(seen)[:, None])))

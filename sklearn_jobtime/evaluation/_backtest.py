@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
-from sklearn_jobtime.baselines._rules import RollingRule, Rule
+from sklearn_jobtime.baselines._baseline import Baseline
+from sklearn_jobtime.baselines._rules import RollingRule
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._schema import ENDED_AT, WHOLE_RUN, series_names, status_column
 from sklearn_jobtime.runs._targets import ahead, make_targets
@@ -230,7 +231,7 @@ def backtest(
     y = make_targets(runs, horizon, jobs=jobs, whole_run=whole_run)
     why = why_not_observed(runs, horizon, jobs=jobs, whole_run=whole_run)
     ready = set(models) if prefit is True else set(prefit or ())
-    rules = [name for name, model in models.items() if isinstance(model, Rule)]
+    rules = [name for name, model in models.items() if isinstance(model, Baseline)]
     targets, forecasts, seconds = [], [], []
     for split, (train, upto, is_test) in enumerate(_splits(runs, test_size, n_splits), start=1):
         y_train = make_targets(train, horizon, jobs=jobs, whole_run=whole_run)

@@ -9,11 +9,11 @@ from scipy.stats import t as student_t
 from sklearn.base import BaseEstimator
 
 from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.baselines._baseline import Baseline
 from sklearn_jobtime.baselines._rules import (
     ExponentialMean,
     JenkinsRule,
     RollingRule,
-    Rule,
     SeasonalRule,
 )
 from sklearn_jobtime.evaluation._backtest import Backtest, backtest
@@ -33,7 +33,7 @@ LEAST_ROWS = 20  # fewer scored rows decide nothing
 GROUPS = ("job", "series", "step", "split")
 
 
-def default_rules() -> dict[str, Rule]:
+def default_rules() -> dict[str, Baseline]:
     """Rules to compare with, by the names that people know them by.
 
     Every model has to beat these. :class:`~sklearn_jobtime.baselines.OnlineMix` is not among

@@ -1,9 +1,9 @@
 """What was known when: which runs had ended when another one started."""
 
 from sklearn_jobtime.point_in_time._clock import Clock, epoch_seconds, read_clock
-from sklearn_jobtime.point_in_time._job_history import Past, newest_decayed_sums
+from sklearn_jobtime.point_in_time._job_history import JobHistory, newest_decayed_sums
 from sklearn_jobtime.point_in_time._memory import Memory, recall, remember
-from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order, newest_rows
+from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order, rows_to_remember
 from sklearn_jobtime.point_in_time._rolling import (
     decayed_sums,
     newest,
@@ -18,8 +18,8 @@ from sklearn_jobtime.point_in_time._table_memory import RememberedRows
 __all__ = [
     "Clock",
     "EndedOrder",
+    "JobHistory",
     "Memory",
-    "Past",
     "RememberedRows",
     "decayed_sums",
     "ended_order",
@@ -27,7 +27,6 @@ __all__ = [
     "known_targets",
     "newest",
     "newest_decayed_sums",
-    "newest_rows",
     "newest_share",
     "read_clock",
     "recall",
@@ -35,6 +34,7 @@ __all__ = [
     "row_mean",
     "row_median",
     "row_quantile",
+    "rows_to_remember",
     "runs_that_weigh",
     "split_rows",
 ]

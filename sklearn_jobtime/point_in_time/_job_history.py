@@ -1,4 +1,4 @@
-"""What had become of one job before each row."""
+"""The history of one job: what had become of it before each row."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.point_in_time._clock import Clock
 from sklearn_jobtime.point_in_time._order import EndedOrder
-from sklearn_jobtime.point_in_time._rolling import decayed_sums
+from sklearn_jobtime.point_in_time._rolling import decayed_sums, newest
 
-__all__ = ["Past", "newest_decayed_sums"]
+__all__ = ["JobHistory", "newest_decayed_sums"]
 
 
 @dataclass(frozen=True)
-class Past:
+class JobHistory:
     """The runs of one job, and of which rows a forecast is asked.
 
     Parameters
@@ -58,17 +58,32 @@ class Past:
         """How many successful runs were known when each asked row started."""
         return self.successes.stop - self.successes.first
 
+    def newest(self, n_runs: int) -> Floats:
+        """Durations of the newest successful runs known when each asked row started, newest first.
+
+        Parameters
+        ----------
+        n_runs : int
+            How many to find.
+
+        Returns
+        -------
+        ndarray of shape (n_asked, n_runs)
+            NaN where the history is shorter.
+        """
+        return newest(self.seconds, self.successes, n_runs)
+
     def order_of(self, eligible: NDArray[np.bool_]) -> EndedOrder:
         """Put some of the runs into the order of their ends."""
         return self.ended.only(eligible)
 
 
-def newest_decayed_sums(values: Floats, past: Past, half_life: float) -> Floats:
+def newest_decayed_sums(values: Floats, history: JobHistory, half_life: float) -> Floats:
     """For each asked row, the decayed sum over the successful runs known when it started."""
-    found = past.successes
+    found = history.successes
     if not len(found.order):
         return np.zeros((len(found.stop), *values.shape[1:]))
-    series = past.clock.series[found.order]
+    series = history.clock.series[found.order]
     place = np.arange(len(series)) - np.searchsorted(series, series)
     sums = decayed_sums(values[found.order], place, half_life)
     known = (found.stop > found.first).reshape(-1, *[1] * (sums.ndim - 1))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sklearn_jobtime._typing import Floats, Mask, Rows
 from sklearn_jobtime.point_in_time._clock import Clock
-from sklearn_jobtime.point_in_time._order import newest_rows
+from sklearn_jobtime.point_in_time._order import rows_to_remember
 
 __all__ = ["Memory", "recall", "remember"]
 
@@ -75,7 +75,8 @@ def remember(
     eligible : ndarray of bool, shape (n_rows,) or (n_rows, k), default=None
         The runs worth knowing; with several columns, `n` rows are kept for each of them.
     also : sequence of ndarray of int
-        Further rows to keep, such as those of :func:`newest_rows` for other groups than the series.
+        Further rows to keep, such as those of :func:`rows_to_remember` for other groups
+        than the series.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def remember(
         rows = np.arange(max(0, n_rows - n), n_rows)
     else:
         asked = [None] if eligible is None else np.reshape(eligible, (n_rows, -1)).T
-        rows = np.unique(np.concatenate([newest_rows(clock, n, column) for column in asked]))
+        rows = np.unique(np.concatenate([rows_to_remember(clock, n, column) for column in asked]))
     rows = np.unique(np.concatenate([rows, *also]))
     if clock.labels is None and clock.started is None:
         tail = np.arange(max(0, n_rows - n - _SAME_ROWS), n_rows)

@@ -19,7 +19,7 @@ import numpy as np
 from sklearn_jobtime._typing import Floats, Mask, Rows
 from sklearn_jobtime.point_in_time._clock import Clock
 
-__all__ = ["EndedOrder", "ended_order", "newest_rows"]
+__all__ = ["EndedOrder", "ended_order", "rows_to_remember"]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _starts(series: Rows, n_series: int) -> Rows:
     return np.cumsum(counts) - counts
 
 
-def newest_rows(
+def rows_to_remember(
     clock: Clock, n: int, eligible: Mask | None = None, groups: Rows | None = None
 ) -> Rows:
     """Rows that any later row could have among the last `n` which had ended.

@@ -10,7 +10,7 @@ from sklearn.utils import _safe_indexing
 
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
-from sklearn_jobtime.point_in_time._order import newest_rows
+from sklearn_jobtime.point_in_time._order import rows_to_remember
 from sklearn_jobtime.runs._schema import STARTED_AT
 
 __all__ = ["RememberedRows"]
@@ -68,7 +68,7 @@ class RememberedRows:
         if len(others) and STARTED_AT in table:
             table = table.sort_values(STARTED_AT, kind="stable")
         clock = replace(read_clock(table), ended=None)
-        newest = np.sort(newest_rows(clock, self._n_kept))
+        newest = np.sort(rows_to_remember(clock, self._n_kept))
         return type(self)(_safe_indexing(table, newest), self._n_kept)
 
     def _joined(self, kept: NDArray[np.intp], X: Any) -> Any:

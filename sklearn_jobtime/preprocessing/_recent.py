@@ -15,7 +15,7 @@ from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock
 from sklearn_jobtime.point_in_time._memory import Memory, recall, remember
-from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order, newest_rows
+from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order, rows_to_remember
 from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median, row_quantile
 from sklearn_jobtime.preprocessing._covariates import drifts
 from sklearn_jobtime.preprocessing._level import (
@@ -222,10 +222,10 @@ class RecentRuns(TransformerMixin, BaseEstimator):
         n_jobs = len(self.jobs_)
         good = np.isfinite(self._successes(values))
         reach = max(*self.windows, LEVEL, SPREAD)
-        further = [newest_rows(clock, reach, column) for column in good.T]
+        further = [rows_to_remember(clock, reach, column) for column in good.T]
         for codes in values[:, 2 * n_jobs :].T:
             groups = alike(codes, clock)
-            further += [newest_rows(clock, ALIKE, column, groups) for column in good.T]
+            further += [rows_to_remember(clock, ALIKE, column, groups) for column in good.T]
         further.append(never_ended(clock))
         return remember(values, clock, FAILED, also=further)
 

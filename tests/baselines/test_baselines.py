@@ -16,7 +16,7 @@ from sklearn_jobtime.baselines import (
     RollingRule,
     SeasonalRule,
 )
-from sklearn_jobtime.baselines._online_mix import mix_weights
+from sklearn_jobtime.baselines._online_mix import baseline_weights
 from sklearn_jobtime.baselines._rules import WINDOWS
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time import decayed_sums, row_mean, row_median, row_quantile
@@ -36,9 +36,9 @@ RULES = [
     SeasonalRule("weekday", n_runs=2),
     SeasonalRule("month", n_runs=2),
 ]
-MIX = OnlineMix(rules=RULES, half_life=3)
+MIX = OnlineMix(baselines=RULES, half_life=3)
 SHORT_RULES = [RollingRule("last"), RollingRule("median", 3), SeasonalRule("hour", n_runs=2)]
-FORGETFUL = OnlineMix(rules=SHORT_RULES, half_life=0.1)
+FORGETFUL = OnlineMix(baselines=SHORT_RULES, half_life=0.1)
 EVERY = [*RULES, MIX, FORGETFUL, OnlineMix()]
 SEASONS = {
     "hour of week": lambda time: (time.weekday(), time.hour),
@@ -106,8 +106,10 @@ def forecast_by_loop(runs, t, rule):
         alike = [i for i in good if time[i] == time[t]]
         chosen = (alike or good)[-rule.n_runs :]
         return np.median(values(chosen)) if chosen else np.nan
-    chosen = (recorded if rule.failed_too else good)[-(1 if rule.rule == "last" else rule.n_runs) :]
-    statistic = np.median if rule.rule == "median" else np.mean
+    chosen = (recorded if rule.failed_too else good)[
+        -(1 if rule.statistic == "last" else rule.n_runs) :
+    ]
+    statistic = np.median if rule.statistic == "median" else np.mean
     return statistic(values(chosen)) if chosen else np.nan
 
 
@@ -157,7 +159,7 @@ def test_the_mix_equals_a_slow_loop(seed):
     model = clone(MIX).fit(runs, y)
     expected = mix_by_loop(runs, MIX)
     good = (runs["build__status"] == "success") & runs["build"].notna()
-    worth, prior = model.prior_runs_["build"], model.fallback_[0]
+    worth, prior = model.prior_sample_size_["build"], model.fallback_[0]
     weights = np.zeros(len(runs))
     for t in range(len(runs)):
         n = sum(good.iloc[i] for i in known_rows(runs, t))
@@ -166,7 +168,7 @@ def test_the_mix_equals_a_slow_loop(seed):
         elif worth:
             weights[t] = worth / (n + worth) * (1 - n / 50)
         expected[t] = prior ** weights[t] * expected[t] ** (1 - weights[t])
-    expected_source = np.where(weights >= 0.5, "prior", "rule")
+    expected_source = np.where(weights >= 0.5, "prior", "baselines")
     np.testing.assert_array_equal(model.sources(runs)[:, 0], expected_source)
     np.testing.assert_allclose(model.predict(runs)[:, 0], expected, rtol=1e-9)
 
@@ -205,7 +207,7 @@ def test_rows_after_fit_have_the_history_of_the_whole_table(regressor, seed, n_h
     still_running = ~runs.index.isin(head.index[head["ended_at"].notna()])
     whole = clone(regressor).fit(runs, targets_of(runs))
     model = clone(regressor).fit(head, y)
-    model.fallback_, model.prior_runs_ = whole.fallback_, whole.prior_runs_
+    model.fallback_, model.prior_sample_size_ = whole.fallback_, whole.prior_sample_size_
     if regressor is FORGETFUL:  # an error weighs for 8 runs, and its rule looked back another 3
         assert len(model._memory.age) <= 2 * (8 + 3) + 6 * 2 + 6  # and what ended last, and seasons
     late = (runs["started_at"] >= cut).to_numpy()
@@ -315,8 +317,8 @@ def test_a_new_job_starts_from_the_others_and_a_new_step_from_its_own_job(regres
     forecast = pd.DataFrame(model.predict(after), columns=y.columns)[1]
     source = pd.DataFrame(model.sources(after), columns=y.columns)[1]
     assert forecast["deploy"].tolist() == pytest.approx([prior[(1, "deploy")], 900.0, 900.0])
-    assert source["deploy"].tolist() == ["prior", "rule", "rule"]
-    assert (source[["build", "test"]] == "rule").all(axis=None)
+    assert source["deploy"].tolist() == ["prior", "baselines", "baselines"]
+    assert (source[["build", "test"]] == "baselines").all(axis=None)
 
 
 def pool(rng, n_series, n_runs, between, within):
@@ -332,7 +334,8 @@ def test_the_mix_learns_what_other_series_are_worth():
     alike, apart = pool(rng, 30, 20, 0.05, 0.5), pool(rng, 30, 20, 2.0, 0.1)
     alone = alike.xs(0)
     worth = [
-        OnlineMix().fit(runs, make_targets(runs)).prior_runs_ for runs in (alike, apart, alone)
+        OnlineMix().fit(runs, make_targets(runs)).prior_sample_size_
+        for runs in (alike, apart, alone)
     ]
     assert worth[0]["build"] >= 1
     assert [w["build"] for w in worth[1:]] == [0, 0]
@@ -399,13 +402,13 @@ def test_arrays_may_be_read_only_and_rows_few(regressor):
 
 def test_the_weights_are_ratios_and_no_rule_without_a_forecast_weighs():
     errors = np.array([[1.0, 1.2, 3.0, np.inf], [0.0, 0.0, 1e-300, np.inf]])
-    weights = mix_weights(errors, sharpness=8.0)
+    weights = baseline_weights(errors, sharpness=8.0)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0)
-    np.testing.assert_allclose(mix_weights(errors * 3600, sharpness=8.0), weights)
+    np.testing.assert_allclose(baseline_weights(errors * 3600, sharpness=8.0), weights)
     assert (weights[:, -1] == 0).all()
     assert weights[1].tolist() == [0.5, 0.5, 0.0, 0.0]
     np.testing.assert_allclose(weights[0, 1] / weights[0, 0], np.exp(-8 * 0.2))
-    assert mix_weights(np.full((1, 3), np.inf), sharpness=8.0).tolist() == [[0.0, 0.0, 0.0]]
+    assert baseline_weights(np.full((1, 3), np.inf), sharpness=8.0).tolist() == [[0.0, 0.0, 0.0]]
 
 
 def test_the_mix_follows_the_rule_that_became_right():
@@ -423,8 +426,8 @@ def test_the_mix_follows_the_rule_that_became_right():
         )
 
 
-@pytest.mark.parametrize("rules", [[], [RollingRule(), "median"]])
-def test_what_is_no_rule_can_not_be_mixed(rules):
+@pytest.mark.parametrize("baselines", [[], [RollingRule(), "median"]])
+def test_what_is_no_baseline_can_not_be_averaged(baselines):
     runs = pd.DataFrame({"build": [1.0, 2.0]})
-    with pytest.raises(TypeError, match=r"at least one rule .* such as RollingRule"):
-        OnlineMix(rules).fit(runs, make_targets(runs))
+    with pytest.raises(TypeError, match=r"at least one baseline .* such as RollingRule"):
+        OnlineMix(baselines).fit(runs, make_targets(runs))

@@ -287,7 +287,7 @@ def test_a_job_never_observed_is_the_anchors_alone(runs, validate):
     np.testing.assert_array_equal(forecast[:, 0], anchor[:, 0])
     assert np.isfinite(forecast).all()
     assert model.shrinkage_[0] == 0
-    assert (model.sources(runs)[-10:, 0] == "rule").all()  # of the ended runs in the table
+    assert (model.sources(runs)[-10:, 0] == "baselines").all()  # of the ended runs in the table
     others = AnchoredRegressor(windowed(Ridge()), prior_runs=0, validate=validate)
     others.fit(runs, y.iloc[:, 1:])
     np.testing.assert_allclose(forecast[:, 1:], others.predict(runs), rtol=1e-9)
@@ -295,7 +295,7 @@ def test_a_job_never_observed_is_the_anchors_alone(runs, validate):
 
 def test_the_source_of_a_forecast_is_told(runs):
     y = make_targets(runs)
-    for prior_runs, source in [(0, "model"), (1e9, "rule")]:
+    for prior_runs, source in [(0, "model"), (1e9, "baselines")]:
         model = AnchoredRegressor(windowed(Ridge()), prior_runs=prior_runs).fit(runs, y)
         assert model.sources(runs).shape == y.shape
         assert set(model.sources(runs)[0]) == {"prior"}

@@ -11,10 +11,10 @@ from sklearn_jobtime.point_in_time import (
     Clock,
     ended_order,
     epoch_seconds,
-    newest_rows,
     read_clock,
     recall,
     remember,
+    rows_to_remember,
 )
 
 SECONDS = st.integers(0, 6)
@@ -135,7 +135,7 @@ def test_no_later_row_could_see_another_row_among_the_newest_alike(clock, n, dat
     kind = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n_rows, max_size=n_rows)))
     head = clock.take(np.arange(split))
     groups = 2 * clock.series + kind
-    rows = set(newest_rows(head, n, np.array(flags)[:split], groups[:split]).tolist())
+    rows = set(rows_to_remember(head, n, np.array(flags)[:split], groups[:split]).tolist())
     for t in range(split, n_rows):
         known = known_runs(clock, t, np.array(flags) & (kind == kind[t]))
         assert {run for run in known[-n:] if run < split} <= rows

@@ -1,12 +1,14 @@
-"""What had become of a job before each row, and regressors that forecast from nothing else.
+"""Regressors that forecast a job from nothing else than what had become of it before each row.
 
-The rules and their mix stand on this: it reads the history of every job from a run table, keeps
-what later rows need, and finds for each row the runs that had ended when it started.
+The baselines and their weighted average stand on this: it reads the history of every job from a
+run table, keeps what later rows need, and finds for each row the runs that had ended when it
+started.
 """
 
 import logging
 from abc import abstractmethod
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -17,9 +19,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_jobtime._estimator import ObservedScoreMixin
 from sklearn_jobtime._typing import Floats, Rows
+from sklearn_jobtime.baselines._shrinkage import pooled_medians, prior_weight, shrunk
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
-from sklearn_jobtime.point_in_time._job_history import Past
+from sklearn_jobtime.point_in_time._job_history import JobHistory
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import ended_order
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, status_column
@@ -27,57 +30,39 @@ from sklearn_jobtime.runs._target_arrays import check_targets
 from sklearn_jobtime.runs._targets import observed_durations
 from sklearn_jobtime.runs._validation import to_utc
 
-__all__ = ["HistoryRegressor"]
-
-OWN_HISTORY = 50  # runs from which on a series is forecast from nothing but its own
+__all__ = ["HistoryRegressor", "Learned"]
 
 
-def prior_weight(n_known: Rows, prior_runs: float) -> Floats:
-    """Weight of the prior beside a rule that knows some runs.
+@dataclass(frozen=True)
+class Learned:
+    """What a fit found out about one job.
 
-    It is ``prior_runs / (n_known + prior_runs)``, as in credibility theory, on its way to 0 at
-    `OWN_HISTORY` runs: a longer history stands alone.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> prior_weight(np.array([0, 1, 3, 50]), prior_runs=1.0).round(2)
-    array([1.  , 0.49, 0.24, 0.  ])
+    Parameters
+    ----------
+    runs_needed : int
+        How many runs of its series back a forecast looks.
+    further_rows : ndarray of int, default=None
+        Rows of the table of `fit` that a later forecast may look at beyond these, such as those of
+        :func:`~sklearn_jobtime.point_in_time.rows_to_remember` for runs of the same weekday.
+    state : object, default=None
+        What else `forecast_job` needs to know.
+    run_values : ndarray of shape (n, k), default=None
+        Numbers that belong to the runs of the table of `fit`. Those of the remembered runs are
+        kept: ``run_values[history.remembered]`` are those of the first rows of a later `history`.
+    prior_sample_size : float, default=0.0
+        How many runs the prior, the median of all series, is worth.
     """
-    if prior_runs == 0:
-        return np.zeros(len(n_known))
-    share = prior_runs / (n_known + prior_runs)
-    return np.asarray(share * np.maximum(1 - n_known / OWN_HISTORY, 0.0))
 
+    runs_needed: int
+    further_rows: Rows | None = None
+    state: Any = None
+    run_values: Floats | None = None
+    prior_sample_size: float = 0.0
 
-def blended(forecasts: Floats, prior: Floats, weights: Floats) -> Floats:
-    """Geometric mean of forecasts and prior; the prior where there is no forecast."""
-    mixed = (weights > 0) & (forecasts > 0) & (prior > 0)
-    ratio = np.divide(prior, forecasts, out=np.ones_like(forecasts), where=mixed)
-    return np.where(np.isnan(forecasts), prior, forecasts * ratio**weights)
-
-
-def pooled_medians(targets: Floats, jobs: list) -> Floats:
-    """Median of each output over all series; for one never observed, what is nearest to it.
-
-    That is the median of its job at the other steps, or else of the medians of the other jobs.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> targets = np.array([[10.0, 90.0, np.nan], [30.0, 90.0, np.nan]])
-    >>> pooled_medians(targets, ["build", "test", "deploy"])
-    array([20., 90., 55.])
-    """
-    seen = ~np.isnan(targets).all(axis=0)
-    medians = np.full(len(jobs), np.nan)
-    medians[seen] = np.nanmedian(targets[:, seen], axis=0)
-    of_a_job = seen & np.array([job != WHOLE_RUN for job in jobs])
-    for output in np.flatnonzero(~seen):
-        same = seen & np.array([job == jobs[output] for job in jobs])
-        nearest = next(some for some in (same, of_a_job, seen) if some.any())
-        medians[output] = np.median(medians[nearest])
-    return medians
+    def keep(self, rows: Rows) -> "Learned":
+        """Keep the values of the remembered rows of the table of `fit` alone."""
+        values = None if self.run_values is None else self.run_values[rows]
+        return replace(self, further_rows=None, run_values=values)
 
 
 def _with_times(runs: pd.DataFrame) -> pd.DataFrame:
@@ -102,24 +87,63 @@ def _recorded_durations(runs: pd.DataFrame, observed: pd.DataFrame) -> Floats:
 class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
     """A regressor that forecasts each job from the durations of its ended runs.
 
-    It reads the history of every job from `X`, remembers in `fit` what later rows need, and asks
-    `_forecast_job` for one job at a time. All steps of the horizon get the same forecast; a
+    It reads the history of every job from `X`, and remembers in `fit` what later rows need. What to
+    forecast from a history is up to two methods of a subclass, `learn` and `forecast_job`, which
+    get one job at a time and change nothing. All steps of the horizon get the same forecast; a
     row without history, of a new series or a new job, gets the median of the training targets.
+
+    Attributes
+    ----------
+    learned_ : dict of Learned
+        For each job, what `learn` returned in `fit`.
     """
 
     masks_missing_targets = True
 
-    @abstractmethod
-    def _forecast_job(self, past: Past) -> Floats:
-        """Forecast the asked rows of one job; NaN where it has no history."""
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     @abstractmethod
-    def _reach(self) -> int:
-        """How many runs of its series back a forecast looks."""
+    def learn(self, history: JobHistory, targets: Floats) -> Learned:
+        """Find out what forecasts of one job need to know.
 
-    def _further_rows(self, past: Past) -> list[Rows]:  # noqa: ARG002
-        """Rows of the table of fit that a later row may look at beyond its reach."""
-        return []
+        Parameters
+        ----------
+        history : JobHistory
+            The training runs of the job; all of them are asked rows.
+        targets : ndarray of shape (n, n_steps)
+            What is to be forecast of the same rows; NaN where not observed.
+
+        Returns
+        -------
+        Learned
+        """
+
+    @abstractmethod
+    def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:
+        """Forecast the asked rows of one job from the runs that had ended when each started.
+
+        Parameters
+        ----------
+        history : JobHistory
+            The remembered runs of the job, and behind them the asked ones.
+        learned : Learned
+            From `learn`.
+
+        Returns
+        -------
+        ndarray of shape (n_asked,)
+            Seconds; NaN where there is no history.
+        """
+
+    def check_parameters(self) -> Self:
+        """Raise an InvalidParameterError where a parameter has no allowed value, as `fit` does.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: pd.DataFrame | ArrayLike, y: pd.DataFrame | ArrayLike) -> Self:
@@ -156,22 +180,19 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
                     job,
                 )
         self.fallback_ = pooled_medians(targets, self.jobs_)
-        self.prior_runs_ = dict.fromkeys(self._history_jobs, 0.0)
         self._is_1d = y.ndim == 1
-        values, clock = self._history(X)
-        pasts = self._pasts(values, clock, np.arange(0))
-        mine = [targets[:, [job == past.job for job in self.jobs_]] for past in pasts]
-        self._learn(pasts, mine)
-        further = [rows for past in pasts for rows in self._further_rows(past)]
-        self._memory = remember(values, clock, self._reach(), ~np.isnan(values), further)
-        self._keep(len(values) - self._memory.age)
+        values, clock = self._values(X)
+        learned = {
+            history.job: self.learn(history, targets[:, [job == history.job for job in self.jobs_]])
+            for history in self._histories(values, clock, np.arange(0))
+        }
+        runs_needed = max(one.runs_needed for one in learned.values())
+        further = [one.further_rows for one in learned.values() if one.further_rows is not None]
+        self._memory = remember(values, clock, runs_needed, ~np.isnan(values), further)
+        kept = len(values) - self._memory.age
+        self.learned_ = {job: one.keep(kept) for job, one in learned.items()}
+        self.prior_sample_size_ = {job: one.prior_sample_size for job, one in learned.items()}
         return self
-
-    def _learn(self, pasts: list[Past], targets: list[Floats]) -> None:
-        """Choose what is to choose; both lists have one item a job."""
-
-    def _keep(self, rows: Rows) -> None:
-        """Forget what `_learn` found out about other rows of the table of fit than these."""
 
     def predict(self, X: pd.DataFrame | ArrayLike) -> Floats:
         """Forecast each row from the runs that had ended when it started.
@@ -187,7 +208,7 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         ndarray of shape (n_runs,) or (n_runs, n_outputs), in seconds
         """
         forecasts, weights = self._forecasts(X)
-        outputs = blended(forecasts, self.fallback_, weights)
+        outputs = shrunk(forecasts, self.fallback_, weights)
         return outputs[:, 0] if self._is_1d else outputs
 
     def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
@@ -202,21 +223,24 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         -------
         ndarray of str, shape (n_runs,) or (n_runs, n_outputs)
             "prior" where the prior has at least half the weight, as for a series or a job of which
-            no run was known; else "rule".
+            no run was known; else "baselines".
         """
         _, weights = self._forecasts(X)
-        found = np.where(weights >= 0.5, "prior", "rule")
+        found = np.where(weights >= 0.5, "prior", "baselines")
         return found[:, 0] if self._is_1d else found
 
     def _forecasts(self, X: Any) -> tuple[Floats, Floats]:
-        """Forecasts of the rule, NaN where it has no history, and weights of the prior."""
+        """Forecasts from the history, NaN where there is none, and weights of the prior."""
         check_is_fitted(self)
         X, _ = self._checked(X)
-        values, given = self._history(X)
+        values, given = self._values(X)
         kept, clock = recall(self._memory, values, given)
-        pasts = self._pasts(np.concatenate([self._memory.table[kept], values]), clock, kept)
-        found = {past.job: self._forecast_job(past) for past in pasts}
-        share = {past.job: prior_weight(past.n_known, self.prior_runs_[past.job]) for past in pasts}
+        values = np.concatenate([self._memory.table[kept], values])
+        found, share = {}, {}
+        for history in self._histories(values, clock, kept):
+            job = history.job
+            found[job] = self.forecast_job(history, self.learned_[job])
+            share[job] = prior_weight(history.n_known, self.prior_sample_size_[job])
         forecasts = np.column_stack([found[job] for job in self.jobs_])
         weights = np.column_stack([share[job] for job in self.jobs_])
         return forecasts, np.where(np.isnan(forecasts), 1.0, weights)
@@ -243,7 +267,7 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
             columns = list(range(X.shape[1]))
         return [columns[k % len(columns)] for k in range(n_outputs)]
 
-    def _history(self, X: Any) -> tuple[Floats, Clock]:
+    def _values(self, X: Any) -> tuple[Floats, Clock]:
         """Seconds of the successful runs, a column a job, then those recorded, and the clock."""
         if not isinstance(X, pd.DataFrame):
             return np.tile(X[:, self._history_jobs], 2).astype(np.float64), read_clock(X)
@@ -253,11 +277,11 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         both = np.column_stack([observed, _recorded_durations(runs, observed)])
         return both, read_clock(runs)
 
-    def _pasts(self, values: Floats, clock: Clock, remembered: NDArray[np.intp]) -> list[Past]:
+    def _histories(self, values: Floats, clock: Clock, remembered: Rows) -> list[JobHistory]:
         jobs = self._history_jobs
         ended = ended_order(clock.series, clock.started, clock.ended, first=len(remembered))
         return [
-            Past(job, values[:, k], values[:, len(jobs) + k], clock, ended, remembered)
+            JobHistory(job, values[:, k], values[:, len(jobs) + k], clock, ended, remembered)
             for k, job in enumerate(jobs)
         ]
 
