@@ -31,7 +31,7 @@ from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime.baselines import OnlineMix, RollingRule
 from sklearn_jobtime.conformal import AdaptiveBound
 from sklearn_jobtime.conformal._adaptive import WINDOW
-from sklearn_jobtime.conformal._quantiles import rank_errors
+from sklearn_jobtime.conformal._quantiles import EmpiricalQuantile
 from sklearn_jobtime.conformal._scores import LEAST
 from sklearn_jobtime.point_in_time import read_clock
 from sklearn_jobtime.runs import make_targets
@@ -43,7 +43,7 @@ class Static:
     """The bound stays where it was calibrated."""
 
     def __init__(self, errors, tail):
-        self.bound = float(rank_errors(errors).bound(1 - tail))
+        self.bound = float(EmpiricalQuantile.of(errors).at(1 - tail))
 
     def promise(self):
         """Give what a run that starts now will be held to."""
@@ -66,11 +66,11 @@ class Chosen:
 
     def promise(self):
         """Bounds for all shares that are followed."""
-        return self.state.followed()
+        return self.state.at_tails()
 
     def step(self, error, promised):
         """Learn the error of a run."""
-        self.state.step(error, promised=promised)
+        self.state.step(error, in_force=promised)
 
 
 class Window:
@@ -161,7 +161,7 @@ class Tracking:
 
     def __init__(self, errors, tail, rate, integral=False):
         self.newest, self.tail, self.rate, self.integral = list(errors[-100:]), tail, rate, integral
-        self.quantile = min(float(rank_errors(errors).bound(1 - tail)), max(errors))
+        self.quantile = min(float(EmpiricalQuantile.of(errors).at(1 - tail)), max(errors))
         self.scale = np.quantile(np.abs(errors), 0.95)
         self.excess, self.n = 0.0, len(self.newest)
 

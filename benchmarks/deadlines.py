@@ -9,8 +9,8 @@ forecast if it still runs. Three answers are compared with what happened:
 
 - `naive`: the share of the last 50 runs of the series that took no longer, as one would count
   by hand; where none of them lasted as long as the run has been running, that it will be done,
-- `fixed`: `DurationDistribution` of the held-out runs as they were at the fit,
-- `followed`: of the newest 200 held-out runs of the series, made anew every 20 runs.
+- `fixed`: `DurationDistribution` of the calibration set as it was at the fit,
+- `followed`: of the newest 200 runs of the series, made anew every 20 runs.
 
 The figures are the expected calibration error, the mean distance between the chances and the shares
 that came true, in tens of percents; and the Brier score, which also tells who dares to say more
@@ -33,7 +33,7 @@ from sklearn_jobtime.conformal import ConformalForecaster, DurationDistribution
 from sklearn_jobtime.evaluation import (
     as_text,
     expected_calibration_error,
-    held_out_events,
+    holdout_events,
     reliability,
 )
 from sklearn_jobtime.evaluation._reliability import ELAPSED, MULTIPLES
@@ -97,9 +97,9 @@ def answers(history: History, model: str) -> Iterator[pd.DataFrame]:
     fixed = DurationDistribution.from_forecaster(forecaster)
     forecasts = np.reshape(forecaster.predict(runs), y.shape)
     actual = y.to_numpy()
-    held_out = np.flatnonzero(is_test | (y_train.notna() | at_least.notna()).any(axis=1)
+    candidates = np.flatnonzero(is_test | (y_train.notna() | at_least.notna()).any(axis=1)
                               .reindex(runs.index, fill_value=False).to_numpy())  # fmt: skip
-    held_out = held_out[-(forecaster.n_calibration_ + is_test.sum()) :]
+    candidates = candidates[-(forecaster.n_calibration_ + is_test.sum()) :]
     series, known = series_of(runs.index), known_at(runs)
     started = known_at(runs[[STARTED_AT]].rename(columns={STARTED_AT: ENDED_AT}))
     for one in np.unique(series[is_test]):
@@ -108,7 +108,7 @@ def answers(history: History, model: str) -> Iterator[pd.DataFrame]:
         rows = np.flatnonzero(is_test & (series == one))
         for block in np.split(rows, range(ANEW, len(rows), ANEW)):
             past = own[known[own] <= started[block[0]]]
-            newest = past[np.isin(past, held_out)]
+            newest = past[np.isin(past, candidates)]
             try:
                 followed = DurationDistribution(
                     forecasts[newest], actual[newest], n_newest=FOLLOWED
@@ -117,7 +117,7 @@ def answers(history: History, model: str) -> Iterator[pd.DataFrame]:
                 followed = fixed
             naive = CountedRuns(actual[past])
             found = [
-                held_out_events(known_runs, forecasts[block], actual[block])
+                holdout_events(known_runs, forecasts[block], actual[block])
                 for known_runs in (naive, fixed, followed)
             ]
             chances = {name: part["probability"] for name, part in zip(ANSWERS, found, strict=True)}

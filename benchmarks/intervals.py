@@ -1,7 +1,7 @@
 """Coverage and width of intervals on real run histories, beside MAPIE's.
 
     python benchmarks/intervals.py DATA_DIR [--series NAME ...] [--model NAME] [--asymmetric]
-        [--by-series] [--out DIR]
+        [--group-conditional] [--out DIR]
 
 On every history of `benchmarks/accuracy.py` a forecaster is fitted on the first 80 % of the time
 and calibrated on the newest quarter of that; the last 20 % are tested. From the same forecasts and
@@ -165,7 +165,7 @@ def aci_of_series(
 
 
 def intervals_of(
-    history: History, model: str, *, symmetric: bool = True, by_series: bool = False
+    history: History, model: str, *, symmetric: bool = True, group_conditional: bool = False
 ) -> pd.DataFrame:
     """Every interval of every observed test run, one row for a method and level."""
     runs = history.runs
@@ -192,7 +192,7 @@ def intervals_of(
                 Given().fit(old),
                 conformity_score=score,
                 symmetric=symmetric,
-                by_series=by_series,
+                group_conditional=group_conditional,
                 cv="prefit",
             )
             bounds = static.fit(old, old_actual).predict_interval(new, LEVELS)[:, 0]
@@ -306,7 +306,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     parser.add_argument("--series", nargs="*", help="histories; all of them by default")
     parser.add_argument("--model", choices=["mix", "recipe"], default="mix")
     parser.add_argument("--asymmetric", action="store_true", help="symmetric=False")
-    parser.add_argument("--by-series", action="store_true", help="by_series=True")
+    parser.add_argument("--group-conditional", action="store_true", help="group_conditional=True")
     parser.add_argument("--limit", type=int, help="newest runs of each history, for a quick look")
     parser.add_argument("--out", type=Path, help="folder for intervals.csv and intervals.png")
     options = parser.parse_args(arguments)
@@ -320,7 +320,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
                 some,
                 options.model,
                 symmetric=not options.asymmetric,
-                by_series=options.by_series,
+                group_conditional=options.group_conditional,
             )
         tables[history.name] = summary(found)
         drawn.append(found[found["method"].isin(["static", "adaptive"])])

@@ -17,15 +17,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor
 from sklearn_jobtime.baselines._online_mix import OnlineMix
+from sklearn_jobtime.conformal._calibration_split import largest_scaled
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._p_values import (
     TIE,
+    conformal_p_values,
     joint_p_values,
     mean_size,
-    share_as_large,
     two_sided,
 )
-from sklearn_jobtime.conformal._quantiles import largest_scaled
 from sklearn_jobtime.conformal._scores import LEAST
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, job_columns
@@ -272,9 +272,9 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
                 largest_scaled(np.maximum(way * e, 0), units) for e in (self._errors, errors)
             )
             in_order = np.sort(old)
-            ranks.append([share_as_large(each, in_order, True) for each in (old, own)])
+            ranks.append([conformal_p_values(each, in_order, True) for each in (old, own)])
         usual, own = (np.minimum(long, short) for long, short in zip(*ranks, strict=True))
-        return share_as_large(-own, np.sort(-usual), True)
+        return conformal_p_values(-own, np.sort(-usual), True)
 
     def decision_function(self, X: pd.DataFrame | ArrayLike) -> Floats:
         """P-values minus `offset_`: negative for the runs that are called anomalous.
@@ -400,8 +400,8 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         p = np.empty_like(errors)
         for k, column in enumerate(self._errors.T):
             usual = np.sort(column[~np.isnan(column)])
-            long = share_as_large(errors[:, k], usual, is_known)
-            short = share_as_large(-errors[:, k], -usual[::-1], is_known)
+            long = conformal_p_values(errors[:, k], usual, is_known)
+            short = conformal_p_values(-errors[:, k], -usual[::-1], is_known)
             p[:, k] = two_sided(long, short)
         return pd.DataFrame(p, index=runs.index, columns=self.jobs_)
 

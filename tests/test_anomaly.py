@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.compose import AnchoredRegressor
-from sklearn_jobtime.conformal._p_values import share_as_large
+from sklearn_jobtime.conformal._p_values import conformal_p_values
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.runs import observed_durations
@@ -39,12 +39,12 @@ def watching(**params):
 @settings(deadline=None, max_examples=60)
 @given(NUMBERS, NUMBERS)
 def test_p_values_are_the_share_as_large_itself_included(values, reference):
-    p = share_as_large(np.array(values), np.sort(reference), is_in_reference=False)
+    p = conformal_p_values(np.array(values), np.sort(reference), is_in_reference=False)
     naive = [
         (1 + sum(other >= value for other in reference)) / (len(reference) + 1) for value in values
     ]
     np.testing.assert_allclose(p, naive)
-    own = share_as_large(np.array(reference), np.sort(reference), is_in_reference=True)
+    own = conformal_p_values(np.array(reference), np.sort(reference), is_in_reference=True)
     naive = [sum(o >= value for o in reference) / len(reference) for value in reference]
     np.testing.assert_allclose(own, naive)
 

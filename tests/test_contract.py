@@ -91,9 +91,12 @@ ESTIMATORS = [
     (AnchoredRegressor(Ridge()), LOOKS_BACK),
     (AnchoredRegressor(Ridge(), RollingRule(), validate=True), LOOKS_BACK),
     (ConformalForecaster(Ridge()), {}),
-    (ConformalForecaster(Ridge(), conformity_score="absolute", coverage="all", refit=True), {}),
+    (
+        ConformalForecaster(Ridge(), conformity_score="absolute", simultaneous="both", refit=True),
+        {},
+    ),
     (ConformalForecaster(GradientBoostingRegressor(n_estimators=20, random_state=0)), {}),
-    (ConformalForecaster(Ridge(), conformity_score="scaled", difficulty=Ridge()), {}),
+    (ConformalForecaster(Ridge(), conformity_score="normalised", scale_model=Ridge()), {}),
     (
         ConformalForecaster(
             Ridge(), conformity_score="quantile", quantile_estimators=[Ridge(), Ridge()]

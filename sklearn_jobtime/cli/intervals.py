@@ -16,10 +16,10 @@ __all__ = ["TOGETHER", "Promise", "conformal", "few_runs_noted", "point_model", 
 
 # What --together takes, what ConformalForecaster calls it, and how a person says it.
 TOGETHER = {
-    "none": ("output", "each job and step by itself"),
+    "none": ("none", "each job and step by itself"),
     "jobs": ("jobs", "all jobs of a run at once, each step by itself"),
-    "steps": ("steps", "all steps of a job at once, each job by itself"),
-    "all": ("all", "all jobs and steps at once"),
+    "steps": ("horizon", "all steps of a job at once, each job by itself"),
+    "all": ("both", "all jobs and steps at once"),
 }
 
 
@@ -43,7 +43,7 @@ class Promise:
         """Read which promise a model makes."""
         if not isinstance(model, ConformalForecaster):
             return cls(level=0)
-        key = next(key for key, (name, _) in TOGETHER.items() if name == model.coverage)
+        key = next(key for key, (name, _) in TOGETHER.items() if name == model.simultaneous)
         return cls(model.confidence_level, key)
 
     def around(self, model: BaseEstimator) -> BaseEstimator:
@@ -54,8 +54,8 @@ class Promise:
         """
         if not self.level:
             return model
-        coverage = TOGETHER[self.together][0]
-        return ConformalForecaster(model, self.level, coverage=coverage, refit=True)
+        simultaneous = TOGETHER[self.together][0]
+        return ConformalForecaster(model, self.level, simultaneous=simultaneous, refit=True)
 
 
 def point_model(model: BaseEstimator) -> BaseEstimator:
@@ -79,13 +79,13 @@ def promise_record(model: BaseEstimator) -> dict[str, Any] | None:
     """Say which promise is in force, for scripts and in one sentence; None without intervals."""
     if not isinstance(model, ConformalForecaster):
         return None
-    meaning = next(text for name, text in TOGETHER.values() if name == model.coverage)
+    meaning = next(text for name, text in TOGETHER.values() if name == model.simultaneous)
     worth = float(model.n_effective_.min())
-    n_told = model.told_.n_runs if hasattr(model, "told_") else 0  # stored by an older version
+    n_told = model.n_updates_ if hasattr(model, "n_updates_") else 0  # stored by an older version
     share = f"{100 * model.confidence_level:.3g} % of the runs lie in their interval, {meaning}"
     return {
         "confidence_level": model.confidence_level,
-        "coverage": model.coverage,
+        "coverage": model.simultaneous,
         "calibration_runs": model.n_calibration_,
         "effective_runs": worth,
         "told_runs": n_told,

@@ -1,4 +1,4 @@
-"""Bounds that follow what happens: adaptive conformal inference, one run at a time.
+"""Bounds that are updated online: adaptive conformal inference, one run at a time.
 
 The state of one series of errors is a few dozen numbers, and a step costs microseconds, so a
 scheduler can feed each run as it ends. Nothing here knows of forecasts or estimators.
@@ -12,23 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.conformal._calibration_split import CalibrationSplit
 from sklearn_jobtime.conformal._drift import DriftAlarm
-from sklearn_jobtime.conformal._quantiles import Bounds, row_errors
+from sklearn_jobtime.conformal._group_quantiles import GroupQuantiles
 
-__all__ = ["AdaptiveBound", "Following", "PoolShares"]
+__all__ = ["PENDING", "WINDOW", "AdaptiveBound", "AdaptiveGroup", "PoolShares"]
 
 
-TAILS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5)  # shares missed that are followed
+TAILS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5)  # shares of misses that have a bound
 
 WINDOW = 100  # newest errors, of which a bound is an order statistic
-RATE = 0.3  # how far one miss moves the share of misses aimed at, relative to the one promised
-REACH = 5.0  # how far it may move below zero, relative to the one promised, before all is inside
+RATE = 0.3  # how far one miss moves the share of misses aimed at, relative to the nominal one
+REACH = 5.0  # how far it may move below zero, relative to the nominal one, before all is inside
 MOST = 0.9  # of the errors may be above a bound, whatever was inside for however long
 
 POOL_RATE = 0.4  # how far a miss in every series moves the share that all of them aim at
-POOL_REACH = (-0.5, 4.0)  # how far that may move it, relative to the one promised
-POOL_ALIKE = 0.1  # correlation of misses that are told at once: a slow night is slow for many
+POOL_REACH = (-0.5, 4.0)  # how far that may move it, relative to the nominal one
+POOL_ALIKE = 0.1  # correlation of misses known at once: a slow night is slow for many
 
 PENDING = 50  # bounds that are remembered: of runs that started before so many others had ended
 POOL_PENDING = 200  # the same, of runs of any series
@@ -40,7 +41,7 @@ class PoolShares:
     """By how much the shares aimed at are off in all series of a pool alike.
 
     After a wild spell the bounds of every series are too wide, and each would take hundreds of
-    runs of its own to find that out. Together they tell it within a few. But runs that are told
+    runs of its own to find that out. Together they need only a few. But runs that become known
     at once, such as all tests of a build, are late together when that night was slow: n of them
     count as ``n / (1 + (n - 1) * POOL_ALIKE)`` (the design effect of a cluster sample).
 
@@ -73,8 +74,8 @@ class PoolShares:
         self.n_series = n_series
         self.moves = [0.0] * len(TAILS)
         self._since = -inf  # when the moves became what they are
-        self._at_once = 0  # runs that were told then
-        self._excess = [0.0] * len(TAILS)  # misses among them beyond those promised
+        self._at_once = 0  # runs that became known then
+        self._excess = [0.0] * len(TAILS)  # misses among them beyond the nominal share
         self._past: deque[tuple[float, list[float]]] = deque(maxlen=POOL_PENDING)
 
     def learn(self, missed: Sequence[bool], ended: float = nan) -> None:
@@ -84,8 +85,8 @@ class PoolShares:
             self._since = self._since if isnan(ended) else max(self._since, ended)
             self._at_once, self._excess = 0, [0.0] * len(TAILS)
         self._at_once += 1
-        told = zip(self._excess, missed, TAILS, strict=True)
-        self._excess = [excess + miss - tail for excess, miss, tail in told]
+        each = zip(self._excess, missed, TAILS, strict=True)
+        self._excess = [excess + miss - tail for excess, miss, tail in each]
         alike = 1 + (self._at_once - 1) * POOL_ALIKE
         rate, (least, most) = POOL_RATE / self.n_series / alike, POOL_REACH
         self.moves = [
@@ -106,11 +107,11 @@ def earlier(past: deque[tuple[float, Any]], time: float) -> Any:
 
 
 class AdaptiveBound:
-    """Bounds that the next error stays below as often as promised, in the long run.
+    """Bounds that the next error stays below with the nominal coverage, in the long run.
 
     The bound that may be missed with a share `tail` is an order statistic of the newest errors,
     but not always at `tail`: each miss lowers the share aimed at, each hit raises it a little. So
-    whatever the errors do, misses in excess of the promise are paid back.
+    whatever the errors do, misses in excess of the nominal share are made up for.
 
     Parameters
     ----------
@@ -124,17 +125,13 @@ class AdaptiveBound:
     This is the rule of Gibbs and Candès with the step ``RATE * tail``, over a sliding window of
     `WINDOW` errors. Beyond the largest error of the window the bound goes on growing, to infinity
     where the share aimed at is ``-REACH * tail``. Therefore after T steps, on any sequence, the
-    share of misses is at most ``tail + (1 + REACH + RATE) / (RATE * T)``, if each run is told
+    share of misses is at most ``tail + (1 + REACH + RATE) / (RATE * T)``, if each run is known
     before the next is forecast. Where up to D runs are pending when one is forecast, D more may
     miss; in a pool REACH is larger by the upper end of `POOL_REACH`. The other way round nothing is
     forced: where a job takes the same time each night, no run is called a miss to make up for it.
 
-    The rule was chosen by measurement on the errors of `OnlineMix` (``benchmarks/adaptive.py``),
-    the constants on the older four fifths of the 13 histories of ``benchmarks/intervals.py``, for
-    coverages near the level. There, at 80, 90 and 95 %, a `RATE` of 0.1 and not 0.4 gave intervals
-    10 % narrower and a coverage off by 1.2 points in the mean and not 0.8; a `WINDOW` of 200 or 400
-    was no better. The four pools were off by 0.4 points in the mean and 1.3 at most, without
-    :class:`PoolShares` by 1.6 and 7.2.
+    The rule and its constants were chosen by measurement on real histories
+    (``benchmarks/adaptive.py``).
 
     References
     ----------
@@ -168,8 +165,8 @@ class AdaptiveBound:
         self,
         error: float,
         *,
-        or_more: bool = False,
-        promised: Sequence[float] | None = None,
+        is_censored: bool = False,
+        in_force: Sequence[float] | None = None,
         ended: float = nan,
     ) -> None:
         """Learn the error of a run.
@@ -177,21 +174,21 @@ class AdaptiveBound:
         Parameters
         ----------
         error : float
-        or_more : bool, default=False
-            The run was cut off and its error is at least this: then only a miss counts.
-        promised : sequence of float, default=None
-            The bounds for `TAILS` when the run was forecast, from :meth:`followed`; None: those of
-            now. What is paid back are the misses of these.
+        is_censored : bool, default=False
+            The run is right-censored and its error is at least this: then only a miss counts.
+        in_force : sequence of float, default=None
+            The bounds at `TAILS` when the run was forecast, from :meth:`at_tails`; None: those of
+            now. Misses of these are made up for.
         ended : float, default=NaN
             When the error was known, in seconds; for a pool.
         """
-        missed = [error > bound for bound in (promised or self.followed())]
-        if or_more and not any(missed):
+        missed = [error > bound for bound in (in_force or self.at_tails())]
+        if is_censored and not any(missed):
             return
-        if self._pool is not None and not or_more:
+        if self._pool is not None and not is_censored:
             self._pool.learn(missed, ended)
         self._shares = [
-            share if or_more and not miss else min(share - RATE * tail * (miss - tail), MOST)
+            share if is_censored and not miss else min(share - RATE * tail * (miss - tail), MOST)
             for share, tail, miss in zip(self._shares, TAILS, missed, strict=True)
         ]
         if len(self._newest) == WINDOW:
@@ -202,10 +199,10 @@ class AdaptiveBound:
     def bounds(self, tails: Sequence[float] | Floats) -> Floats:
         """Give the bounds that are to be missed with the shares `tails`.
 
-        Between the shares that are followed the bounds are interpolated; a share smaller than all
-        of them has none.
+        Between the shares in `TAILS` the bounds are interpolated; a share smaller than all of them
+        has an infinite one.
         """
-        bounds = np.array(self.followed())
+        bounds = np.array(self.at_tails())
         tails = np.asarray(tails, dtype=np.float64)
         place = np.interp(np.log(tails), np.log(TAILS), np.arange(len(TAILS))).round(9)
         rarer, part = place.astype(np.intp), place % 1
@@ -215,8 +212,8 @@ class AdaptiveBound:
         asked[mixed] = np.maximum(far - part[mixed] * (far - near), near)
         return np.where(tails < TAILS[0] * (1 - TIE), np.inf, asked)
 
-    def followed(self, time: float = nan) -> list[float]:
-        """Bounds for `TAILS`; that of a rarer miss is never the nearer one.
+    def at_tails(self, time: float = nan) -> list[float]:
+        """Bounds at `TAILS`; that of a rarer miss is never the nearer one.
 
         With a `time`, the pool has the part that it had then.
         """
@@ -247,76 +244,90 @@ class AdaptiveBound:
         return largest + (largest - self._sorted[n // 2]) * part / (1 - part)
 
 
-class Following:
-    """What follows the errors of one group of outputs: its bounds on each side, and its alarm.
+class AdaptiveGroup:
+    """Adaptive bounds of one group of outputs on each side of the forecast, and their alarm.
 
     Parameters
     ----------
-    bounds : Bounds
-        The calibration rows, from which it starts.
+    start : GroupQuantiles
+        The calibration errors, from which it starts.
     sides : sequence of str
-        The sides of the forecast to follow, ``"above"`` among them.
-    n_followed : int
-        How many groups are followed, over all series.
+        The sides of the forecast that have a bound, ``"above"`` among them.
+    n_groups : int
+        How many groups there are, over all series.
     pools : dict of str to PoolShares, default=None
         For each side, what is learned together with the same group of other series.
+
+    Examples
+    --------
+    >>> errors = np.arange(1.0, 41.0)[:, None]
+    >>> split = CalibrationSplit(errors, -errors, np.zeros((40, 1), dtype=bool))
+    >>> start = GroupQuantiles.calibrated(np.array([0]), split, np.zeros(40, int), WINDOW)
+    >>> group, unknown = AdaptiveGroup(start, ["above"], 1), np.full(40, np.nan)
+    >>> group.errors("above", np.array([0.5, 0.9]))
+    array([[21., 37.]])
+    >>> twice = CalibrationSplit(2 * errors, -2 * errors, split.is_censored)
+    >>> group.learn(twice, unknown, unknown)
+    True
+    >>> bool((group.errors("above", np.array([0.5, 0.9])) > [[21, 37]]).all())
+    True
     """
 
     def __init__(
         self,
-        bounds: Bounds,
+        start: GroupQuantiles,
         sides: Sequence[str],
-        n_followed: int,
+        n_groups: int,
         pools: dict[str, PoolShares] | None = None,
     ) -> None:
-        self._units = bounds.units()
+        self._scales = start.scales()
         pools = pools or {}
-        self._bounds = {s: AdaptiveBound(bounds.newest[s], pools.get(s)) for s in sides}
+        self._bounds = {s: AdaptiveBound(start.newest[s], pools.get(s)) for s in sides}
         self._since = -inf  # when the bounds became what they are
         self._past: deque[tuple[float, list[list[float]]]] = deque(maxlen=PENDING)
-        self.alarm = DriftAlarm(bounds.sides["above"].errors.tolist(), n_followed)
+        self.alarm = DriftAlarm(start.sides["above"].errors.tolist(), n_groups)
 
-    def learn(
-        self, above: Floats, below: Floats, is_censored: Mask, started: Floats, ended: Floats
-    ) -> bool:
+    def learn(self, split: CalibrationSplit, started: Floats, ended: Floats) -> bool:
         """Learn the errors of runs in the order of their ends, and tell whether there is an alarm.
 
         Parameters
         ----------
-        above, below, is_censored : ndarray of shape (n, n_outputs)
-            As for :func:`~sklearn_jobtime.conformal._quantiles.row_errors`.
+        split : CalibrationSplit
+            Errors of n runs.
         started, ended : ndarray of shape (n,)
             When each run was forecast and when its outcome was known; NaN where nobody says so:
             then it was forecast after all runs before it were known.
         """
-        errors = row_errors(above, below, is_censored, self._units)
+        errors = split.row_errors(self._scales)
         sides = zip(*(errors[side].tolist() for side in self._bounds), strict=True)
-        least = np.asarray(is_censored.any(axis=1)).tolist()
+        censored = np.asarray(split.is_censored.any(axis=1)).tolist()
         times = zip(started.tolist(), ended.tolist(), strict=True)
-        for of_sides, or_more, (start, end) in zip(sides, least, times, strict=True):
+        for of_sides, is_censored, (start, end) in zip(sides, censored, times, strict=True):
             if max(of_sides) == -inf:
                 continue
-            promised = self._promised(start, end)
-            for side, error, bounds in zip(self._bounds, of_sides, promised, strict=True):
-                if error > -inf and not (or_more and side == "below"):
-                    self._bounds[side].step(error, or_more=or_more, promised=bounds, ended=end)
+            in_force = self._in_force(start, end)
+            for side, error, bounds in zip(self._bounds, of_sides, in_force, strict=True):
+                if error > -inf and not (is_censored and side == "below"):
+                    self._bounds[side].step(
+                        error, is_censored=is_censored, in_force=bounds, ended=end
+                    )
         alarmed = False
-        for error, or_more in zip(errors["above"].tolist(), least, strict=True):
-            if error > -inf and not or_more:
+        for error, is_censored in zip(errors["above"].tolist(), censored, strict=True):
+            if error > -inf and not is_censored:
                 alarmed |= self.alarm.step(error)
         return alarmed
 
-    def _promised(self, start: float, end: float) -> list[list[float]]:
+    def _in_force(self, start: float, end: float) -> list[list[float]]:
         """Bounds on each side when a run started; from its end on they are other ones."""
         since = self._since
         if not isnan(end):
-            self._past.append((since, [b.followed(since) for b in self._bounds.values()]))
+            self._past.append((since, [b.at_tails(since) for b in self._bounds.values()]))
             self._since = max(since, end)
         if start < since:
             return earlier(self._past, start)
-        return [bound.followed(start) for bound in self._bounds.values()]
+        return [bound.at_tails(start) for bound in self._bounds.values()]
 
     def errors(self, side: str, levels: Floats) -> Floats:
         """Largest error that is inside at each level, of shape (n_outputs, n_levels)."""
-        units = np.ones(1) if self._units is None else self._units
-        return units[:, None] * self._bounds[side].bounds(1 - levels)
+        scales = np.ones(1) if self._scales is None else self._scales
+        return scales[:, None] * self._bounds[side].bounds(1 - levels)

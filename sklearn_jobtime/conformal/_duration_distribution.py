@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.conformal._kaplan_meier import survival_masses
-from sklearn_jobtime.conformal._quantiles import Ranked, rank_errors, rows_needed
+from sklearn_jobtime.conformal._quantiles import KaplanMeierQuantile, rows_needed
 from sklearn_jobtime.conformal._scores import LEAST
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
 from sklearn_jobtime.runs._schema import STARTED_AT
@@ -27,7 +27,7 @@ from sklearn_jobtime.runs._validation import to_utc
 __all__ = ["DurationDistribution"]
 
 
-LEAST_PAIRS = 10  # an output with fewer held-out runs takes those of all outputs
+LEAST_PAIRS = 10  # an output with fewer calibration runs takes those of all outputs
 TAIL_SHARE = 0.1  # of the largest ratios, which say how a run goes on that outlasts them all
 LEAST_SCALE = 0.1  # and if they are all alike, by a tenth
 TIE = 1e-9  # shares of runs this close are the same
@@ -39,24 +39,24 @@ class RatioCurve:
 
     Parameters
     ----------
-    ranked : Ranked
-        The log ratios of held-out runs in increasing order, and the share of runs up to each.
+    quantile : KaplanMeierQuantile
+        The log ratios of calibration runs in increasing order, and the share of runs up to each.
     scale : float
         Beyond the last of them the rest of the share falls off exponentially, with this mean.
     """
 
-    ranked: Ranked
+    quantile: KaplanMeierQuantile
     scale: float
 
     @property
     def last(self) -> float:
         """The largest log ratio of a run that ended."""
-        return float(self.ranked.errors[-1])
+        return float(self.quantile.errors[-1])
 
     def share(self, ratios: Floats) -> Floats:
         """Share of the runs up to each ratio, without the tail."""
-        place = np.searchsorted(self.ranked.errors, ratios + TIE, side="right")
-        return np.append(0.0, self.ranked.covered)[place]
+        place = np.searchsorted(self.quantile.errors, ratios + TIE, side="right")
+        return np.append(0.0, self.quantile.covered)[place]
 
     def log_survival(self, ratios: Floats) -> Floats:
         """Log of the share of runs that last longer; the tail is part of it."""
@@ -64,14 +64,14 @@ class RatioCurve:
 
     def ratio_at(self, log_survival: Floats) -> Floats:
         """Least ratio that at most such a share of the runs outlasts; the tail is part of it."""
-        ratio = self.ranked.bound(-np.expm1(log_survival))
-        left = np.log1p(-self.ranked.covered[-1]) - log_survival
+        ratio = self.quantile.at(-np.expm1(log_survival))
+        left = np.log1p(-self.quantile.covered[-1]) - log_survival
         return np.where(np.isfinite(ratio), ratio, self.last + self.scale * left)
 
     def below(self, shares: Floats) -> Floats:
         """Largest ratio up to which at most these shares of the runs came."""
-        place = np.searchsorted(self.ranked.covered, shares + TIE, side="right")
-        return np.append(-np.inf, self.ranked.errors)[place]
+        place = np.searchsorted(self.quantile.covered, shares + TIE, side="right")
+        return np.append(-np.inf, self.quantile.errors)[place]
 
 
 def log_ratio(seconds: Floats, forecast: Floats) -> Floats:
@@ -84,62 +84,62 @@ def from_log_ratio(ratios: Floats, forecast: Floats) -> Floats:
     return np.exp(ratios) * np.maximum(forecast, LEAST)
 
 
-def ratio_curve(ratios: Floats, is_cut_off: NDArray[np.bool_]) -> RatioCurve:
+def ratio_curve(ratios: Floats, is_censored: NDArray[np.bool_]) -> RatioCurve:
     """Estimate the distribution from `ratios`, of which some are only lower bounds."""
-    masses = survival_masses(ratios, is_cut_off)
-    ended = np.sort(ratios[~is_cut_off])
+    masses = survival_masses(ratios, is_censored)
+    ended = np.sort(ratios[~is_censored])
     n_tail = min(int(np.ceil(TAIL_SHARE * len(ended))), len(ended) - 1)
     excess = (ended[-n_tail:] - ended[-n_tail - 1]).mean() if n_tail else 0.0
     return RatioCurve(
-        rank_errors(ratios[~is_cut_off], masses[~is_cut_off]), max(float(excess), LEAST_SCALE)
+        KaplanMeierQuantile.weighted(ratios[~is_censored], masses[~is_censored]),
+        max(float(excess), LEAST_SCALE),
     )
 
 
 class DurationDistribution:
-    """How long a run may take, given its forecast, from the errors on held-out runs.
+    """How long a run may take, given its forecast, from the errors on the calibration set.
 
     The night's run is forecast at 50 minutes and has to be done at 06:00, in an hour. How often
     did runs of this forecaster take more than 60/50 of their forecast? That share, with one run
     more that outlasts them all in the place of tonight's, is the chance to be late. After 50
     minutes the run still goes on: now only the runs count that had also reached their forecast.
     So the chance rises with the deadline, is 0 for one that has passed, and for runs like the
-    held-out ones it is at most the true one, however few they are.
+    calibration runs it is at most the true one, however few they are.
 
     All of it is about runs that succeed: a run that fails has no duration to speak of.
 
     Parameters
     ----------
     forecasts, targets : array-like of shape (n_runs,) or (n_runs, n_outputs)
-        Forecasts of held-out runs and how long they took, in seconds and in time order; NaN where
-        that was not observed.
+        Forecasts of runs that were not learned from and how long they took, in seconds and in
+        time order; NaN where that was not observed.
     at_least : array-like of the shape of `targets`, default=None
-        Where a run was cut off: how long it took at least. Such a run counts by the estimate of
-        Kaplan and Meier, which assumes that it was not cut off because it would have been long.
+        Lower bounds of right-censored runs. Such a run counts by the estimate of Kaplan and Meier,
+        which assumes that it was not censored because it would have been long.
     names : Index, default=None
         The (step, job) of each output, for :meth:`table`.
     n_newest : int, default=None
-        Count only the newest so many runs of each output. None counts all, which was better than
-        a window that stands still; where the distribution is made anew each night, 200 follow
-        changes sooner (`benchmarks/deadlines.py`).
+        Count only the newest so many runs of each output; None counts all. Where the distribution
+        is made anew each night, 200 follow changes sooner.
 
     Attributes
     ----------
     n_runs_ : ndarray of int, shape (n_outputs,)
-        Held-out runs that count for each output. One with fewer than ten takes the ratios of all
+        Calibration runs that count for each output. One with fewer than ten takes the ratios of all
         outputs together.
 
     Raises
     ------
     NoHistoryError
-        When no held-out run ended.
+        When no calibration run ended.
 
     Notes
     -----
     Ratios of duration to forecast are taken to be alike for short and for long forecasts. Beyond
     the largest ratio there is no run to count: there the log ratio falls off exponentially, as the
     largest tenth of the ratios do (Hill's estimate), so that the chance goes on rising to 1. Such
-    values are a guess and are marked ``extrapolated`` in :meth:`table`. Bounds that promise
-    something, :meth:`longest` and :meth:`timeout`, are infinite there instead.
+    values are a guess and are marked ``extrapolated`` in :meth:`table`. Bounds with a
+    guaranteed coverage, :meth:`longest` and :meth:`timeout`, are infinite there instead.
 
     References
     ----------
@@ -180,17 +180,17 @@ class DurationDistribution:
         forecast, target, bound = (
             a[:, None] if a.ndim == 1 else a for a in (forecast, target, bound)
         )
-        is_cut_off = np.isnan(target)
-        ratios = log_ratio(np.where(is_cut_off, bound, target), forecast)
+        is_censored = np.isnan(target)
+        ratios = log_ratio(np.where(is_censored, bound, target), forecast)
         pairs = []
-        for ratio, cut in zip(ratios.T, is_cut_off.T, strict=True):
+        for ratio, cut in zip(ratios.T, is_censored.T, strict=True):
             newest = np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :]
             pairs.append((ratio[newest], cut[newest]))
         everything = tuple(np.concatenate(part) for part in zip(*pairs, strict=True))
         if everything[1].all():
             raise NoHistoryError(
-                f"none of the {len(target)} held-out runs was observed to its end, so nothing "
-                "says how far a run may be from its forecast; hold out more runs."
+                f"none of the {len(target)} calibration runs was observed to its end, so nothing "
+                "says how far a run may be from its forecast; calibrate on more runs."
             )
         self.names = names
         self.n_runs_ = np.array([len(ratio) for ratio, _ in pairs])
@@ -201,7 +201,7 @@ class DurationDistribution:
 
     @classmethod
     def from_forecaster(cls, forecaster: Any, *, n_newest: int | None = None) -> Self:
-        """Take the held-out runs of a forecaster, those that it was told of by `update` included.
+        """Take the calibration set of a forecaster, the runs of its `update` included.
 
         Parameters
         ----------
@@ -214,8 +214,8 @@ class DurationDistribution:
         -------
         DurationDistribution
         """
-        held_out = forecaster.held_out()
-        return cls(*held_out, names=forecaster.target_names_, n_newest=n_newest)
+        runs = forecaster.calibration_set()
+        return cls(*runs, names=forecaster.target_names_, n_newest=n_newest)
 
     def done_by(self, forecast: ArrayLike, seconds: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Chance that a run is done within so many seconds of its start.
@@ -253,11 +253,11 @@ class DurationDistribution:
         Returns
         -------
         ndarray of the shape of `forecast`
-            Infinite where the held-out runs that lasted as long are too few for that level.
+            Infinite where the calibration runs that lasted as long are too few for that level.
         """
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
-        ratio = self._of_each(lambda curve, at: curve.ranked.bound(at), share + level * (1 - share))
+        ratio = self._of_each(lambda curve, at: curve.quantile.at(at), share + level * (1 - share))
         return np.maximum(from_log_ratio(ratio, forecast), elapsed)
 
     def shortest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
@@ -305,22 +305,22 @@ class DurationDistribution:
             Forecast durations in seconds.
         share : float, default=0.01
             Of good runs that the time-out may cut off. One in a hundred can be told from 99
-            held-out runs.
+            calibration runs.
 
         Returns
         -------
         ndarray of the shape of `forecast`
-            Infinite, with a warning, where the held-out runs are too few to tell.
+            Infinite, with a warning, where the calibration runs are too few to tell.
         """
         if not 0 < share < 1:
             raise ValueError(f"share must be between 0 and 1, got {share}.")
         seconds = self.longest(forecast, 1 - share)
         if np.isinf(seconds).any():
             warnings.warn(
-                f"{self.n_runs_.min()} held-out runs cannot tell a time-out that only "
+                f"{self.n_runs_.min()} calibration runs cannot tell a time-out that only "
                 f"{share:.3g} of the good runs exceed: it takes {rows_needed(1 - share)}, of which "
-                "the longest were not cut off. It is infinite; take a larger share, or hold out "
-                "more runs.",
+                "the longest were not right-censored. It is infinite; take a larger share, or "
+                "calibrate on more runs.",
                 TooFewRunsWarning,
                 stacklevel=2,
             )
@@ -359,9 +359,9 @@ class DurationDistribution:
             `deadline` (seconds from the start), `done_by` (the chance), `remaining` (its median),
             `remaining_low` and `remaining_high` (with a chance of `confidence_level` between
             them), `timeout`, all in seconds, and `extrapolated`: the run has outlasted every
-            held-out run, so its chance and its median are guesses. Deadlines and elapsed times are
-            counted from the start of the *run*: of a job that starts later, the chance is that of
-            its duration alone.
+            calibration run, so its chance and its median are guesses. Deadlines and elapsed times
+            are counted from the start of the *run*: of a job that starts later, the chance is that
+            of its duration alone.
         """
         if self.names is None:
             raise ValueError("the outputs have no names: fit on the DataFrame of make_targets.")
@@ -369,7 +369,7 @@ class DurationDistribution:
         output = self.names.get_indexer(rows)
         if (output < 0).any():
             raise RunTableError(
-                f"no held-out runs of {rows[int((output < 0).argmax())]}: expected forecasts of "
+                f"no calibration runs of {rows[int((output < 0).argmax())]}: expected forecasts of "
                 "the model that the distribution was taken from."
             )
         limit = seconds_from_start(deadline, forecasts)
@@ -400,7 +400,7 @@ class DurationDistribution:
         return np.stack(columns, axis=-1)
 
     def _share_done(self, elapsed: Floats, forecast: Floats) -> Floats:
-        """Share of the held-out runs that were done so long after their start."""
+        """Share of the calibration runs that were done so long after their start."""
         share = self._of_each(RatioCurve.share, log_ratio(elapsed, forecast))
         return np.where(elapsed > 0, share, 0.0)
 
@@ -416,7 +416,7 @@ class DurationDistribution:
         if given[0].shape[-1] != len(self._curves):
             raise ValueError(
                 f"got {given[0].shape[-1]} forecasts a row, expected {len(self._curves)}: one for "
-                "each output of the held-out runs."
+                "each output of the calibration runs."
             )
         if not all(np.isfinite(part).all() for part in given[:2]) or np.isnan(given[-1]).any():
             raise ValueError(

@@ -1,36 +1,39 @@
 """The estimators inside a conformal forecaster: what they are given, and what they say of a row."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Ints
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
 from sklearn_jobtime.compose._observed import at_least_parameter, observing
-from sklearn_jobtime.conformal._scores import LEAST, around
+from sklearn_jobtime.conformal._scores import LEAST, ConformityScore, RowForecasts
+from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._job_history import JobHistory
 from sklearn_jobtime.point_in_time._rolling import row_mean, row_median
-from sklearn_jobtime.runs._target_arrays import TargetForm
+from sklearn_jobtime.point_in_time._splits import in_start_order, split_in_time
+from sklearn_jobtime.runs._target_arrays import TargetForm, shaped
 
 __all__ = [
+    "InnerEstimators",
     "RecentSpread",
-    "check_difficulty",
-    "fit_difficulty",
-    "fitted",
-    "quantile_pair",
+    "given_forecasts",
+    "is_seen",
+    "predicted",
     "read_rows",
 ]
 
 
-LEAST_UNIT = 1e-3  # no forecast is less than a thousandth off
+LEAST_SCALE = 1e-3  # no forecast is less than a thousandth off
 
 
 def read_rows(forecaster: BaseEstimator, inner: Any, X: Any, *, reset: bool) -> Any:
@@ -55,73 +58,167 @@ def read_rows(forecaster: BaseEstimator, inner: Any, X: Any, *, reset: bool) -> 
     return X
 
 
-def quantile_pair(score: str, estimators: Sequence[Any] | None) -> list[Any]:
-    """Give the two regressors of quantiles that the score takes, or none."""
-    if score != "quantile":
-        return []
-    if estimators is None or len(estimators) != 2:
-        raise ValueError(
-            "conformity_score='quantile' needs quantile_estimators=(low, high), two regressors "
-            f"that forecast quantiles, got {estimators!r}."
-        )
-    return list(estimators)
-
-
-def check_difficulty(score: str, difficulty: Any, cv: str | None) -> None:
-    """Raise an error where a fitted regressor of the errors is needed and is not there."""
-    if score == "scaled" and cv == "prefit" and difficulty is None:
-        raise ValueError(
-            "conformity_score='scaled' with cv='prefit' needs a fitted difficulty; pass one, "
-            "or let fit do it all with cv=None."
-        )
-
-
-def fitted(estimator: Any, form: TargetForm, X: Any, targets: Floats, limits: Floats) -> Any:
-    """Fit a clone, on the observed rows where it does not take missing targets."""
-    estimator = observing(estimator, form.of(targets))
-    given = {}
-    if not np.isnan(limits).all():
-        given = at_least_parameter(estimator, form.named(limits, X))
-    return estimator.fit(X, form.named(targets, X), **given)
-
-
-def fit_difficulty(
-    difficulty: Any, judge: Any, form: TargetForm, X: Any, targets: Floats, limits: Floats
-) -> tuple[Any, Floats]:
-    """Learn the size of errors on the newest of these rows, of an estimator fitted without.
+@dataclass(frozen=True)
+class InnerEstimators:
+    """The estimators that a conformity score needs, as they were passed or fitted.
 
     Parameters
     ----------
-    difficulty : estimator or None
-        None takes a default.
-    judge : ConformalForecaster
-        Not fitted; its calibration rows are the ones to learn from, by log ratios.
-    form : TargetForm
-    X : DataFrame or array of shape (n, ...)
-    targets, limits : ndarray of shape (n, n_outputs)
+    estimator : estimator
+        Forecasts durations.
+    quantile_estimators : list of estimator
+        Forecast a low and a high quantile of them; empty where the score needs none.
+    scale_model : estimator or None
+        Forecasts how large an error may well be; None: not needed, or the default one.
+    least_scale : ndarray of shape (n_outputs,) or (1,)
+        The least scale that is believed.
+    """
+
+    estimator: Any
+    quantile_estimators: list[Any]
+    scale_model: Any
+    least_scale: Floats = field(default_factory=lambda: np.full(1, LEAST_SCALE))
+
+    @classmethod
+    def of(cls, forecaster: Any, score: ConformityScore) -> Self:
+        """Take from the parameters of a conformal forecaster what its score needs."""
+        pair, scale_model = forecaster.quantile_estimators, forecaster.scale_model
+        name = repr(forecaster.conformity_score)
+        is_prefit = forecaster.cv == "prefit"
+        if score.needs_scale_model and is_prefit and scale_model is None:
+            raise ValueError(
+                f"conformity_score={name} with cv='prefit' needs a fitted scale_model; pass one, "
+                "or let fit do it all with cv=None."
+            )
+        if score.needs_quantile_estimators and (pair is None or len(pair) != 2):
+            raise ValueError(
+                f"conformity_score={name} needs quantile_estimators=(low, high), two regressors "
+                f"that forecast quantiles, got {pair!r}."
+            )
+        return cls(
+            forecaster.estimator,
+            list(pair) if score.needs_quantile_estimators else [],
+            scale_model if score.needs_scale_model else None,
+        )
+
+    def fit(
+        self,
+        score: ConformityScore,
+        form: TargetForm,
+        X: Any,
+        targets: Floats,
+        lower_bounds: Floats,
+        *,
+        steps: Ints,
+        newer_fraction: float,
+    ) -> Self:
+        """Fit a clone of each.
+
+        Parameters
+        ----------
+        score : ConformityScore
+        form : TargetForm
+        X : DataFrame or array of shape (n, ...)
+        targets, lower_bounds : ndarray of shape (n, n_outputs)
+        steps : ndarray of int, shape (n_outputs,)
+            How many runs ahead each output is.
+        newer_fraction : float
+            Share of the rows whose errors the scale model learns.
+
+        Returns
+        -------
+        InnerEstimators
+        """
+        rows = form, X, targets, lower_bounds
+        estimator = fitted(self.estimator, *rows)
+        pair = [fitted(one, *rows) for one in self.quantile_estimators]
+        if not score.needs_scale_model:
+            return type(self)(estimator, pair, None)
+        sizes = error_sizes(self.estimator, score, *rows, steps, newer_fraction)
+        model = default_scale_model(form) if self.scale_model is None else self.scale_model
+        model = fitted(model, form, X, sizes, np.full_like(sizes, np.nan))
+        least_scale = np.maximum(np.nanmean(sizes, axis=0) / 10, LEAST_SCALE)
+        return type(self)(estimator, pair, model, least_scale)
+
+    def forecasts(self, X: Any) -> RowForecasts:
+        """Forecast rows with each of the fitted estimators."""
+        forecast = predicted(self.estimator, X)
+        low_and_high = [predicted(one, X) for one in self.quantile_estimators]
+        scale = None
+        if self.scale_model is not None:
+            scale = np.maximum(predicted(self.scale_model, X), self.least_scale)
+        return RowForecasts.of(forecast, quantiles=low_and_high, scale=scale)
+
+
+def predicted(estimator: Any, X: Any) -> Floats:
+    """Forecast with one column an output."""
+    output = np.asarray(estimator.predict(X), dtype=np.float64)
+    return output.reshape(len(output), -1)
+
+
+def given_forecasts(forecast: ArrayLike, X: Any, score: ConformityScore, name: Any) -> RowForecasts:
+    """Read forecasts that are at hand, where a score needs no more of a row than these."""
+    if score.needs_scale_model or score.needs_quantile_estimators:
+        raise ValueError(
+            f"the bounds of conformity_score={name!r} need more of a row than its forecast; pass X."
+        )
+    forecasts = shaped(forecast, "forecast")
+    if isinstance(X, pd.DataFrame) and len(X) != len(forecasts):
+        raise ValueError(
+            f"X has {len(X)} rows and forecast {len(forecasts)}; expected one forecast for each "
+            "row, or X=None for one series."
+        )
+    return RowForecasts.of(forecasts)
+
+
+def fitted(estimator: Any, form: TargetForm, X: Any, targets: Floats, lower_bounds: Floats) -> Any:
+    """Fit a clone, on the observed rows where it does not take missing targets."""
+    estimator = observing(estimator, form.of(targets))
+    given = {}
+    if not np.isnan(lower_bounds).all():
+        given = at_least_parameter(estimator, form.named(lower_bounds, X))
+    return estimator.fit(X, form.named(targets, X), **given)
+
+
+def is_seen(targets: Floats, lower_bounds: Floats) -> Any:
+    """Mark the rows of which a duration or a lower bound is known."""
+    return np.asarray((~np.isnan(targets) | ~np.isnan(lower_bounds)).any(axis=1))
+
+
+def error_sizes(
+    estimator: Any,
+    score: ConformityScore,
+    form: TargetForm,
+    X: Any,
+    targets: Floats,
+    lower_bounds: Floats,
+    steps: Ints,
+    newer_fraction: float,
+) -> Floats:
+    """Sizes of the errors on the newer rows, of a clone that is fitted on the older ones.
 
     Returns
     -------
-    difficulty : estimator
-        Fitted.
-    least_unit : ndarray of shape (n_outputs,)
-        The least size that is believed: a tenth of the usual one.
+    ndarray of shape (n, n_outputs)
+        NaN for the older rows and where not observed. An output that was never observed on the
+        newer rows has a single 1: nothing is known of it, so no row of it is harder.
     """
-    judge.fit(X, form.named(targets, X), form.named(limits, X))
+    seen = is_seen(targets, lower_bounds)
+    split = split_in_time(X, seen, steps, newer_fraction)
+    older = split.known(targets), split.known(lower_bounds)
+    forecast = predicted(fitted(estimator, form, split.table, *older), X)
+    rows = in_start_order(read_clock(X), split.is_newer & seen)
     sizes = np.full_like(targets, np.nan)
-    centred = around(judge.calibration_forecasts_, is_log=True)
-    sizes[judge.calibration_rows_] = np.abs(centred.errors_of(judge.calibration_targets_)[0])
-    if difficulty is None:
-        by_name = isinstance(form.names, pd.MultiIndex)
-        difficulty = (
-            RecentSpread()
-            if by_name
-            else HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
-        )
-    never = np.isnan(sizes).all(axis=0)
-    sizes[judge.calibration_rows_[0], never] = 1.0  # nothing is known, so nothing is harder
-    least_unit = np.maximum(np.nanmean(sizes, axis=0) / 10, LEAST_UNIT)
-    return fitted(difficulty, form, X, sizes, np.full_like(sizes, np.nan)), least_unit
+    sizes[rows] = np.abs(score.error_above(targets[rows], forecast[rows]))
+    sizes[rows[0], np.isnan(sizes).all(axis=0)] = 1.0
+    return sizes
+
+
+def default_scale_model(form: TargetForm) -> Any:
+    """Give the scale model that is used when none was passed."""
+    if isinstance(form.names, pd.MultiIndex):
+        return RecentSpread()
+    return HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
 
 
 class RecentSpread(HistoryRegressor):

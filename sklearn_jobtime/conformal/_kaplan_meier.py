@@ -1,4 +1,4 @@
-"""Weights of errors of which some are only known to be at least so large."""
+"""Errors of which some are right-censored: the estimate of Kaplan and Meier."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def survival_masses(errors: Floats, is_censored: Mask, *, one_more: bool = True)
     Parameters
     ----------
     errors : ndarray of shape (n,)
-        Observed errors, and the least ones that the cut-off runs can have.
+        Observed errors, and the least ones that the right-censored runs can have.
     is_censored : ndarray of bool, shape (n,)
         Which ones are the latter.
     one_more : bool, default=True

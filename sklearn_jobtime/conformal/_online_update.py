@@ -1,4 +1,4 @@
-"""Telling a stored model what became of its runs, from the table that has grown since."""
+"""Online update of a stored model: what became of its runs, from the table that has grown."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import pandas as pd
 
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
+from sklearn_jobtime.conformal._group_quantiles import OVER_HORIZON
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.point_in_time._clock import epoch_seconds
@@ -14,23 +15,23 @@ from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series
 from sklearn_jobtime.runs._targets import ahead, make_lower_bounds, targets_named
 from sklearn_jobtime.runs._timeline import as_of
 
-__all__ = ["Followed", "follow"]
+__all__ = ["OnlineUpdate", "online_update"]
 
 
 @dataclass(frozen=True)
-class Followed:
-    """What a model was told.
+class OnlineUpdate:
+    """What a model was updated with.
 
     Parameters
     ----------
     since, until : Timestamp
         The newest end of a run that the model knew before, and knows now.
     n_runs : int
-        How many runs it was told of.
+        How many runs were new to it.
     jobs : DataFrame
-        One row a job: `job`, `targets` (durations told, each step counted), `at_least` (cut-off
-        runs told) and `drift`, the figure of its outputs that is furthest from 0 (see `drift_` of
-        :class:`~sklearn_jobtime.ConformalForecaster`).
+        One row a job: `job`, `targets` (new durations, each step counted), `at_least` (new lower
+        bounds of right-censored runs) and `drift`, the figure of its outputs that is furthest from
+        0 (see `drift_` of :class:`~sklearn_jobtime.ConformalForecaster`).
     refit_advised : bool
         Whether the errors are no longer what they were: the newest update raised an alarm, or one
         was raised so lately that it is not known yet what is usual now.
@@ -43,18 +44,18 @@ class Followed:
     refit_advised: bool
 
 
-def follow(
+def online_update(
     model: ConformalForecaster, runs: pd.DataFrame, *, now: pd.Timestamp | None = None
-) -> Followed:
-    """Tell a fitted model of all runs that have ended since it was fitted or last told.
+) -> OnlineUpdate:
+    """Update a fitted model with all runs that have ended since it was fitted or last updated.
 
     Each night the table has a few rows more. Give it whole, as for a forecast: what the model knows
-    already is not told again, what still runs is told on another night, and nothing is fitted. A
-    step of a horizon is told as soon as that run has ended; where several steps are promised
-    together, when the last of them has. Rows of which `fit` knew a part are not told then.
+    already is left out, what still runs waits for another night, and nothing is fitted. A step of a
+    horizon counts as soon as that run has ended; where several steps are covered together, when the
+    last of them has. Rows of which `fit` knew a part are then left out.
 
     The forecast that is judged is the one of the model for the start of the run, from what was
-    known then. So it makes no difference to the bounds whether nights are told one by one or at
+    known then. So it makes no difference to the bounds whether nights are given one by one or at
     once.
 
     Parameters
@@ -63,13 +64,13 @@ def follow(
         Fitted on a run table with `started_at` and `ended_at`; it is changed, by its `update`.
     runs : DataFrame
         A validated run table with the columns of `fit`. Runs without `ended_at` are running or
-        planned. Time-outs tell "at least so long", failed runs nothing.
+        planned. Time-outs are right-censored, failed runs say nothing.
     now : Timestamp, default=None
         Take the table as it could be read at this time; None: all of it.
 
     Returns
     -------
-    Followed
+    OnlineUpdate
 
     Raises
     ------
@@ -83,21 +84,21 @@ def follow(
 
     Notes
     -----
-    The model remembers one time, the newest end of a run that it was told. A run that is written
-    into the table later than others that ended after it is therefore never told.
+    The model remembers one time, the newest end of a run that it knows. A run that is written into
+    the table later than others that ended after it is therefore never used.
 
     Examples
     --------
     >>> from sklearn_jobtime import ConformalForecaster
     >>> from sklearn_jobtime.baselines import RollingRule
     >>> from sklearn_jobtime.datasets import make_job_runs
-    >>> from sklearn_jobtime.conformal import follow
+    >>> from sklearn_jobtime.conformal import online_update
     >>> from sklearn_jobtime.runs import make_targets
     >>> from sklearn_jobtime.runs import as_of
     >>> runs = make_job_runs(n_runs=200, n_jobs=2, random_state=0)
     >>> past = as_of(runs, runs["started_at"].iloc[150])
     >>> model = ConformalForecaster(RollingRule()).fit(past, make_targets(past))
-    >>> follow(model, runs).n_runs, follow(model, runs).n_runs
+    >>> online_update(model, runs).n_runs, online_update(model, runs).n_runs
     (50, 0)
     """
     _check_model(model)
@@ -108,8 +109,7 @@ def follow(
             "known; add it, or call update(X, y) of the model with the new rows in that order."
         )
     runs = runs if now is None else as_of(runs, now)
-    told = model.told_
-    since, n_before = told.until, told.n_runs
+    since, n_before = model.updated_until_, model.n_updates_
     ended = epoch_seconds(runs[ENDED_AT])
     newest = np.fmax.reduce(ended, initial=np.nan)
     if not newest >= since:
@@ -127,17 +127,17 @@ def follow(
     if is_new.any():
         known = _up_to_last_end(runs, ended)
         model.update(runs[known], y[known], at_least[known])
-    return Followed(
+    return OnlineUpdate(
         _time(since),
-        _time(told.until),
-        told.n_runs - n_before,
+        _time(model.updated_until_),
+        model.n_updates_ - n_before,
         _by_job(model, y, at_least),
         model.refit_advised_ or bool((np.abs(model.drift_) >= 1).any()),
     )
 
 
 def new_targets(model: ConformalForecaster, runs: pd.DataFrame, since: float) -> Mask:
-    """Mark the targets that became known later than a time, and are to be told.
+    """Mark the targets that became known later than a time, and that an update may use.
 
     Parameters
     ----------
@@ -154,24 +154,24 @@ def new_targets(model: ConformalForecaster, runs: pd.DataFrame, since: float) ->
     steps = target_names(model).get_level_values("step")
     ended = pd.DataFrame({ENDED_AT: epoch_seconds(runs[ENDED_AT])}, index=runs.index)
     known = ahead(ended, int(steps.max())).droplevel("job", axis=1)[steps].to_numpy()
-    if model.coverage not in ("steps", "all"):
+    if model.simultaneous not in OVER_HORIZON:
         return known > since
-    is_seen = (known <= model.told_.fitted_until).any(axis=1)
+    is_seen = (known <= model.fitted_until_).any(axis=1)
     return np.where(is_seen, np.nan, known.max(axis=1))[:, None] > np.full(len(steps), since)
 
 
 def _check_model(model: ConformalForecaster) -> None:
     if not hasattr(model, "update"):
         raise ValueError(
-            f"{type(model).__name__} has no intervals that could follow what happens; fit a "
+            f"{type(model).__name__} has no intervals that could be updated; fit a "
             "ConformalForecaster around it, or store one with `jobtime fit --level 0.9`."
         )
-    if not hasattr(model, "told_"):
+    if not hasattr(model, "updated_until_"):
         raise NoHistoryError(
-            "the model does not know until when it was told of runs: it is not fitted, or was "
-            "stored by an older version; fit it."
+            "the model does not know until when it was updated: it is not fitted, or was stored "
+            "by an older version; fit it."
         )
-    if np.isnan(model.told_.until):
+    if np.isnan(model.updated_until_):
         raise NoHistoryError(
             "the model was fitted on rows that do not say when runs had ended, so nothing tells "
             f"which runs are new to it; fit it on a run table with {STARTED_AT!r} and "

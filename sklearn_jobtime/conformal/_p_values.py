@@ -3,16 +3,16 @@
 import numpy as np
 
 from sklearn_jobtime._typing import Floats, Mask
-from sklearn_jobtime.conformal._quantiles import largest_scaled
+from sklearn_jobtime.conformal._calibration_split import largest_scaled
 
-__all__ = ["BLOCK", "TIE", "joint_p_values", "mean_size", "share_as_large", "two_sided"]
+__all__ = ["BLOCK", "TIE", "conformal_p_values", "joint_p_values", "mean_size", "two_sided"]
 
 
 BLOCK = 2_000_000  # numbers that are compared at once: small enough for the cache of a laptop
 TIE = 1e-9  # errors that differ by rounding only are the same
 
 
-def share_as_large(values: Floats, reference: Floats, is_in_reference: Mask | bool) -> Floats:
+def conformal_p_values(values: Floats, reference: Floats, is_in_reference: Mask | bool) -> Floats:
     """Conformal p-values: which share of the reference, the value itself included, is as large.
 
     Parameters
@@ -31,7 +31,7 @@ def share_as_large(values: Floats, reference: Floats, is_in_reference: Mask | bo
 
     Examples
     --------
-    >>> share_as_large(np.array([0.0, 2.5, 9.0, 3.0]), np.array([1.0, 2.0, 3.0]),
+    >>> conformal_p_values(np.array([0.0, 2.5, 9.0, 3.0]), np.array([1.0, 2.0, 3.0]),
     ...                np.array([False, False, False, True]))
     array([1.        , 0.5       , 0.25      , 0.33333333])
     """

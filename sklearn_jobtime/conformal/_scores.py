@@ -1,16 +1,31 @@
-"""How far off a forecast was, and back: the scores that conformal bounds are made of."""
+"""Conformity scores: how far off a forecast was, and the duration that is so far off.
 
+A score of your own is a subclass of :class:`ConformityScore` with four methods and one line of
+`SCORES`, the table at the end of this file.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
 
-from sklearn_jobtime._typing import Floats, Mask
-from sklearn_jobtime.runs._target_arrays import shaped
+from sklearn_jobtime._typing import Floats, Rows
+from sklearn_jobtime.conformal._calibration_split import CalibrationSplit
 
-__all__ = ["LEAST", "Centres", "around", "centres_of", "given_centres", "measured", "told_targets"]
+__all__ = [
+    "LEAST",
+    "SCORES",
+    "AbsoluteScore",
+    "ConformityScore",
+    "LogRatioScore",
+    "NormalisedScore",
+    "QuantileScore",
+    "RowForecasts",
+    "score_named",
+]
 
 
 LEAST = 1e-3  # seconds: clocks tell no less, and the log of 0 s says nothing
@@ -18,121 +33,246 @@ ROUNDING = 1e-12  # a run as long as the worst one in calibration is inside, wha
 
 
 @dataclass(frozen=True)
-class Centres:
-    """From where the errors of n forecasts are measured, and in which unit.
+class RowForecasts:
+    """What the inner estimators say of n rows, from which errors are measured.
 
     Parameters
     ----------
-    forecast, lower, upper : ndarray of shape (n, n_outputs)
-        Seconds: the forecast, and twice the same or a low and a high quantile.
-    unit : ndarray of shape (n, n_outputs)
-        How far off a forecast of this row may well be; 1 unless that was learned.
-    is_log : bool
-        Whether errors are log ratios, not seconds.
+    forecast : ndarray of shape (n, n_outputs)
+        Seconds.
+    lower, upper : ndarray of shape (n, n_outputs)
+        A low and a high quantile in seconds; both are the forecast where no score needs quantiles.
+    scale : ndarray of shape (n, n_outputs)
+        How large an error of this row may well be, for normalised scores; else 1.
     """
 
     forecast: Floats
     lower: Floats
     upper: Floats
-    unit: Floats
-    is_log: bool
+    scale: Floats
 
-    def take(self, rows: NDArray[np.intp]) -> "Centres":
+    @classmethod
+    def of(
+        cls,
+        forecast: Floats,
+        *,
+        quantiles: Sequence[Floats] = (),
+        scale: Floats | None = None,
+    ) -> "RowForecasts":
+        """Put together what there is; where there are two quantiles, they may cross."""
+        lower = upper = forecast
+        if quantiles:
+            lower, upper = np.minimum(*quantiles), np.maximum(*quantiles)
+        return cls(forecast, lower, upper, np.ones_like(forecast) if scale is None else scale)
+
+    def take(self, rows: Rows | slice) -> "RowForecasts":
         """Return those of some of the rows."""
-        lower, upper, unit = self.lower[rows], self.upper[rows], self.unit[rows]
-        return Centres(self.forecast[rows], lower, upper, unit, self.is_log)
-
-    def _scale(self, seconds: Floats) -> Floats:
-        return np.log(np.maximum(seconds, LEAST)) if self.is_log else seconds
-
-    def errors_of(self, seconds: Floats) -> tuple[Floats, Floats]:
-        """How far runs of these seconds are above and below, in units; negative inside.
-
-        A run that is shorter is so by a share of the forecast, not by a log ratio: the two differ
-        little where they are small, but a share is at most 1. Else a run that ended at a thousandth
-        of its forecast would say that the next may well take a thousand times as long.
-        """
-        scaled = self._scale(seconds)
-        above = scaled - self._scale(self.upper)
-        below = self._scale(self.lower) - scaled
-        return above / self.unit, (-np.expm1(-below) if self.is_log else below) / self.unit
-
-    def above(self, errors: Floats) -> Floats:
-        """Seconds that are off by `errors` above, of shape (n_outputs, n_levels)."""
-        centre, by = self.upper[:, :, None], errors * self.unit[:, :, None]
-        if not self.is_log:
-            return centre + by + ROUNDING * np.abs(centre)
-        with np.errstate(over="ignore"):  # beyond any number is infinite
-            return np.maximum(centre, LEAST) * np.exp(by) * (1 + ROUNDING)
-
-    def below(self, errors: Floats) -> Floats:
-        """Seconds that are off by `errors` below, of shape (n_outputs, n_levels)."""
-        centre, by = self.lower[:, :, None], errors * self.unit[:, :, None]
-        if not self.is_log:
-            return centre - by - ROUNDING * np.abs(centre)
-        moved = np.maximum(centre, LEAST) * (1 - by - ROUNDING)
-        # Runs below what a clock tells are all alike.
-        return np.where(moved <= LEAST, 0.0, moved)
+        parts = self.forecast, self.lower, self.upper, self.scale
+        return RowForecasts(*(part[rows] for part in parts))
 
 
-def measured(centres: Centres, targets: Floats, limits: Floats) -> tuple[Floats, Floats, Mask]:
-    """Errors above and below the forecast, the least and the most ones where a run was cut off."""
-    is_censored = ~np.isnan(limits)
-    above, below = centres.errors_of(np.where(is_censored, limits, targets))
-    return above, below, is_censored
+class ConformityScore(BaseEstimator, ABC):
+    """How an error is measured, and which duration is so far off: the score and its inverse.
 
+    Write a subclass for a score of your own, and pass an instance of it as `conformity_score` of
+    :class:`~sklearn_jobtime.ConformalForecaster`. It has four methods, which work element by
+    element on arrays that broadcast. The larger an error, the further off the run; an error below
+    0 is inside the forecast. Its parameters, if it has any, are set in ``__init__`` under their own
+    names, as those of any estimator, so that a grid search reaches them.
 
-def around(forecasts: Floats, *, is_log: bool) -> Centres:
-    """Measure errors from the forecasts themselves, each as the others."""
-    return Centres(forecasts, forecasts, forecasts, np.ones_like(forecasts), is_log)
-
-
-def centres_of(outputs: list[Floats], least_unit: Floats, score: str) -> Centres:
-    """Tell from where errors are measured, by the score.
-
-    Parameters
+    Attributes
     ----------
-    outputs : list of ndarray of shape (n, n_outputs)
-        The forecasts, then those of the quantile estimators or of the difficulty.
-    least_unit : ndarray of shape (n_outputs,) or (1,)
-    score : str
+    needs_scale_model : bool
+        Whether errors are divided by the forecast of the `scale_model`.
+    needs_quantile_estimators : bool
+        Whether errors are measured from the forecasts of the `quantile_estimators`.
+    positive_only : bool
+        Whether only durations above 0 have a score.
+
+    Examples
+    --------
+    Seconds and their logarithm are not the only choices:
+
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_jobtime.conformal import ConformalForecaster, ConformityScore
+    >>> class SquareRootScore(ConformityScore):
+    ...     def error_above(self, seconds, forecast):
+    ...         return np.sqrt(seconds) - np.sqrt(forecast)
+    ...     def error_below(self, seconds, forecast):
+    ...         return np.sqrt(forecast) - np.sqrt(seconds)
+    ...     def bound_above(self, errors, forecast):
+    ...         return (np.sqrt(forecast) + errors) ** 2
+    ...     def bound_below(self, errors, forecast):
+    ...         return np.maximum(np.sqrt(forecast) - errors, 0.0) ** 2
+    >>> X = np.arange(100.0)[:, None]
+    >>> y = 100 + X[:, 0] + np.resize([-9.0, 0.0, 9.0], 100)
+    >>> model = ConformalForecaster(Ridge(), conformity_score=SquareRootScore()).fit(X, y)
+    >>> model.predict_interval([[50.0]]).round(0)
+    array([[[141., 159.]]])
     """
-    forecast, *others = outputs
-    if score == "quantile":
-        low, high = np.minimum(*others), np.maximum(*others)
-        return Centres(forecast, low, high, np.ones_like(forecast), True)
-    if score == "scaled":
-        return Centres(forecast, forecast, forecast, np.maximum(others[0], least_unit), True)
-    return around(forecast, is_log=score != "absolute")
 
+    needs_scale_model: ClassVar[bool] = False
+    needs_quantile_estimators: ClassVar[bool] = False
+    positive_only: ClassVar[bool] = True
 
-def given_centres(forecast: ArrayLike, X: Any, score: str) -> Centres:
-    """Tell from where errors are measured, where only the forecasts of rows are at hand."""
-    if score in ("scaled", "quantile"):
-        raise ValueError(
-            f"the bounds of conformity_score={score!r} need more of a row than its forecast; "
-            "pass X."
+    @abstractmethod
+    def error_above(self, seconds: Floats, forecast: Floats) -> Floats:
+        """How far durations are above the forecast; negative where they are below."""
+
+    @abstractmethod
+    def error_below(self, seconds: Floats, forecast: Floats) -> Floats:
+        """How far durations are below the forecast; negative where they are above."""
+
+    @abstractmethod
+    def bound_above(self, errors: Floats, forecast: Floats) -> Floats:
+        """Duration in seconds that is so far above the forecast: inverse of `error_above`."""
+
+    @abstractmethod
+    def bound_below(self, errors: Floats, forecast: Floats) -> Floats:
+        """Duration in seconds that is so far below the forecast: inverse of `error_below`."""
+
+    def split(
+        self, forecasts: RowForecasts, targets: Floats, lower_bounds: Floats
+    ) -> CalibrationSplit:
+        """Measure the errors of runs above and below their forecasts.
+
+        Parameters
+        ----------
+        forecasts : RowForecasts
+        targets : ndarray of shape (n, n_outputs)
+            Durations in seconds; NaN where not observed.
+        lower_bounds : ndarray of shape (n, n_outputs)
+            Of right-censored runs, in seconds; NaN for all others.
+
+        Returns
+        -------
+        CalibrationSplit
+        """
+        is_censored = ~np.isnan(lower_bounds)
+        seconds = np.where(is_censored, lower_bounds, targets)
+        return CalibrationSplit(
+            self.error_above(seconds, forecasts.upper) / forecasts.scale,
+            self.error_below(seconds, forecasts.lower) / forecasts.scale,
+            is_censored,
         )
-    forecasts = shaped(forecast, "forecast")
-    if isinstance(X, pd.DataFrame) and len(X) != len(forecasts):
-        raise ValueError(
-            f"X has {len(X)} rows and forecast {len(forecasts)}; expected one forecast for each "
-            "row, or X=None for one series."
-        )
-    return around(forecasts, is_log=score != "absolute")
+
+    def upper_bounds(self, errors: Floats, forecasts: RowForecasts) -> Floats:
+        """Durations that are so far above their forecasts, of shape (n, n_outputs, n_levels)."""
+        scale, forecast = forecasts.scale[:, :, None], forecasts.upper[:, :, None]
+        return self.bound_above(errors * scale, forecast)
+
+    def lower_bounds(self, errors: Floats, forecasts: RowForecasts) -> Floats:
+        """Durations that are so far below their forecasts, of shape (n, n_outputs, n_levels)."""
+        scale, forecast = forecasts.scale[:, :, None], forecasts.lower[:, :, None]
+        return self.bound_below(errors * scale, forecast)
 
 
-def told_targets(
-    centres: Centres, n_outputs: int, y: ArrayLike, at_least: ArrayLike | None
-) -> tuple[Floats, Floats]:
-    """Read what came of forecasts: the durations, and the least ones of runs that were cut off."""
-    targets = shaped(y, "y")
-    limits = np.full_like(targets, np.nan)
-    if at_least is not None:
-        limits = shaped(at_least, "at_least")
-    if not targets.shape == limits.shape == centres.upper.shape:
-        raise ValueError(
-            f"there are {len(centres.upper)} forecasts of {n_outputs} outputs, y has the shape "
-            f"{targets.shape} and at_least {limits.shape}; expected one for each."
-        )
-    return targets, limits
+class AbsoluteScore(ConformityScore):
+    """Seconds: a bound is as far from a short forecast as from a long one.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.conformal import AbsoluteScore
+    >>> score = AbsoluteScore()
+    >>> score.error_above(90.0, 60.0), float(round(score.bound_above(30.0, 60.0), 6))
+    (30.0, 90.0)
+    """
+
+    positive_only: ClassVar[bool] = False
+
+    def error_above(self, seconds: Floats, forecast: Floats) -> Floats:
+        """Seconds above the forecast."""
+        return seconds - forecast
+
+    def error_below(self, seconds: Floats, forecast: Floats) -> Floats:
+        """Seconds below the forecast."""
+        return forecast - seconds
+
+    def bound_above(self, errors: Floats, forecast: Floats) -> Floats:
+        """Forecast plus error."""
+        return forecast + errors + ROUNDING * np.abs(forecast)
+
+    def bound_below(self, errors: Floats, forecast: Floats) -> Floats:
+        """Forecast minus error; below 0 where the error is larger than the forecast."""
+        return forecast - errors - ROUNDING * np.abs(forecast)
+
+
+class LogRatioScore(ConformityScore):
+    """Log of duration / forecast above it, the missing share 1 - duration / forecast below it.
+
+    Bounds are factors of the forecast and never negative. The two are much the same where errors
+    are small, but a share is at most 1: otherwise a run that ended at a thousandth of its forecast
+    would say that the next may well take a thousand times as long. Durations below a millisecond
+    count as one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_jobtime.conformal import LogRatioScore
+    >>> score, forecast = LogRatioScore(), np.array([60.0])
+    >>> score.error_above(np.e * forecast, forecast), score.error_below(forecast / 4, forecast)
+    (array([1.]), array([0.75]))
+    >>> score.bound_below(np.array([0.75]), forecast)
+    array([15.])
+    """
+
+    def error_above(self, seconds: Floats, forecast: Floats) -> Floats:
+        """Log of duration / forecast."""
+        return np.log(np.maximum(seconds, LEAST)) - np.log(np.maximum(forecast, LEAST))
+
+    def error_below(self, seconds: Floats, forecast: Floats) -> Floats:
+        """Share of the forecast that the run did not take."""
+        return -np.expm1(-self.error_above(forecast, seconds))
+
+    def bound_above(self, errors: Floats, forecast: Floats) -> Floats:
+        """Forecast times exp(error)."""
+        with np.errstate(over="ignore"):  # beyond any number is infinite
+            return np.maximum(forecast, LEAST) * np.exp(errors) * (1 + ROUNDING)
+
+    def bound_below(self, errors: Floats, forecast: Floats) -> Floats:
+        """Forecast times (1 - error), not below 0."""
+        bound = np.maximum(forecast, LEAST) * (1 - errors - ROUNDING)
+        # Runs below what a clock tells are all alike.
+        return np.where(bound <= LEAST, 0.0, bound)
+
+
+class NormalisedScore(LogRatioScore):
+    """Log ratio relative to what a scale model expects of the row.
+
+    Bounds are wide only where a run is hard to forecast.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.conformal import NormalisedScore
+    >>> NormalisedScore().needs_scale_model
+    True
+    """
+
+    needs_scale_model: ClassVar[bool] = True
+
+
+class QuantileScore(LogRatioScore):
+    """Log ratio to the nearer of two forecast quantiles (conformalized quantile regression).
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.conformal import QuantileScore
+    >>> QuantileScore().needs_quantile_estimators
+    True
+    """
+
+    needs_quantile_estimators: ClassVar[bool] = True
+
+
+SCORES: dict[str, type[ConformityScore]] = {
+    "absolute": AbsoluteScore,
+    "log_ratio": LogRatioScore,
+    "normalised": NormalisedScore,
+    "quantile": QuantileScore,
+}
+
+
+def score_named(score: str | ConformityScore) -> ConformityScore:
+    """Give the score of a name in `SCORES`; a score itself is cloned."""
+    return SCORES[score]() if isinstance(score, str) else clone(score)

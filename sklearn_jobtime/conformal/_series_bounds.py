@@ -1,4 +1,4 @@
-"""Bounds of every group of outputs in every series: as they were calibrated, then following.
+"""Bounds of every group of outputs in every series: as calibrated, then updated online.
 
 A pool of series has one regressor but not one kind of error: a test of two seconds is off by
 other factors than one of an hour, and one job that turned wild says nothing of the others.
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime._typing import Floats, Key, Mask, Rows
-from sklearn_jobtime.conformal._adaptive import PENDING, WINDOW, Following, PoolShares
-from sklearn_jobtime.conformal._calibration_set import Told
-from sklearn_jobtime.conformal._quantiles import Bounds, calibrated, rows_needed
+from sklearn_jobtime._typing import Floats, Key, Rows
+from sklearn_jobtime.conformal._adaptive import PENDING, WINDOW, AdaptiveGroup, PoolShares
+from sklearn_jobtime.conformal._calibration_split import CalibrationSplit
+from sklearn_jobtime.conformal._group_quantiles import GroupQuantiles
+from sklearn_jobtime.conformal._quantiles import rows_needed
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
@@ -82,7 +83,7 @@ class Ends:
         self._times = times[np.argsort(times[:, 0], kind="stable")]
 
     def forget(self, ahead: int) -> None:
-        """Keep as many of the newest runs as a row that is told late may need."""
+        """Keep as many of the newest runs as a row that is known late may need."""
         self._times = self._times[-(PENDING + 2 * ahead) :]
 
     def of(self, started: Floats, ended: Floats, steps: Sequence[int]) -> Floats:
@@ -129,90 +130,110 @@ class SeriesBounds:
         The outputs with the same number are covered together.
     steps : ndarray of int, shape (n_outputs,)
         How many runs ahead each output is, 1 for the run of the row itself.
-    above, below, is_censored : ndarray of shape (n, n_outputs)
-        Errors of the calibration rows, in time order, as for
-        :func:`~sklearn_jobtime.conformal._quantiles.row_errors`.
+    split : CalibrationSplit
+        Errors of the calibration rows, in time order.
     series : list of (tuple, rows)
         Which of these rows each series has.
     symmetric : bool
         Whether intervals are made of one error for both sides.
-    by_series : bool
+    group_conditional : bool
         Whether a series that was not updated yet has the bounds of its own rows, where they are
         enough, and not those of all series.
 
     Attributes
     ----------
-    pooled : list of Bounds
+    pooled : list of GroupQuantiles
         Of each group, over all series.
-    own : dict of tuple to list of Bounds
+    own : dict of tuple to list of GroupQuantiles
         The same of each series with enough rows; empty if there is one series only.
-    following : dict of tuple to list of Following
+    updated : dict of tuple to list of AdaptiveGroup
         The series that have been updated.
+
+    Examples
+    --------
+    >>> errors = np.arange(1.0, 41.0)[:, None]
+    >>> split = CalibrationSplit(errors, -errors, np.zeros((40, 1), dtype=bool))
+    >>> one, series = np.array([0]), rows_of_series(None)
+    >>> bounds = SeriesBounds(one, one + 1, split, series, symmetric=True, group_conditional=False)
+    >>> bounds.errors(None, "above", np.array([0.5, 0.9]))
+    array([[21., 37.]])
     """
 
     def __init__(
         self,
         groups: Rows,
         steps: Rows,
-        above: Floats,
-        below: Floats,
-        is_censored: Mask,
+        split: CalibrationSplit,
         series: list[tuple[Key, Any]],
         *,
         symmetric: bool,
-        by_series: bool,
+        group_conditional: bool,
     ) -> None:
-        codes = _codes(series, len(above))
+        codes = _codes(series, len(split))
         self._groups = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
         self._steps = [tuple(np.unique(steps[outputs]).tolist()) for outputs in self._groups]
         self._own_run = np.flatnonzero(steps == steps.min())
         self._sides = ("above", "both") if symmetric else ("above", "below")
-        self._by_series = by_series
+        self._group_conditional = group_conditional
 
-        def of(rows: Any) -> list[Bounds]:
-            mine = above[rows], below[rows], is_censored[rows]
-            found = []
-            for outputs in self._groups:
-                errors = mine[0][:, outputs], mine[1][:, outputs], mine[2][:, outputs]
-                found.append(calibrated(outputs, *errors, codes[rows], WINDOW))
-            return found
+        def of(rows: Any) -> list[GroupQuantiles]:
+            own = split[rows]
+            return [
+                GroupQuantiles.calibrated(outputs, own[:, outputs], codes[rows], WINDOW)
+                for outputs in self._groups
+            ]
 
         self.pooled = of(slice(None))
-        least = 1 if by_series else OWN_ROWS
+        least = 1 if group_conditional else OWN_ROWS
         several = series if len(series) > 1 else []
         counts = np.bincount(codes, minlength=len(series))
         self.own = {
             key: of(rows) for (key, rows), n in zip(several, counts, strict=False) if n >= least
         }
-        self.following: dict[Key, list[Following]] = {}
-        self._told: list[set[Key]] = [set() for _ in self._groups]
+        self.updated: dict[Key, list[AdaptiveGroup]] = {}
+        self._learned: list[set[Key]] = [set() for _ in self._groups]  # series of each group
         self._ends: dict[Key, Ends] = {}
         self._pools = [
             {side: PoolShares(len(several)) for side in self._sides} if several else {}
             for _ in self._groups
         ]
 
-    def learn(self, X: Any, above: Floats, below: Floats, is_censored: Mask, told: Told) -> bool:
-        """Let the bounds of each series follow new errors, and tell whether there was an alarm.
+    def learn(
+        self, X: Any, split: CalibrationSplit, started: Floats, ended: Floats
+    ) -> tuple[int, bool]:
+        """Update the bounds of each series with new errors.
 
-        The rows are learned in the order in which their outcomes were known, where `X` tells when
-        runs ended, else in the given one. `told` takes note of them.
+        The rows are learned in the order in which their outcomes were known, where there are
+        times, else in the given one.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, ...), or None
+            Whose rows tell the series.
+        split : CalibrationSplit
+            Errors of the n rows.
+        started, ended : ndarray of shape (n,)
+            As :func:`times_of` gives them.
+
+        Returns
+        -------
+        n_runs : int
+            How many of the rows tell something of their own run.
+        alarmed : bool
+            Whether there was an alarm.
         """
         series = rows_of_series(X)
-        codes = _codes(series, len(above))
-        started, ended = times_of(X, len(above))
+        codes = _codes(series, len(split))
         known = self._known(series, started, ended)
-        says = ~np.isnan(above)
-        told.add(ended, len(np.flatnonzero(says[:, self._own_run].any(axis=1))))
+        is_observed = split.is_observed
         alarmed = False
         for group, (outputs, steps) in enumerate(zip(self._groups, self._steps, strict=True)):
-            when, told_rows = known[steps], np.flatnonzero(says[:, outputs].any(axis=1))
-            high, low, cut = above[:, outputs], below[:, outputs], is_censored[:, outputs]
-            for rows in _of_one_series(told_rows, when, codes):
-                state = self._following(series[codes[rows[0]]][0], group)
-                errors = high[rows], low[rows], cut[rows]
-                alarmed |= state.learn(*errors, started[rows], when[rows])
-        return alarmed
+            when, new = known[steps], np.flatnonzero(is_observed[:, outputs].any(axis=1))
+            errors = split[:, outputs]
+            for rows in _of_one_series(new, when, codes):
+                state = self._adaptive(series[codes[rows[0]]][0], group)
+                alarmed |= state.learn(errors[rows], started[rows], when[rows])
+        return len(np.flatnonzero(is_observed[:, self._own_run].any(axis=1))), alarmed
 
     def _known(
         self, series: list[tuple[Key, Any]], started: Floats, ended: Floats
@@ -230,38 +251,41 @@ class SeriesBounds:
             ends.forget(ahead)
         return known
 
-    def _following(self, key: Key, group: int) -> Following:
-        """State of a series that is told of; the more of them, the less each moves the pool."""
-        if key not in self.following:
-            self.following[key] = self._start(key)
-        if self._pools[group]:
-            self._told[group].add(key)
-            for pool in self._pools[group].values():
-                pool.n_series = max(pool.n_series, len(self._told[group]))
-        return self.following[key][group]
+    def _adaptive(self, key: Key, group: int) -> AdaptiveGroup:
+        """State of a series that is updated; it starts from the errors of calibration rows.
 
-    def _start(self, key: Key) -> list[Following]:
-        n_series = max(len(self.own), 1)
+        The more series of a pool are updated, the less each of them moves what they share.
+        """
+        if key not in self.updated:
+            self.updated[key] = self._start(key)
+        if self._pools[group]:
+            self._learned[group].add(key)
+            for pool in self._pools[group].values():
+                pool.n_series = max(pool.n_series, len(self._learned[group]))
+        return self.updated[key][group]
+
+    def _start(self, key: Key) -> list[AdaptiveGroup]:
+        n_groups = len(self.pooled) * max(len(self.own), 1)
         found = []
         own = self.own.get(key, self.pooled)
         for mine, pooled, pools in zip(own, self.pooled, self._pools, strict=True):
-            source = mine if mine.n_rows >= OWN_ROWS else pooled
-            found.append(Following(source, self._sides, len(self.pooled) * n_series, pools))
+            start = mine if mine.n_rows >= OWN_ROWS else pooled
+            found.append(AdaptiveGroup(start, self._sides, n_groups, pools))
         return found
 
     def drift(self) -> Floats:
         """Give the drift figure of each group, of the series that is furthest off."""
         furthest = np.zeros(len(self._groups))
-        for states in self.following.values():
+        for states in self.updated.values():
             figures = np.array([state.alarm.figure for state in states])
             furthest = np.where(np.abs(figures) > np.abs(furthest), figures, furthest)
         return furthest
 
     def n_rows(self, X: Any) -> int | None:
-        """Count the calibration rows behind the bounds of these rows, None if all follow."""
-        if all(key in self.following for key, _ in rows_of_series(X)):
+        """Count the calibration rows behind the bounds of these rows; None if all were updated."""
+        if all(key in self.updated for key, _ in rows_of_series(X)):
             return None
-        return min(bounds.n_rows for bounds in self.pooled)
+        return min(group.n_rows for group in self.pooled)
 
     def errors(self, X: Any, side: str, levels: Floats) -> Floats:
         """Largest error that is inside at each level.
@@ -288,17 +312,19 @@ class SeriesBounds:
         return errors
 
     def _of(self, key: Key, pooled: Floats, side: str, levels: Floats) -> Floats:
-        if key in self.following:
-            return self._together(self.following[key], side, levels)
-        if not self._by_series or key not in self.own:
+        if key in self.updated:
+            return self._together(self.updated[key], side, levels)
+        if not self._group_conditional or key not in self.own:
             return pooled
         needed = np.array([rows_needed(level) for level in levels])
         enough = np.empty((len(pooled), 1), dtype=np.intp)
-        for bounds in self.own[key]:
-            enough[bounds.outputs] = bounds.n_rows
+        for group in self.own[key]:
+            enough[group.outputs] = group.n_rows
         return np.where(enough >= needed, self._together(self.own[key], side, levels), pooled)
 
-    def _together(self, sources: Sequence[Bounds | Following], side: str, levels: Floats) -> Floats:
+    def _together(
+        self, sources: Sequence[GroupQuantiles | AdaptiveGroup], side: str, levels: Floats
+    ) -> Floats:
         errors = np.empty((sum(map(len, self._groups)), len(levels)))
         for outputs, source in zip(self._groups, sources, strict=True):
             errors[outputs] = source.errors(side, levels)

@@ -12,14 +12,14 @@ from sklearn_jobtime.evaluation._comparison import (
 )
 from sklearn_jobtime.evaluation._coverage import (
     coverage_report,
-    held_out_intervals,
+    holdout_intervals,
     interval_table,
     rolling_coverage,
     share_bounds,
 )
 from sklearn_jobtime.evaluation._reliability import (
     expected_calibration_error,
-    held_out_events,
+    holdout_events,
     reliability,
     reliability_of_deadlines,
 )
@@ -33,8 +33,8 @@ __all__ = [
     "default_rules",
     "evaluate",
     "expected_calibration_error",
-    "held_out_events",
-    "held_out_intervals",
+    "holdout_events",
+    "holdout_intervals",
     "interval_table",
     "ratio_interval",
     "reliability",

@@ -19,7 +19,7 @@ from sklearn_jobtime.runs._targets import targets_named
 
 __all__ = [
     "coverage_report",
-    "held_out_intervals",
+    "holdout_intervals",
     "interval_table",
     "rolling_coverage",
     "share_bounds",
@@ -98,7 +98,7 @@ def interval_table(
     return table
 
 
-def held_out_intervals(
+def holdout_intervals(
     model: Any,
     runs: pd.DataFrame,
     is_test: NDArray[np.bool_],
@@ -143,7 +143,7 @@ def coverage_report(
     Parameters
     ----------
     intervals : DataFrame
-        Of :func:`held_out_intervals` or :func:`interval_table`.
+        Of :func:`holdout_intervals` or :func:`interval_table`.
     nominal : float
         The level that was promised.
     confidence_level : float, default=0.95
@@ -260,7 +260,7 @@ def rolling_coverage(
     Parameters
     ----------
     intervals : DataFrame
-        Of :func:`held_out_intervals` or :func:`interval_table`.
+        Of :func:`holdout_intervals` or :func:`interval_table`.
     n_rows : int, default=100
         Targets that are counted together: with fewer than a hundred, the bounds of 90 % are more
         than six points away.

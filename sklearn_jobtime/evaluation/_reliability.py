@@ -17,7 +17,7 @@ from sklearn_jobtime.runs._targets import make_lower_bounds, targets_named
 
 __all__ = [
     "expected_calibration_error",
-    "held_out_events",
+    "holdout_events",
     "reliability",
     "reliability_of_deadlines",
 ]
@@ -66,7 +66,7 @@ def answer_weights(ratios: Floats, is_cut_off: Mask, has_ended: Mask, goes_on: M
     return weights if left < TIE * len(ratios) else np.zeros(len(ratios))
 
 
-def held_out_events(
+def holdout_events(
     known: DurationDistribution,
     forecasts: ArrayLike,
     targets: ArrayLike,
@@ -160,7 +160,7 @@ def reliability(
     happened : array-like of shape (n,)
         What came of it, 0 or 1.
     sample_weight : array-like of shape (n,), default=None
-        How many cases each stands for, such as `weight` of :func:`held_out_events`; None: itself.
+        How many cases each stands for, such as `weight` of :func:`holdout_events`; None: itself.
     n_bins : int, default=10
         Bins of equal width: tens of percents.
     confidence_level : float, default=0.95
@@ -229,10 +229,10 @@ def reliability_of_deadlines(
     *,
     now: pd.Timestamp | str | None = None,
 ) -> pd.DataFrame:
-    """Check the chances that follow from the held-out runs of a model on runs after these.
+    """Check the chances that follow from the calibration set of a model on runs after these.
 
     Runs that timed out count for as long as they ran, and then other runs stand for them, as
-    :func:`held_out_events` says.
+    :func:`holdout_events` says.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def reliability_of_deadlines(
     Returns
     -------
     DataFrame
-        The :func:`reliability` of the answers to all :func:`held_out_events`.
+        The :func:`reliability` of the answers to all :func:`holdout_events`.
 
     Examples
     --------
@@ -273,5 +273,5 @@ def reliability_of_deadlines(
     at_least = at_least.reindex(columns=y.columns)
     forecasts = np.reshape(model.predict(runs), y.shape)[is_test]
     known = DurationDistribution.from_forecaster(model)
-    events = held_out_events(known, forecasts, y[is_test], at_least[is_test])
+    events = holdout_events(known, forecasts, y[is_test], at_least[is_test])
     return reliability(events["probability"], events["happened"], sample_weight=events["weight"])

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_jobtime.evaluation._coverage import (
     coverage_report,
-    held_out_intervals,
+    holdout_intervals,
     rolling_coverage,
 )
 from sklearn_jobtime.plots._style import (
@@ -43,7 +43,7 @@ class CoverageDisplay:
     Parameters
     ----------
     intervals : DataFrame
-        Of :func:`~sklearn_jobtime.evaluation.held_out_intervals` or
+        Of :func:`~sklearn_jobtime.evaluation.holdout_intervals` or
         :func:`~sklearn_jobtime.evaluation.interval_table`.
     nominal : float
         The level that was promised.
@@ -94,7 +94,7 @@ class CoverageDisplay:
         Parameters
         ----------
         model, runs, is_test, confidence_level
-            See :func:`~sklearn_jobtime.evaluation.held_out_intervals`.
+            See :func:`~sklearn_jobtime.evaluation.holdout_intervals`.
         n_rows, ax
             See :meth:`plot`.
 
@@ -103,7 +103,7 @@ class CoverageDisplay:
         CoverageDisplay
         """
         level = model.confidence_level if confidence_level is None else confidence_level
-        intervals = held_out_intervals(model, runs, is_test, level)
+        intervals = holdout_intervals(model, runs, is_test, level)
         return cls(intervals, level).plot(n_rows=n_rows, ax=ax)
 
     @classmethod

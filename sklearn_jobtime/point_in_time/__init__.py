@@ -12,7 +12,14 @@ from sklearn_jobtime.point_in_time._rolling import (
     row_quantile,
     runs_that_weigh,
 )
-from sklearn_jobtime.point_in_time._splits import known_targets, newest_share, split_rows
+from sklearn_jobtime.point_in_time._splits import (
+    TimeSplit,
+    in_start_order,
+    known_targets,
+    newest_share,
+    split_in_time,
+    split_rows,
+)
 from sklearn_jobtime.point_in_time._table_memory import RememberedRows
 
 __all__ = [
@@ -21,9 +28,11 @@ __all__ = [
     "JobHistory",
     "Memory",
     "RememberedRows",
+    "TimeSplit",
     "decayed_sums",
     "ended_order",
     "epoch_seconds",
+    "in_start_order",
     "known_targets",
     "newest",
     "newest_decayed_sums",
@@ -36,5 +45,6 @@ __all__ = [
     "row_quantile",
     "rows_to_remember",
     "runs_that_weigh",
+    "split_in_time",
     "split_rows",
 ]

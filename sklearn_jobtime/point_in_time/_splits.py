@@ -1,17 +1,101 @@
 """Which rows are the newest, and which targets were known at a split."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.utils import _safe_indexing
 
-from sklearn_jobtime._typing import Mask
+from sklearn_jobtime._typing import Floats, Mask, Rows
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
+from sklearn_jobtime.runs._timeline import as_of
 
-__all__ = ["known_targets", "newest_share", "split_rows"]
+__all__ = [
+    "TimeSplit",
+    "in_start_order",
+    "known_targets",
+    "newest_share",
+    "split_in_time",
+    "split_rows",
+]
+
+
+@dataclass(frozen=True)
+class TimeSplit:
+    """Older rows to learn from, as they were known when the first of the newer ones started.
+
+    Parameters
+    ----------
+    is_newer : ndarray of bool, shape (n,)
+        The other rows.
+    older : ndarray of int, shape (n_older,)
+        Positions of the older rows.
+    table : DataFrame or array of shape (n_older, ...)
+        The older rows as they were known.
+    is_known : ndarray of bool, shape (n, n_outputs)
+        Which targets were known then.
+    unfinished : ndarray of int
+        Positions of all rows whose run had not ended then.
+    """
+
+    is_newer: Mask
+    older: Rows
+    table: Any
+    is_known: Mask
+    unfinished: Rows
+
+    def known(self, targets: Floats) -> Floats:
+        """Give the targets of the older rows as they were known; NaN where they were not yet."""
+        return np.where(self.is_known, targets, np.nan)[self.older]
+
+
+def split_in_time(X: Any, seen: Mask, steps: NDArray[np.intp], fraction: float) -> TimeSplit:
+    """Split rows into older and newer ones, and forget what was not known at the split.
+
+    Parameters
+    ----------
+    X, seen, fraction
+        As for :func:`split_rows`.
+    steps : ndarray of int, shape (n_outputs,)
+        How many runs ahead each output is, 1 for the row's own run.
+
+    Returns
+    -------
+    TimeSplit
+
+    Raises
+    ------
+    NoHistoryError
+        When either part would have no observed target.
+
+    Examples
+    --------
+    >>> X = np.arange(8.0)[:, None]
+    >>> split = split_in_time(X, np.full(8, True), np.array([1, 2]), 0.25)
+    >>> split.older, split.known(np.hstack([X, X + 1]))[-1]
+    (array([0, 1, 2, 3, 4, 5]), array([ 5., nan]))
+    """
+    is_newer, cut = split_rows(X, seen, fraction)
+    had_ended = ~is_newer
+    older = np.flatnonzero(had_ended)
+    table = _safe_indexing(X, older)
+    if cut is not None:
+        had_ended &= (X[ENDED_AT] <= cut).to_numpy()
+        table = as_of(table, cut)
+    is_known = known_targets(read_clock(X), steps, had_ended)
+    return TimeSplit(is_newer, older, table, is_known, np.flatnonzero(~had_ended))
+
+
+def in_start_order(clock: Clock, is_wanted: Mask) -> Rows:
+    """Positions of the marked rows in the order in which their runs started."""
+    if clock.started is None:
+        return np.flatnonzero(is_wanted)
+    order = np.argsort(clock.started, kind="stable")
+    return order[is_wanted[order]]
 
 
 def known_targets(clock: Clock, steps: NDArray[np.intp], had_ended: Mask) -> Mask:
@@ -40,7 +124,7 @@ def known_targets(clock: Clock, steps: NDArray[np.intp], had_ended: Mask) -> Mas
 
 
 def split_rows(X: Any, seen: Mask, fraction: float) -> tuple[Mask, Any]:
-    """Hold out the newest rows.
+    """Mark the newest rows, and say when the first of them started.
 
     Parameters
     ----------
@@ -48,13 +132,13 @@ def split_rows(X: Any, seen: Mask, fraction: float) -> tuple[Mask, Any]:
     seen : ndarray of bool, shape (n,)
         The rows with an observed target.
     fraction : float
-        Share of these to hold out.
+        Share of these that is newer.
 
     Returns
     -------
-    held_out : ndarray of bool, shape (n,)
+    is_newer : ndarray of bool, shape (n,)
     cut : Timestamp or float, or None
-        The first start of a held-out row, if the table says when runs had ended.
+        The first start of a newer row, if the table says when runs had ended.
 
     Raises
     ------
@@ -63,19 +147,19 @@ def split_rows(X: Any, seen: Mask, fraction: float) -> tuple[Mask, Any]:
     """
     if not seen.any():
         raise NoHistoryError("y contains NaN only: no run was observed, so nothing is known.")
-    held_out = newest_share(X, seen, fraction)
+    is_newer = newest_share(X, seen, fraction)
     cut = None
     if isinstance(X, pd.DataFrame) and STARTED_AT in X:
-        began = X.loc[held_out, STARTED_AT].min()
-        held_out = (X[STARTED_AT] >= began).to_numpy()
+        began = X.loc[is_newer, STARTED_AT].min()
+        is_newer = (X[STARTED_AT] >= began).to_numpy()
         cut = began if ENDED_AT in X else None
-    if not seen[~held_out].any():
+    if not seen[~is_newer].any():
         raise NoHistoryError(
             f"n_samples = {int(seen.sum())} rows with an observed target cannot be split in time "
             "into rows to learn from and rows to calibrate on; load a longer history, or fit the "
             "estimator elsewhere and pass cv='prefit'."
         )
-    return held_out, cut
+    return is_newer, cut
 
 
 def newest_share(X: Any, observed: NDArray[np.bool_], fraction: float) -> Mask:

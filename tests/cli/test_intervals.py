@@ -66,7 +66,7 @@ def test_forecasts_have_intervals_and_say_what_they_promise(folder):
         assert [row[name] for row in record["forecasts"]] == expected[name].tolist()
     assert all(row["lower"] <= row["seconds"] <= row["upper"] for row in record["forecasts"])
     promise = record["promise"]
-    assert (promise["confidence_level"], promise["coverage"]) == (0.9, "output")
+    assert (promise["confidence_level"], promise["coverage"]) == (0.9, "none")
     assert promise["calibration_runs"] == model.n_calibration_
     assert 1 <= promise["effective_runs"] <= model.n_calibration_
     assert mpimg.imread(plot).shape[1] > 900
@@ -82,7 +82,8 @@ def test_the_promise_can_be_for_several_at_once(folder, tmp_path, together):
     out = tmp_path / "model.joblib"
     args = ("fit", folder / "runs.csv", "-o", out, *SMALL, "--test-size", 0, "--level", 0.8)
     promise = answer(*args, "--together", together)["promise"]
-    assert promise["coverage"] == load_model(out).coverage == together
+    assert promise["coverage"] == load_model(out).simultaneous
+    assert promise["coverage"] == {"steps": "horizon", "all": "both"}.get(together, together)
     assert "at once" in promise["text"]
     assert promise["text"].startswith("about 80 %")
 

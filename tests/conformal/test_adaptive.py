@@ -21,11 +21,12 @@ from sklearn_jobtime.conformal._adaptive import (
     REACH,
     TAILS,
     WINDOW,
-    Following,
+    AdaptiveGroup,
     PoolShares,
 )
+from sklearn_jobtime.conformal._calibration_split import CalibrationSplit
 from sklearn_jobtime.conformal._drift import QUIET
-from sklearn_jobtime.conformal._quantiles import calibrated
+from sklearn_jobtime.conformal._group_quantiles import GroupQuantiles
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.runs import make_targets
 
@@ -115,11 +116,11 @@ def test_promises_to_pending_runs_are_kept_too(n_pending, in_pool, seed):
     state = AdaptiveBound(rng.normal(size=30), PoolShares(1) if in_pool else None)
     pending, missed = [], np.zeros(len(TAILS))
     for error in errors:
-        pending.append((error, state.followed()))
+        pending.append((error, state.at_tails()))
         if len(pending) > n_pending:
             known, promised = pending.pop(0)
             missed += known > np.array(promised)
-            state.step(known, promised=promised)
+            state.step(known, in_force=promised)
     for tail, count in zip(TAILS, missed, strict=True):
         assert count <= most_missed(tail, n, n_pending, in_pool) + 1e-9
 
@@ -165,9 +166,9 @@ def test_a_job_that_always_takes_the_same_is_never_called_a_miss():
 def test_a_run_that_was_cut_off_counts_only_where_it_surely_missed():
     low, high = AdaptiveBound(range(100)), AdaptiveBound(range(100))
     before = low.bounds(TAILS)
-    low.step(1.0, or_more=True)
+    low.step(1.0, is_censored=True)
     np.testing.assert_array_equal(low.bounds(TAILS), before)
-    high.step(1000.0, or_more=True)
+    high.step(1000.0, is_censored=True)
     assert (high.bounds(TAILS) >= before).all()
     assert high.bounds([0.1]) > before[TAILS.index(0.1)]
 
@@ -221,7 +222,8 @@ def told(n, seed, overlap):
 
 def bounds_of(errors):
     outputs, censored = np.array([0]), np.zeros(errors.shape, dtype=bool)
-    return calibrated(outputs, errors, -errors, censored, np.zeros(len(errors), int), WINDOW)
+    split = CalibrationSplit(errors, -errors, censored)
+    return GroupQuantiles.calibrated(outputs, split, np.zeros(len(errors), int), WINDOW)
 
 
 @settings(deadline=None, max_examples=25)
@@ -230,19 +232,20 @@ def test_each_run_is_held_to_the_bounds_of_its_start(n, overlap, in_pool, seed):
     errors, started, ended = told(n, seed, overlap)
     start = bounds_of(np.random.default_rng(1).normal(size=(30, 1)))
     pools = {"above": PoolShares(2)} if in_pool else None
-    fast = Following(start, ["above"], 1, pools)
+    fast = AdaptiveGroup(start, ["above"], 1, pools)
     order = np.argsort(ended, kind="stable")
     censored = np.zeros((n, 1), dtype=bool)
-    fast.learn(errors[order], -errors[order], censored, started[order], ended[order])
+    split = CalibrationSplit(errors[order], -errors[order], censored)
+    fast.learn(split, started[order], ended[order])
 
     # The same, from the state after every run, and none forgotten.
     pool = PoolShares(2) if in_pool else None
     slow = AdaptiveBound(start.newest["above"], pool)
-    states = [(-np.inf, slow.followed())]
+    states = [(-np.inf, slow.at_tails())]
     for row in order:
         promised = [bounds for since, bounds in states if since <= started[row]][-1]
-        slow.step(errors[row, 0], promised=promised, ended=ended[row])
-        states.append((ended[row], slow.followed()))
+        slow.step(errors[row, 0], in_force=promised, ended=ended[row])
+        states.append((ended[row], slow.at_tails()))
     np.testing.assert_allclose(
         fast.errors("above", 1 - np.array(TAILS))[0], slow.bounds(TAILS), rtol=1e-12
     )
@@ -275,13 +278,13 @@ def test_a_pool_finds_out_soon_that_all_bounds_are_too_wide():
         states = [AdaptiveBound(rng.normal(0, 5, 50), pool) for _ in range(40)]
         missed = 0
         for _ in range(40):
-            promised = [state.followed() for state in states]
+            promised = [state.at_tails() for state in states]
             errors = rng.normal(size=40)
             missed += sum(
                 e > bounds[TAILS.index(0.1)] for e, bounds in zip(errors, promised, strict=True)
             )
             for state, error, bounds in zip(states, errors, promised, strict=True):
-                state.step(error, promised=bounds)
+                state.step(error, in_force=bounds)
         share[in_pool] = missed / 1600
     assert share[False] < 0.04
     assert share[True] == pytest.approx(0.1, abs=0.03)
@@ -296,17 +299,17 @@ def runs():
 
 
 @pytest.mark.parametrize(
-    "coverage",
-    ["output", "all", *(pytest.param(c, marks=pytest.mark.slow) for c in ("jobs", "steps"))],
+    "simultaneous",
+    ["none", "both", *(pytest.param(c, marks=pytest.mark.slow) for c in ("jobs", "horizon"))],
 )
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_updated_intervals_cover_a_level_shift(coverage, symmetric):
+def test_updated_intervals_cover_a_level_shift(simultaneous, symmetric):
     rng = np.random.default_rng(0)
     n, n_outputs = 1500, 4
     X = rng.uniform(50, 100, (n, n_outputs))
     y = X * np.exp(rng.normal(0, 0.2, (n, n_outputs)))
     y[600:] *= 1.6
-    options = {"coverage": coverage, "symmetric": symmetric, "horizon": 2}
+    options = {"simultaneous": simultaneous, "symmetric": symmetric, "horizon": 2}
     model = ConformalForecaster(Columns(), 0.9, cv="prefit", **options).fit(X[:200], y[:200])
     static = clone(model).fit(X[:200], y[:200])
     inside = np.zeros((n - 200, n_outputs), dtype=bool)
@@ -316,11 +319,11 @@ def test_updated_intervals_cover_a_level_shift(coverage, symmetric):
         model.update(None, y[t : t + 1], forecast=X[t : t + 1])
     shape = inside.reshape(-1, 2, 2)
     together = {
-        "output": inside,
+        "none": inside,
         "jobs": shape.all(axis=2),
-        "steps": shape.all(axis=1),
-        "all": inside.all(axis=1),
-    }[coverage]
+        "horizon": shape.all(axis=1),
+        "both": inside.all(axis=1),
+    }[simultaneous]
     np.testing.assert_allclose(together.mean(axis=0), 0.9, atol=0.03)
     low, high = np.moveaxis(static.predict_interval(X[600:]), 2, 0)
     assert ((low <= y[600:]) & (y[600:] <= high)).mean() < 0.6  # the shift is one
@@ -415,12 +418,12 @@ def test_the_alarm_sounds_once_and_names_the_direction():
     assert 300 <= advised[0] < 310
 
 
-@pytest.mark.parametrize("coverage", ["output", "all"])
-def test_runs_that_were_cut_off_widen_the_bounds_of_a_scheduler(coverage):
+@pytest.mark.parametrize("simultaneous", ["none", "both"])
+def test_runs_that_were_cut_off_widen_the_bounds_of_a_scheduler(simultaneous):
     rng = np.random.default_rng(0)
     X = np.full((200, 2), 100.0)
     y = X * np.exp(rng.normal(0, 0.1, X.shape))
-    model = ConformalForecaster(Columns(), cv="prefit", coverage=coverage).fit(X, y)
+    model = ConformalForecaster(Columns(), cv="prefit", simultaneous=simultaneous).fit(X, y)
     missing, limit = np.full((5, 2), np.nan), np.full((5, 2), np.nan)
     limit[:, 0] = 200.0
     before = clone(model).fit(X, y).predict_upper(X[:1])
@@ -441,7 +444,7 @@ def test_chances_of_deadlines_follow_what_was_told():
     told = np.where(np.isnan(limit), y[500:], np.nan)
     model.update(None, y[100:500], forecast=X[100:500]).update(None, told, limit, forecast=X[500:])
     assert model.n_calibration_ == 100
-    forecasts, targets, at_least = model.held_out()
+    forecasts, targets, at_least = model.calibration_set()
     np.testing.assert_array_equal(targets[:500], y[:500])
     np.testing.assert_array_equal(targets[500:], told)
     np.testing.assert_array_equal(at_least[500:], limit)
@@ -450,8 +453,8 @@ def test_chances_of_deadlines_follow_what_was_told():
     newest = DurationDistribution.from_forecaster(model, n_newest=200)
     assert newest.done_by(100.0, 150.0) < 0.05
     model.update(None, y[:400], forecast=X[:400])
-    np.testing.assert_array_equal(model.held_out()[1][:100], y[:100])
-    assert len(model.held_out()[0]) == 1100  # the newest thousand that were told
+    np.testing.assert_array_equal(model.calibration_set()[1][:100], y[:100])
+    assert len(model.calibration_set()[0]) == 1100  # the newest thousand that were told
 
 
 def test_wrong_shapes_are_named():

@@ -36,14 +36,14 @@ def nights(rng, n, n_outputs):
     return forecasts, forecasts * np.exp(errors)
 
 
-def held(seed, n, coverage, *, shape=(N_STEPS, N_JOBS), symmetric=True):
+def held(seed, n, simultaneous, *, shape=(N_STEPS, N_JOBS), symmetric=True):
     """Whether each output of one more night is inside its interval, after n calibration rows."""
     rng = np.random.default_rng(seed)
     n_outputs = shape[0] * shape[1]
     # the last rows have no whole horizon in the table, so they do not calibrate steps
-    n_rows = n + (shape[0] - 1 if coverage in ("steps", "all") else 0)
+    n_rows = n + (shape[0] - 1 if simultaneous in ("horizon", "both") else 0)
     X, y = nights(rng, n_rows + 1, n_outputs)
-    options = {"coverage": coverage, "symmetric": symmetric, "horizon": shape[0]}
+    options = {"simultaneous": simultaneous, "symmetric": symmetric, "horizon": shape[0]}
     model = ConformalForecaster(Columns(), LEVEL, cv="prefit", **options)
     low, high = np.moveaxis(model.fit(X[:-1], y[:-1]).predict_interval(X[-1:])[0], 1, 0)
     return ((low <= y[-1]) & (y[-1] <= high)).reshape(shape)
@@ -55,7 +55,7 @@ def band(level, n=N_SETS, chance=0.001):
 
 @pytest.mark.parametrize("n", [50, 200, 1000])
 def test_a_hundred_targets_of_a_night_hold_together(n):
-    inside = sum(held(seed, n, "all").all() for seed in range(N_SETS))
+    inside = sum(held(seed, n, "both").all() for seed in range(N_SETS))
     low, high = band(LEVEL)
     print(f"{n} calibration rows: {inside} of {N_SETS} nights inside")
     assert low <= inside <= high
@@ -63,7 +63,7 @@ def test_a_hundred_targets_of_a_night_hold_together(n):
 
 def test_intervals_for_each_target_do_not_hold_together():
     """The reason for the other kinds of coverage."""
-    inside = np.array([held(seed, 200, "output") for seed in range(200)])
+    inside = np.array([held(seed, 200, "none") for seed in range(200)])
     low, high = band(LEVEL, 200)
     assert low <= inside[:, 3, 4].sum() <= high  # each of them keeps its own promise
     whole = inside.all(axis=(1, 2)).mean()
@@ -72,17 +72,17 @@ def test_intervals_for_each_target_do_not_hold_together():
 
 
 @pytest.mark.parametrize("n", [50])
-@pytest.mark.parametrize("coverage", ["output", "jobs", "steps", "all"])
+@pytest.mark.parametrize("simultaneous", ["none", "jobs", "horizon", "both"])
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_each_kind_of_coverage_is_the_promised_one(coverage, n, symmetric):
-    kind = {"coverage": coverage, "symmetric": symmetric, "shape": (2, 3)}
+def test_each_kind_of_coverage_is_the_promised_one(simultaneous, n, symmetric):
+    kind = {"simultaneous": simultaneous, "symmetric": symmetric, "shape": (2, 3)}
     inside = np.array([held(seed, n, **kind) for seed in range(N_SETS)])
     together = {
-        "output": inside[:, 0, 0],
+        "none": inside[:, 0, 0],
         "jobs": inside.all(axis=2)[:, 1],
-        "steps": inside.all(axis=1)[:, 2],
-        "all": inside.all(axis=(1, 2)),
-    }[coverage]
+        "horizon": inside.all(axis=1)[:, 2],
+        "both": inside.all(axis=(1, 2)),
+    }[simultaneous]
     # A bound is one of n errors, so each side covers up to 1 / (n + 1) more than was asked.
     most = LEVEL + (1 if symmetric else 2) / (n + 1)
     assert band(LEVEL)[0] <= together.sum() <= band(most)[1]
@@ -116,8 +116,8 @@ def test_runs_that_were_cut_off_count(limit, n_outputs):
         limits = np.broadcast_to(limits, X.shape)
         cut = y[:200] > limits[:200]
         known, least = np.where(cut, np.nan, y[:200]), np.where(cut, limits[:200], np.nan)
-        coverage = "all" if n_outputs > 1 else "output"
-        model = ConformalForecaster(Columns(), 0.8, cv="prefit", coverage=coverage)
+        simultaneous = "both" if n_outputs > 1 else "none"
+        model = ConformalForecaster(Columns(), 0.8, cv="prefit", simultaneous=simultaneous)
         for name, at_least in (("counted", least), ("left out", None)):
             upper = model.fit(X[:200], known, at_least).predict_upper(X[200:])
             inside[name].append((y[200:] <= upper).all(axis=1).mean())

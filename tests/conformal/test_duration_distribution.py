@@ -1,4 +1,4 @@
-"""The chance to be done in time: a count of held-out runs, consistent in time, calibrated."""
+"""The chance to be done in time: a count of calibration runs, consistent in time, calibrated."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from sklearn_jobtime.runs import make_targets
 
 
 @st.composite
-def held_out(draw, least=1):
+def calibration_runs(draw, least=1):
     """Forecasts, durations and bounds of one output, some runs cut off, some equal."""
     n = draw(st.integers(least, 30))
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
@@ -36,8 +36,10 @@ def share_done(known, moment, forecast=60.0):
 
 
 @settings(deadline=None, max_examples=100)
-@given(held_out(), st.floats(1, 300), st.floats(0, 300), st.sampled_from([30.0, 60.0, 600.0]))
-def test_the_chance_is_a_share_of_held_out_runs(known, deadline, elapsed, forecast):
+@given(
+    calibration_runs(), st.floats(1, 300), st.floats(0, 300), st.sampled_from([30.0, 60.0, 600.0])
+)
+def test_the_chance_is_a_share_of_calibration_runs(known, deadline, elapsed, forecast):
     distribution = DurationDistribution(*known)
     chance = distribution.done_by(forecast, deadline, elapsed)[0]
     if deadline <= elapsed:
@@ -55,7 +57,7 @@ def test_the_chance_is_a_share_of_held_out_runs(known, deadline, elapsed, foreca
 
 
 @settings(deadline=None, max_examples=60)
-@given(held_out(), st.floats(0, 1e5), st.floats(1.0, 1e4))
+@given(calibration_runs(), st.floats(0, 1e5), st.floats(1.0, 1e4))
 def test_chances_rise_with_the_deadline_to_one_and_agree_over_time(known, elapsed, forecast):
     distribution = DurationDistribution(*known)
     deadlines = elapsed + np.concatenate([np.linspace(-50, 2000, 60), [1e12, np.inf]])
@@ -74,7 +76,7 @@ def test_chances_rise_with_the_deadline_to_one_and_agree_over_time(known, elapse
 
 
 @settings(deadline=None, max_examples=60)
-@given(held_out(least=10), st.floats(0.05, 0.95))
+@given(calibration_runs(least=10), st.floats(0.05, 0.95))
 def test_bounds_are_order_statistics_and_agree_with_the_chances(known, level):
     forecasts, took, _ = known
     complete = DurationDistribution(forecasts, np.where(np.isnan(took), 60.0, took))
@@ -122,7 +124,7 @@ def test_a_time_out_that_few_good_runs_exceed():
     took = np.arange(1.0, 100.0)
     known = DurationDistribution(np.full(99, 50.0), took)
     assert known.timeout(50.0, 0.01)[0] == pytest.approx(99.0)
-    with pytest.warns(TooFewRunsWarning, match="99 held-out runs .* it takes 199"):
+    with pytest.warns(TooFewRunsWarning, match="99 calibration runs .* it takes 199"):
         assert np.isinf(known.timeout(50.0, 0.005)).all()
     with pytest.raises(ValueError, match="share must be between"):
         known.timeout(50.0, 0.0)
@@ -191,7 +193,7 @@ def test_what_cannot_be_answered_is_said(nightly):
         known.table(coming, "06:00")
     with pytest.raises(RunTableError, match="has no time"):
         known.table(coming, pd.NaT)
-    with pytest.raises(RunTableError, match="no held-out runs of"):
+    with pytest.raises(RunTableError, match="no calibration runs of"):
         known.table(coming.replace({"job": {"job_0": "other"}}), 60.0)
     nameless = DurationDistribution([1.0], [1.0])
     with pytest.raises(ValueError, match="no names"):
@@ -202,9 +204,9 @@ def test_what_cannot_be_answered_is_said(nightly):
         nameless.done_by(np.nan, 3.0)
     with pytest.raises(ValueError, match="NaN or infinite"):
         nameless.done_by(1.0, np.inf, np.inf)
-    with pytest.raises(NoHistoryError, match="none of the 2 held-out runs"):
+    with pytest.raises(NoHistoryError, match="none of the 2 calibration runs"):
         DurationDistribution([1.0, 1.0], [np.nan, np.nan], [5.0, np.nan])
-    with pytest.raises(NoHistoryError, match="none of the 0 held-out runs"):
+    with pytest.raises(NoHistoryError, match="none of the 0 calibration runs"):
         DurationDistribution(np.empty((0, 2)), np.empty((0, 2)))
     with pytest.raises(ValueError, match="one value each"):
         DurationDistribution([1.0], [1.0, 2.0])

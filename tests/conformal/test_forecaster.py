@@ -19,8 +19,9 @@ from sklearn_jobtime.baselines import OnlineMix, RollingRule
 from sklearn_jobtime.compose import ObservedRegressor
 from sklearn_jobtime.conformal import rows_needed
 from sklearn_jobtime.conformal._effective_size import effective_number
+from sklearn_jobtime.conformal._group_quantiles import scaled_bounds
 from sklearn_jobtime.conformal._kaplan_meier import survival_masses
-from sklearn_jobtime.conformal._quantiles import rank_errors, scaled_bounds
+from sklearn_jobtime.conformal._quantiles import EmpiricalQuantile
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
 from sklearn_jobtime.forecasting import forecast
@@ -28,7 +29,7 @@ from sklearn_jobtime.pipeline import make_anchored_forecaster
 from sklearn_jobtime.point_in_time import known_targets, read_clock
 from sklearn_jobtime.runs import make_targets, next_runs
 
-KINDS = ("output", "jobs", "steps", "all")
+KINDS = ("none", "jobs", "horizon", "both")
 
 
 class FirstColumns(RegressorMixin, BaseEstimator):
@@ -66,7 +67,7 @@ levels = st.floats(0.01, 0.99)
 def test_a_bound_is_the_order_statistic_of_split_conformal(errors, level):
     rank = int(np.ceil((len(errors) + 1) * level - 1e-9))
     expected = sorted(errors)[rank - 1] if rank <= len(errors) else np.inf
-    assert rank_errors(np.array(errors)).bound(level) == expected
+    assert EmpiricalQuantile.of(np.array(errors)).at(level) == expected
     assert (expected < np.inf) == (len(errors) >= rows_needed(level))
 
 
@@ -138,12 +139,18 @@ def test_a_target_is_known_once_its_run_has_ended(seed, n, horizon):
 
 
 @pytest.mark.parametrize("conformity_score", ["log_ratio", "absolute"])
-@pytest.mark.parametrize("coverage", KINDS)
+@pytest.mark.parametrize("simultaneous", KINDS)
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_intervals_are_nested_and_hold_the_calibration_rows(conformity_score, coverage, symmetric):
+def test_intervals_are_nested_and_hold_the_calibration_rows(
+    conformity_score, simultaneous, symmetric
+):
     forecasts, actual = skewed(np.random.default_rng(0), 80, 6)
     actual[np.random.default_rng(1).random(actual.shape) < 0.1] = np.nan
-    options = {"conformity_score": conformity_score, "coverage": coverage, "symmetric": symmetric}
+    options = {
+        "conformity_score": conformity_score,
+        "simultaneous": simultaneous,
+        "symmetric": symmetric,
+    }
     model = prefit(6, horizon=3, **options).fit(forecasts, actual)
     levels = [0.5, 0.8, 0.9, 0.95]
     interval = model.predict_interval(forecasts, levels)
@@ -158,11 +165,11 @@ def test_intervals_are_nested_and_hold_the_calibration_rows(conformity_score, co
     inside = (low <= actual[..., None]) & (actual[..., None] <= high) | ~seen[..., None]
     for level, held in zip(levels, np.moveaxis(inside, 2, 0), strict=True):
         together = {
-            "output": held[seen],
+            "none": held[seen],
             "jobs": held.reshape(80, 3, 2).all(axis=2),
-            "steps": held.reshape(80, 3, 2).all(axis=1)[:-2],
-            "all": held.all(axis=1)[:-2],
-        }[coverage]
+            "horizon": held.reshape(80, 3, 2).all(axis=1)[:-2],
+            "both": held.all(axis=1)[:-2],
+        }[simultaneous]
         assert together.mean() >= level
     upper = model.predict_upper(forecasts, levels)
     assert (upper <= interval[:, :, 1] * (1 + 1e-9)).all() or symmetric
@@ -187,17 +194,17 @@ def test_too_few_rows_give_infinite_bounds_and_say_how_many_it_takes(n, symmetri
 
 def test_ten_rows_bound_a_hundred_outputs_at_once():
     forecasts, actual = skewed(np.random.default_rng(0), 10, 100)
-    model = prefit(100, coverage="all", symmetric=True).fit(forecasts, actual)
+    model = prefit(100, simultaneous="both", symmetric=True).fit(forecasts, actual)
     assert np.isfinite(model.predict_interval(forecasts)).all()
 
 
-@pytest.mark.parametrize("coverage", ["output", "jobs"])
-def test_runs_that_end_at_once_widen_nothing_above(coverage):
+@pytest.mark.parametrize("simultaneous", ["none", "jobs"])
+def test_runs_that_end_at_once_widen_nothing_above(simultaneous):
     rng = np.random.default_rng(0)
     forecasts = np.full((200, 2), 3600.0)
     actual = forecasts * np.exp(rng.normal(0, 0.1, forecasts.shape))
     actual[::5] = 0.5  # a fifth found nothing to do
-    model = prefit(2, coverage=coverage).fit(forecasts, actual)
+    model = prefit(2, simultaneous=simultaneous).fit(forecasts, actual)
     low, high = np.moveaxis(model.predict_interval(forecasts[:1])[0], 1, 0)
     assert (low < 3600 * 0.01).all()
     assert (high < 3600 * np.exp(1.1)).all()
@@ -219,12 +226,12 @@ def test_whole_seconds_are_inside_their_own_bound():
     assert ((interval[:, 0, 0] <= actual) & (actual <= interval[:, 0, 1])).all()
 
 
-@pytest.mark.parametrize("coverage", ["output", "all"])
-def test_a_job_that_is_never_off_has_an_exact_interval(coverage):
+@pytest.mark.parametrize("simultaneous", ["none", "both"])
+def test_a_job_that_is_never_off_has_an_exact_interval(simultaneous):
     rng = np.random.default_rng(0)
     forecasts, actual = skewed(rng, 60, 2)
     actual[:, 0] = forecasts[:, 0] = 0.0
-    model = prefit(2, coverage=coverage).fit(forecasts, actual)
+    model = prefit(2, simultaneous=simultaneous).fit(forecasts, actual)
     interval = model.predict_interval(forecasts)
     assert (interval[:, 0] <= 0.0011).all()
     assert (interval[:, 1, 0] < interval[:, 1, 1]).all()
@@ -235,8 +242,8 @@ def test_a_job_that_is_never_off_has_an_exact_interval(coverage):
     [RollingRule(), OnlineMix(), make_anchored_forecaster(device="cpu", random_state=0)],
     ids=["rule", "mix", "recipe"],
 )
-@pytest.mark.parametrize("coverage", ["output", "all"])
-def test_new_rows_alone_have_the_calibration_rows_as_history(runs, estimator, coverage):
+@pytest.mark.parametrize("simultaneous", ["none", "both"])
+def test_new_rows_alone_have_the_calibration_rows_as_history(runs, estimator, simultaneous):
     if hasattr(estimator, "regressor"):
         estimator = clone(estimator).set_params(regressor__mean__lstm__network__max_epochs=2)
     y = make_targets(runs, horizon=2)
@@ -244,7 +251,7 @@ def test_new_rows_alone_have_the_calibration_rows_as_history(runs, estimator, co
     cut = started.sort_values().iloc[320]
     old, new = runs[started < cut], runs[started >= cut]
     known = make_targets(old, horizon=2)
-    model = ConformalForecaster(estimator, coverage=coverage).fit(old, known)
+    model = ConformalForecaster(estimator, simultaneous=simultaneous).fit(old, known)
     whole = model.predict(runs)[(started >= cut).to_numpy()]
     np.testing.assert_allclose(model.predict(new), whole, rtol=1e-5)
     both = pd.concat([old[-60:], new])
@@ -330,7 +337,7 @@ def test_refit_learns_the_newest_rows_with_the_same_bounds():
 
 def test_a_pickle_answers_any_level(runs):
     y = make_targets(runs)
-    model = ConformalForecaster(RollingRule(), coverage="jobs").fit(runs, y)
+    model = ConformalForecaster(RollingRule(), simultaneous="jobs").fit(runs, y)
     again = pickle.loads(pickle.dumps(model))
     for level in (0.6, [0.7, 0.9]):
         np.testing.assert_array_equal(
@@ -377,11 +384,14 @@ def quantiles(*alphas):
 @pytest.mark.parametrize(
     "options",
     [
-        {"conformity_score": "scaled"},
-        {"conformity_score": "scaled", "difficulty": GradientBoostingRegressor(random_state=0)},
+        {"conformity_score": "normalised"},
+        {
+            "conformity_score": "normalised",
+            "scale_model": GradientBoostingRegressor(random_state=0),
+        },
         {"conformity_score": "quantile", "quantile_estimators": quantiles(0.05, 0.95)},
     ],
-    ids=["scaled", "own difficulty", "quantile"],
+    ids=["normalised", "own scale model", "quantile"],
 )
 def test_bounds_are_wide_only_where_a_run_is_hard_to_forecast(options):
     X, y = noisy(np.random.default_rng(0), 1500)
@@ -402,10 +412,12 @@ def test_bounds_are_wide_only_where_a_run_is_hard_to_forecast(options):
         model.update(None, y[1000:], forecast=y[1000:])
 
 
-@pytest.mark.parametrize("coverage", ["output", "all"])
-def test_the_difficulty_of_a_run_table_is_how_it_varied_lately(runs, coverage):
+@pytest.mark.parametrize("simultaneous", ["none", "both"])
+def test_the_scale_of_a_run_table_is_how_it_varied_lately(runs, simultaneous):
     y = make_targets(runs, horizon=2)
-    model = ConformalForecaster(OnlineMix(), conformity_score="scaled", coverage=coverage)
+    model = ConformalForecaster(
+        OnlineMix(), conformity_score="normalised", simultaneous=simultaneous
+    )
     model.fit(runs[:300], y[:300])
     interval = model.predict_interval(runs[300:])
     assert np.isfinite(interval).all()
@@ -417,10 +429,10 @@ def test_the_difficulty_of_a_run_table_is_how_it_varied_lately(runs, coverage):
     np.testing.assert_array_equal(model.predict_interval(wild)[early], interval[early])
 
 
-def test_parts_that_are_missing_are_asked_for():
+def test_inner_estimators_that_are_missing_are_asked_for():
     X, y = np.ones((20, 1)), np.full(20, 60.0)
     fitted = Ridge().fit(X, y)
     with pytest.raises(ValueError, match="two regressors"):
         ConformalForecaster(Ridge(), conformity_score="quantile").fit(X, y)
-    with pytest.raises(ValueError, match="fitted difficulty"):
-        ConformalForecaster(fitted, conformity_score="scaled", cv="prefit").fit(X, y)
+    with pytest.raises(ValueError, match="fitted scale_model"):
+        ConformalForecaster(fitted, conformity_score="normalised", cv="prefit").fit(X, y)

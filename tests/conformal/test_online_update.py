@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime.baselines import RollingRule
-from sklearn_jobtime.conformal import follow
+from sklearn_jobtime.conformal import online_update
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.point_in_time._table_memory import N_REMEMBERED
@@ -57,7 +57,8 @@ def assert_same(one, other, runs):
         expected = one.predict_interval(rows, LEVELS)
         np.testing.assert_array_equal(other.predict_interval(rows, LEVELS), expected)
     np.testing.assert_array_equal(other.drift_, one.drift_)
-    assert vars(other.told_) == vars(one.told_)
+    for name in ("updated_until_", "fitted_until_", "n_updates_"):
+        assert getattr(other, name) == getattr(one, name)
 
 
 def by_hand(model, runs):
@@ -72,8 +73,8 @@ def by_hand(model, runs):
         runs[ENDED_AT].shift(1 - step) if ended is None else ended.shift(1 - step) for step in steps
     ]
     known = pd.concat(shifted, axis=1).set_axis(names, axis=1)
-    fitted_until = pd.Timestamp(model.told_.fitted_until, unit="s", tz="UTC")
-    if model.coverage in ("steps", "all"):
+    fitted_until = pd.Timestamp(model.fitted_until_, unit="s", tz="UTC")
+    if model.simultaneous in ("horizon", "both"):
         is_seen = (known <= fitted_until).any(axis=1)
         known = known.apply(lambda one: known.max(axis=1).where(known.notna().all(axis=1)))
         known[is_seen] = pd.NaT
@@ -95,11 +96,11 @@ def by_hand(model, runs):
 
 KINDS = [
     {"horizon": 1},
-    {"horizon": 1, "coverage": "jobs", "symmetric": False},
+    {"horizon": 1, "simultaneous": "jobs", "symmetric": False},
     {"horizon": 3},
-    {"horizon": 3, "coverage": "jobs"},
-    {"horizon": 3, "coverage": "steps"},
-    {"horizon": 3, "coverage": "all", "refit": True},
+    {"horizon": 3, "simultaneous": "jobs"},
+    {"horizon": 3, "simultaneous": "horizon"},
+    {"horizon": 3, "simultaneous": "both", "refit": True},
 ]
 
 
@@ -117,9 +118,9 @@ def test_told_at_once_night_by_night_or_by_hand_is_the_same(kind, n_series, seed
         if now < runs[STARTED_AT].iloc[N_FIT * runs.index.nlevels]:
             continue
         nightly = pickle.loads(pickle.dumps(nightly))
-        found.append(follow(nightly, as_of(runs, now)))
-    found.append(follow(nightly, runs))
-    whole = follow(at_once, runs)
+        found.append(online_update(nightly, as_of(runs, now)))
+    found.append(online_update(nightly, runs))
+    whole = online_update(at_once, runs)
     assert_same(at_once, nightly, runs)
     by_hand(hand, runs)
     expected = at_once.predict_interval(runs, LEVELS)
@@ -134,9 +135,9 @@ def test_runs_of_a_series_that_start_at_once_keep_their_order():
     runs[STARTED_AT] = runs[STARTED_AT].dt.floor("3h")
     at_once, nightly = (fitted(runs, horizon=3) for _ in range(2))
     for now in runs[STARTED_AT].drop_duplicates()[-8:]:
-        follow(nightly, as_of(runs, now))
+        online_update(nightly, as_of(runs, now))
     for model in (nightly, at_once):
-        follow(model, runs)
+        online_update(model, runs)
     assert_same(at_once, nightly, runs)
 
 
@@ -145,19 +146,19 @@ def test_runs_of_a_series_that_start_at_once_keep_their_order():
 def test_each_target_is_told_once_and_only_when_known(seed, share, more):
     runs = overlapping(seed=seed)
     model = fitted(runs, horizon=2)
-    fitted_until = pd.Timestamp(model.told_.until, unit="s", tz="UTC").round("us")
+    fitted_until = pd.Timestamp(model.updated_until_, unit="s", tz="UTC").round("us")
     now = runs[STARTED_AT].iloc[int(share * len(runs))]
     moments = [now, now + pd.Timedelta(more, "h"), runs[ENDED_AT].max()]
     told = 0
     for moment in moments:
-        told += follow(model, runs, now=moment).jobs["targets"].to_numpy().sum()
+        told += online_update(model, runs, now=moment).jobs["targets"].to_numpy().sum()
         known = make_targets(as_of(runs, moment), 2)
         is_past = as_of(runs, moment)[ENDED_AT] <= fitted_until
         by_step = {step: is_past.shift(1 - step, fill_value=False) for step in (1, 2)}
         new = sum(int(known.loc[~by_step[step], step].notna().sum().sum()) for step in (1, 2))
         assert told == new
         before = pickle.dumps(model)
-        assert follow(model, runs, now=moment).n_runs == 0
+        assert online_update(model, runs, now=moment).n_runs == 0
         assert pickle.dumps(model) == before
 
 
@@ -170,7 +171,7 @@ def test_outcomes_that_are_not_known_yet_change_nothing():
     other.loc[later, ENDED_AT] += pd.Timedelta("9h")
     models = fitted(runs), fitted(runs)
     for model, table in zip(models, (runs, other), strict=True):
-        assert follow(model, table, now=now).n_runs > 0
+        assert online_update(model, table, now=now).n_runs > 0
     assert_same(*models, as_of(runs, now))
 
 
@@ -179,12 +180,12 @@ def test_rows_of_fit_are_not_told_again_and_running_ones_not_yet():
     past = as_of(runs, runs[STARTED_AT].iloc[N_FIT])
     model = fitted(runs)
     fresh = model.predict_interval(runs, 0.8)
-    found = follow(model, past)
+    found = online_update(model, past)
     assert (found.n_runs, found.since) == (0, found.until)
     np.testing.assert_array_equal(model.predict_interval(runs, 0.8), fresh)
     assert past[ENDED_AT].isna().any()  # running then
-    follow(model, runs)
-    taken = model.held_out()[1][model.n_calibration_ :]
+    online_update(model, runs)
+    taken = model.calibration_set()[1][model.n_calibration_ :]
     late = make_targets(runs)[~(runs[ENDED_AT] <= past[ENDED_AT].max())].dropna(how="all")
     taken = taken[~np.isnan(taken).all(axis=1)]  # the others were cut off
     np.testing.assert_array_equal(taken, late)
@@ -193,8 +194,8 @@ def test_rows_of_fit_are_not_told_again_and_running_ones_not_yet():
 def test_time_outs_are_told_as_at_least_and_failures_not_at_all():
     runs = overlapping(seed=1)
     model = fitted(runs)
-    new = runs[runs[ENDED_AT].to_numpy() > pd.Timestamp(model.told_.until, unit="s", tz="UTC")]
-    found = follow(model, runs).jobs.set_index("job")
+    new = runs[runs[ENDED_AT].to_numpy() > pd.Timestamp(model.updated_until_, unit="s", tz="UTC")]
+    found = online_update(model, runs).jobs.set_index("job")
     statuses = new["build__status"].value_counts()
     assert found.loc["build", "at_least"] == statuses["timeout"] > 0
     assert found.loc["build", "targets"] == statuses["success"]
@@ -204,33 +205,33 @@ def test_time_outs_are_told_as_at_least_and_failures_not_at_all():
 def test_a_shift_advises_a_fit_until_it_is_known_what_is_usual():
     runs = overlapping(n=160)
     model = fitted(runs)
-    calm = follow(model, runs[:80])
+    calm = online_update(model, runs[:80])
     assert not calm.refit_advised
     assert calm.jobs["drift"].abs().max() < 1
     slower = runs[:100].copy()
     slower.loc[80:, ["build", "load"]] *= 2.0 ** np.arange(20)[:, None]
-    alarmed = follow(model, slower)
+    alarmed = online_update(model, slower)
     assert alarmed.refit_advised
-    assert follow(model, slower).refit_advised
+    assert online_update(model, slower).refit_advised
 
 
 def test_a_series_that_is_new_since_fit_is_told_too():
     runs = overlapping(n_series=2, n=120)
     is_known = runs.index.get_level_values(0) == "s0"
     model = fitted(runs[is_known])
-    follow(model, runs)
-    since = pd.Timestamp(model.told_.fitted_until, unit="s", tz="UTC")
+    online_update(model, runs)
+    since = pd.Timestamp(model.fitted_until_, unit="s", tz="UTC")
     told = runs[runs[ENDED_AT] > since]
     seen = make_targets(told).notna() | make_lower_bounds(told).notna()
-    assert model.told_.n_runs == seen.any(axis=1).sum()
-    assert set(model._bounds.following) == {("s0",), ("s1",)}
+    assert model.n_updates_ == seen.any(axis=1).sum()
+    assert set(model._bounds.updated) == {("s0",), ("s1",)}
 
 
 @pytest.mark.parametrize("refit", [True, False])
 def test_the_model_remembers_the_newest_runs_and_not_the_whole_table(refit):
     runs = overlapping(n=3000)
     model = fitted(runs, refit=refit)
-    follow(model, runs[:-1])
+    online_update(model, runs[:-1])
     _, n_before = model._with_remembered(runs[-1:])
     assert n_before == N_REMEMBERED
     np.testing.assert_array_equal(model.predict(runs[-1:]), model.predict(runs)[-1:])
@@ -239,22 +240,22 @@ def test_the_model_remembers_the_newest_runs_and_not_the_whole_table(refit):
 def test_errors_say_what_to_do():
     runs = overlapping()
     model = fitted(runs)
-    with pytest.raises(ValueError, match=r"no intervals that could follow.*level 0.9"):
-        follow(RollingRule().fit(runs, make_targets(runs)), runs)
+    with pytest.raises(ValueError, match=r"no intervals that could be updated.*level 0.9"):
+        online_update(RollingRule().fit(runs, make_targets(runs)), runs)
     with pytest.raises(RunTableError, match=r"no column 'ended_at'.*add it"):
-        follow(model, runs.drop(columns=ENDED_AT))
+        online_update(model, runs.drop(columns=ENDED_AT))
     with pytest.raises(RunTableError, match=r"older than the model.*newest end is.*anew"):
-        follow(model, runs[:10])
+        online_update(model, runs[:10])
     with pytest.raises(RunTableError, match="of 10 runs none has ended"):
-        follow(model, runs[:10].assign(ended_at=pd.NaT))
+        online_update(model, runs[:10].assign(ended_at=pd.NaT))
     arrays = ConformalForecaster(RollingRule()).fit(runs, make_targets(runs).to_numpy())
     with pytest.raises(ValueError, match="does not know what its outputs mean"):
-        follow(arrays, runs)
+        online_update(arrays, runs)
     plain = runs.drop(columns=ENDED_AT)
     timeless = ConformalForecaster(RollingRule()).fit(plain, make_targets(plain))
     with pytest.raises(NoHistoryError, match="do not say when runs had ended"):
-        follow(timeless, runs)
+        online_update(timeless, runs)
     old = pickle.loads(pickle.dumps(model))
-    del old.told_
+    del old.updated_until_
     with pytest.raises(NoHistoryError, match="older version; fit it"):
-        follow(old, runs)
+        online_update(old, runs)

@@ -120,7 +120,7 @@ def ended_first(runs, y, n):
 def test_rows_and_forecasts_tell_the_same_of_a_pool_and_pickles_go_on():
     runs = make_job_runs(n_runs=150, n_jobs=2, n_series=3, random_state=0).sort_values("started_at")
     y = make_targets(runs)
-    model = ConformalForecaster(RollingRule(), coverage="jobs").fit(runs[:300], y[:300])
+    model = ConformalForecaster(RollingRule(), simultaneous="jobs").fit(runs[:300], y[:300])
     new, told = runs[300:], y[300:]
     forecast = model.predict(new)
     by_rows = pickle.loads(pickle.dumps(model)).update(new, told)
@@ -234,12 +234,12 @@ def test_a_series_without_a_name_is_known_again_after_a_pickle():
     again = pickle.loads(pickle.dumps(model))
     X = pickle.loads(pickle.dumps(X))
     np.testing.assert_array_equal(again.predict_interval(X), model.predict_interval(X))
-    assert len(again._bounds.following) == 3
+    assert len(again._bounds.updated) == 3
 
 
 def test_a_promise_for_each_series():
     X, y = later(3000, after=1000)
-    pooled, each = calibrated(1000), calibrated(1000, by_series=True)
+    pooled, each = calibrated(1000), calibrated(1000, group_conditional=True)
     np.testing.assert_allclose(inside(each, X, y)[0].groupby(level=0).mean(), 0.9, atol=0.03)
     by_pool = inside(pooled, X, y)[0].groupby(level=0).mean()
     assert by_pool["calm"] == 1.0
@@ -251,7 +251,7 @@ def test_a_series_with_too_few_rows_has_the_bounds_of_all():
     names, night = (X.index.get_level_values(k) for k in (0, 1))
     kept = (names != "calm") | (night < 12)  # enough for 90 %, not for 95 %
     pooled = ConformalForecaster(FirstColumn(), cv="prefit").fit(X[kept], y[kept])
-    each = clone(pooled).set_params(by_series=True).fit(X[kept], y[kept])
+    each = clone(pooled).set_params(group_conditional=True).fit(X[kept], y[kept])
     calm = X[names == "calm"]
     a, b = (model.predict_interval(calm, [0.9, 0.95]) for model in (pooled, each))
     np.testing.assert_array_equal(a[..., 1], b[..., 1])

@@ -12,7 +12,7 @@ from sklearn_jobtime.conformal import ConformalForecaster
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.evaluation import (
     coverage_report,
-    held_out_intervals,
+    holdout_intervals,
     interval_table,
     rolling_coverage,
 )
@@ -104,23 +104,23 @@ def tested():
     return runs, train, is_test
 
 
-@pytest.mark.parametrize("coverage", ["output", "all"])
-def test_marginal_intervals_keep_no_joint_promise_and_joint_ones_do(tested, coverage):
+@pytest.mark.parametrize("simultaneous", ["none", "both"])
+def test_marginal_intervals_keep_no_joint_promise_and_joint_ones_do(tested, simultaneous):
     runs, train, is_test = tested
-    model = ConformalForecaster(RollingRule("median"), 0.9, coverage=coverage)
+    model = ConformalForecaster(RollingRule("median"), 0.9, simultaneous=simultaneous)
     model.fit(train, make_targets(train, 2))
-    intervals = held_out_intervals(model, runs, is_test)
+    intervals = holdout_intervals(model, runs, is_test)
     assert set(intervals["row"]) <= set(np.flatnonzero(is_test))
     assert intervals[STARTED_AT].is_monotonic_increasing
     report = coverage_report(intervals, 0.9)
     joint = report[report["what"] == "whole forecast"].iloc[0]
-    if coverage == "output":
+    if simultaneous == "none":
         assert not joint["as_promised"]
         assert report["coverage"].iloc[0] == pytest.approx(0.9, abs=0.05)
     else:
         assert joint["as_promised"]
     assert set(report.loc[report["what"] == "series", "which"]) == {"pipeline_0", "pipeline_1"}
-    half = coverage_report(held_out_intervals(model, runs, is_test, 0.5), 0.5)
+    half = coverage_report(holdout_intervals(model, runs, is_test, 0.5), 0.5)
     assert (half["width"] < report["width"]).all()
 
 

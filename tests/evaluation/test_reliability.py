@@ -11,7 +11,7 @@ from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.conformal import ConformalForecaster, DurationDistribution
 from sklearn_jobtime.evaluation import (
     expected_calibration_error,
-    held_out_events,
+    holdout_events,
     reliability,
     reliability_of_deadlines,
 )
@@ -36,15 +36,15 @@ def calibration_error(events, sample_weight=None):
 def test_chances_are_calibrated_on_later_runs_and_the_table_shows_where_they_are_not():
     rng = np.random.default_rng(0)
     known = DurationDistribution(*lognormal_runs(rng, 500))
-    events = held_out_events(known, *lognormal_runs(rng, 1000))
+    events = holdout_events(known, *lognormal_runs(rng, 1000))
     table = reliability(events["probability"], events["happened"])
     assert expected_calibration_error(table) < 0.03
     assert table["n"].sum() == len(events)
-    assert calibration_error(held_out_events(known, *lognormal_runs(rng, 1000, spread=1.5))) > 0.1
+    assert calibration_error(holdout_events(known, *lognormal_runs(rng, 1000, spread=1.5))) > 0.1
 
 
 def test_a_run_that_was_cut_off_answers_what_it_can_and_is_stood_for_where_it_cannot():
-    events = held_out_events(
+    events = holdout_events(
         KNOWN, [[10.0], [10.0]], [[np.nan], [12.0]], [[11.0], [np.nan]], multiples=[1.0, 1.5],
         elapsed=[0.0, 1.15],
     )  # fmt: skip
@@ -72,7 +72,7 @@ def cut_off_runs(draw):
 @given(cut_off_runs())
 def test_the_weighted_share_of_each_question_is_that_of_kaplan_and_meier(runs):
     _, took, at_least = runs
-    events = held_out_events(KNOWN, *runs).groupby(["elapsed", "deadline"])
+    events = holdout_events(KNOWN, *runs).groupby(["elapsed", "deadline"])
     reached = np.where(np.isnan(took), at_least, took)
     for elapsed in (0.0, 0.5, 1.0, 1.5):
         asked = reached > 60 * elapsed
@@ -98,8 +98,8 @@ def test_the_weighted_share_of_each_question_is_that_of_kaplan_and_meier(runs):
 @given(st.integers(0, 10_000), st.integers(1, 60))
 def test_without_cut_off_runs_every_answer_counts_once(seed, n):
     runs = lognormal_runs(np.random.default_rng(seed), n)
-    events = held_out_events(KNOWN_OF_TWO, *runs, np.full((n, 2), np.nan))
-    pd.testing.assert_frame_equal(events, held_out_events(KNOWN_OF_TWO, *runs))
+    events = holdout_events(KNOWN_OF_TWO, *runs, np.full((n, 2), np.nan))
+    pd.testing.assert_frame_equal(events, holdout_events(KNOWN_OF_TWO, *runs))
     assert (events["weight"] == 1).all()
     table = reliability(events["probability"], events["happened"], sample_weight=events["weight"])
     pd.testing.assert_frame_equal(table, reliability(events["probability"], events["happened"]))
@@ -123,11 +123,11 @@ def test_chances_that_are_right_look_right_where_a_fifth_of_the_runs_was_cut_off
     cut = limits < took
     assert 0.17 < cut.mean() < 0.23
     targets, at_least = np.where(cut, np.nan, took), np.where(cut, limits, np.nan)
-    weighted = held_out_events(known, forecasts, targets, at_least)
-    in_truth = calibration_error(held_out_events(known, forecasts, took))
+    weighted = holdout_events(known, forecasts, targets, at_least)
+    in_truth = calibration_error(holdout_events(known, forecasts, took))
     error = calibration_error(weighted, weighted["weight"])
-    left_out = calibration_error(held_out_events(known, forecasts, targets))
-    never_done = calibration_error(held_out_events(known, forecasts, np.where(cut, 1e9, took)))
+    left_out = calibration_error(holdout_events(known, forecasts, targets))
+    never_done = calibration_error(holdout_events(known, forecasts, np.where(cut, 1e9, took)))
     assert in_truth < 0.015
     assert error < 0.015
     assert left_out > max(0.03, 3 * error)
@@ -148,7 +148,7 @@ def test_the_table_of_a_model_counts_runs_that_timed_out_and_those_that_still_ru
     model.fit(train, make_targets(train), make_lower_bounds(train))
     right = expected_calibration_error(reliability_of_deadlines(model, runs, is_test))
     known = DurationDistribution.from_forecaster(model)
-    without = held_out_events(known, model.predict(runs)[is_test], make_targets(runs)[is_test])
+    without = holdout_events(known, model.predict(runs)[is_test], make_targets(runs)[is_test])
     assert right < 0.03
     assert calibration_error(without) > 0.04
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.conformal import ConformalForecaster
 from sklearn_jobtime.datasets import make_job_runs
-from sklearn_jobtime.evaluation import coverage_report, held_out_intervals, rolling_coverage
+from sklearn_jobtime.evaluation import coverage_report, holdout_intervals, rolling_coverage
 from sklearn_jobtime.plots import CoverageDisplay
 from sklearn_jobtime.plots._style import COMING, TESTED
 from sklearn_jobtime.runs import STARTED_AT, make_targets, split_by_time
@@ -25,7 +25,7 @@ def tested(request):
 
 def test_both_panels_show_the_report(tested, tmp_path):
     display = CoverageDisplay.from_estimator(*tested, confidence_level=0.8, n_rows=50)
-    intervals = held_out_intervals(*tested, 0.8)
+    intervals = holdout_intervals(*tested, 0.8)
     report = coverage_report(intervals, 0.8)
     counts, over_time = display.ax_
     points = next(line for line in counts.lines if line.get_color() == TESTED)
@@ -44,7 +44,7 @@ def test_both_panels_show_the_report(tested, tmp_path):
 
 
 def test_few_targets_and_own_axes(tested):
-    intervals = held_out_intervals(*tested)
+    intervals = holdout_intervals(*tested)
     few = intervals[:5]
     axes = Figure().subplots(2)
     display = CoverageDisplay.from_predictions(few, 0.9, ax=axes)

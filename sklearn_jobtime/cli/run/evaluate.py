@@ -25,7 +25,7 @@ from sklearn_jobtime.cli.output import (
 )
 from sklearn_jobtime.compose._anchored import AnchoredRegressor
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
-from sklearn_jobtime.evaluation._coverage import coverage_report, held_out_intervals
+from sklearn_jobtime.evaluation._coverage import coverage_report, holdout_intervals
 from sklearn_jobtime.evaluation._reliability import (
     expected_calibration_error,
     reliability_of_deadlines,
@@ -48,9 +48,9 @@ __all__ = [
 SHOWN_COUNTS = 20
 # Which kinds of coverage promise a count of several targets at once.
 PROMISED_BY = {
-    "all jobs of a run": ("jobs", "all"),
-    "all steps of a job": ("steps", "all"),
-    "whole forecast": ("all",),
+    "all jobs of a run": ("jobs", "both"),
+    "all steps of a job": ("horizon", "both"),
+    "whole forecast": ("both",),
 }
 
 
@@ -81,7 +81,7 @@ def check_intervals(trial: Trial, history: History) -> Checked | None:
     if not isinstance(model, ConformalForecaster) or promise is None:
         return None
     with few_runs_noted(history.notes):
-        intervals = held_out_intervals(model, history.runs, trial.is_test)
+        intervals = holdout_intervals(model, history.runs, trial.is_test)
     return Checked(
         promise,
         intervals,

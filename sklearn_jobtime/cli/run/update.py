@@ -14,7 +14,7 @@ from sklearn_jobtime.cli.output import (
     results,
 )
 from sklearn_jobtime.cli.times import read_moment, read_zone
-from sklearn_jobtime.conformal._online_update import Followed, follow
+from sklearn_jobtime.conformal._online_update import OnlineUpdate, online_update
 from sklearn_jobtime.persistence import load_model, save_model
 
 __all__ = ["run_update"]
@@ -34,7 +34,7 @@ def run_update(
     moment = None if now is None else read_moment(now, zone, "--now")
     model = conformal(load_model(path), path)
     runs, _ = read_as_fitted(source, model)
-    found = follow(model, runs, now=moment)
+    found = online_update(model, runs, now=moment)
     changed = output is not None or found.until > found.since
     if changed:
         save_model(model, output or path)
@@ -48,7 +48,7 @@ def run_update(
     results().print(stored, markup=False, soft_wrap=True)
 
 
-def _record(found: Followed) -> dict[str, Any]:
+def _record(found: OnlineUpdate) -> dict[str, Any]:
     return {
         "since": found.since,
         "until": found.until,
@@ -60,7 +60,7 @@ def _record(found: Followed) -> dict[str, Any]:
     }
 
 
-def _print(found: Followed, timezone: str) -> None:
+def _print(found: OnlineUpdate, timezone: str) -> None:
     since, until = (
         f"{time.tz_convert(timezone):%Y-%m-%d %H:%M}" for time in (found.since, found.until)
     )

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sklearn_jobtime.cli.app import app
-from sklearn_jobtime.conformal import follow
+from sklearn_jobtime.conformal import online_update
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.loaders import read_runs, write_table
 from sklearn_jobtime.persistence import load_model, save_model
@@ -72,7 +72,7 @@ def test_a_model_is_told_of_new_runs_once_and_forecasts_with_their_promise(store
     record = answer("update", model, source)
     by_python = load_model(stored / "fitted.joblib")
     table = read_runs(source)[by_python.feature_names_in_]
-    expected = follow(by_python, table)
+    expected = online_update(by_python, table)
     assert record["told_runs"] == expected.n_runs >= 28
     assert record["told_targets"] == expected.jobs["targets"].sum() > record["told_runs"]
     assert [row["job"] for row in record["jobs"]] == ["job_0", "job_1", "whole_run"]
@@ -105,7 +105,7 @@ def test_night_by_night_is_as_all_nights_at_once(stored, model, runs, night, tmp
     for now in [*(night + pd.to_timedelta([3, 8, 15], "D")), runs["ended_at"].max()]:
         write_table(as_of(runs, now), tmp_path / "grown.csv")
         n_told += answer("update", model, tmp_path / "grown.csv")["told_runs"]
-    assert n_told == load_model(at_once).told_.n_runs
+    assert n_told == load_model(at_once).n_updates_
     # Networks round otherwise in another batch.
     one, other = (bounds(path, stored / "runs.csv") for path in (at_once, model))
     np.testing.assert_allclose(one, other, rtol=1e-4)
@@ -118,7 +118,7 @@ def test_output_leaves_the_model_and_now_takes_the_table_as_it_was(stored, model
     shown = jobtime("update", model, stored / "runs.csv", "-o", out, "--now", now.isoformat())
     assert shown.exit_code == 0, shown.stderr
     assert model.read_bytes() == content
-    n_told = load_model(out).told_.n_runs
+    n_told = load_model(out).n_updates_
     assert 0 < n_told <= 10
     assert f"{n_told} runs are told that ended after " in shown.stdout
     assert "No fit is advised" in shown.stdout
