@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from sklearn_jobtime.persistence import replacing
+from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.plots import CoverageDisplay, ForecastDisplay
 
 __all__ = ["PICTURE_ENDINGS", "check_ending", "interval_name", "save_plot"]

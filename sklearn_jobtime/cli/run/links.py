@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.markup import escape
 from sklearn.base import clone
 
+from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.cli.inputs import History, read_as_fitted, split_off_coming
 from sklearn_jobtime.cli.output import (
     as_records,
@@ -16,7 +17,7 @@ from sklearn_jobtime.cli.output import (
     results,
 )
 from sklearn_jobtime.inspection._linkage import LEAST_ROWS, job_linkage
-from sklearn_jobtime.persistence import load_model, replacing
+from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.plots import LinkageDisplay
 from sklearn_jobtime.runs._timeline import split_by_time
 
