@@ -20,9 +20,9 @@ __all__ = [
     "human_seconds",
     "job_label",
     "named_row",
+    "print_coverage",
     "print_json",
     "print_notes",
-    "print_promise",
     "print_table",
     "results",
     "row_name",
@@ -101,10 +101,10 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | str) else str(value)
 
 
-def print_promise(promise: dict[str, Any] | None) -> None:
-    """Print in one line which promise the intervals make, if there are any."""
-    if promise:
-        results().print(f"Promise: {promise['text']}.", markup=False, soft_wrap=True)
+def print_coverage(coverage: dict[str, Any] | None) -> None:
+    """Print in one line how often the intervals are to hold, if there are any."""
+    if coverage:
+        results().print(f"Coverage: {coverage['text']}.", markup=False, soft_wrap=True)
 
 
 def as_records(table: pd.DataFrame) -> list[dict[str, Any]]:
