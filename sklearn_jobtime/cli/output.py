@@ -20,6 +20,7 @@ __all__ = [
     "human_seconds",
     "job_label",
     "named_row",
+    "named_rows",
     "print_coverage",
     "print_json",
     "print_notes",
@@ -122,7 +123,7 @@ def print_table(title: str, columns: list[str], rows: Iterable[list[str]]) -> No
     results().print(table)
 
 
-def _named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:
+def named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:
     """Series and run as columns; a further run is named by the run before it and its step."""
     names = list(forecasts.index.names)
     if names[-1] is None:
@@ -134,7 +135,7 @@ def _named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:
 
 def forecast_records(forecasts: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of a forecast for JSON."""
-    return as_records(_named_rows(forecasts))
+    return as_records(named_rows(forecasts))
 
 
 def span(lower: float, upper: float) -> str:

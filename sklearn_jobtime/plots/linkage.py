@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["LinkageDisplay"]
 
 
-MOST_JOBS = 25  # cells of more cannot be told apart on a page
+MOST_JOBS = 25  # cells of more cannot be read on a page
 MOST_WRITTEN = 14  # numbers in smaller cells would overlap
 LONGEST_NAME = 22
 
@@ -55,8 +55,8 @@ class LinkageDisplay:
     >>> from sklearn_jobtime.runs import split_by_time
     >>> runs = make_job_runs(n_runs=80, n_jobs=2, random_state=0)
     >>> train, is_test = split_by_time(runs, 0.5)
-    >>> rule = RollingRule("last").fit(train, make_targets(train))
-    >>> display = LinkageDisplay.from_estimator(rule, runs, is_test, n_repeats=2)
+    >>> baseline = RollingRule("last").fit(train, make_targets(train))
+    >>> display = LinkageDisplay.from_estimator(baseline, runs, is_test, n_repeats=2)
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]
     ['job_0', 'job_1', 'whole run']
     """

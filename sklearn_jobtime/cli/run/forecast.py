@@ -12,9 +12,9 @@ from sklearn_jobtime.cli.files import PICTURE_ENDINGS, check_ending, interval_na
 from sklearn_jobtime.cli.inputs import read_as_fitted, split_off_coming
 from sklearn_jobtime.cli.intervals import coverage_record, few_runs_noted
 from sklearn_jobtime.cli.output import (
-    _named_rows,
     forecast_records,
     human_seconds,
+    named_rows,
     print_coverage,
     print_json,
     print_notes,
@@ -60,7 +60,7 @@ def run_forecast(
         forecasts = _own_run_first(forecast(model, runs, coming if len(coming) else None))
     coverage = coverage_record(model)
     if output is not None:
-        write_table(_named_rows(forecasts), output)
+        write_table(named_rows(forecasts), output)
     if plot is not None:
         save_plot(
             ForecastDisplay.from_predictions(runs, forecasts, interval=interval_name(coverage)),
