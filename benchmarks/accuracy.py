@@ -32,7 +32,7 @@ from sklearn.pipeline import Pipeline
 from sklearn_jobtime import SequenceWindower
 from sklearn_jobtime.baselines import OnlineMix
 from sklearn_jobtime.compose import AnchoredRegressor
-from sklearn_jobtime.evaluation import backtest, default_rules
+from sklearn_jobtime.evaluation import backtest, default_baselines
 from sklearn_jobtime.pipeline import make_anchored_forecaster, make_forecast_pipeline
 
 LEAST_SCORED = 20
@@ -150,20 +150,20 @@ def errors_of(history: History, seeds: int, has_lightgbm: bool) -> Iterator[pd.D
     for seed in range(seeds):
         models = models_of(history, seed, has_lightgbm)
         if seed == 0:
-            models = {**default_rules(), "online mix": OnlineMix(), **models}
+            models = {**default_baselines(), "online mix": OnlineMix(), **models}
         else:
-            models = {"last success": default_rules()["last success"], **models}
+            models = {"last success": default_baselines()["last success"], **models}
         found = backtest(models, history.runs, jobs=history.jobs, whole_run=False)
         seen = found.targets["actual"].notna()
         keys = [found.targets[seen][name].astype(str) for name in ("job", "series")]
         error = found.forecasts[seen].sub(found.targets["actual"][seen], axis=0).abs()
         if seed == 0:
-            error["tail rule"] = found.tail_errors()[seen]
+            error["tail rule"] = found.chosen_baseline_errors()[seen]
             error["best rule"] = np.nan
         groups = error.groupby(keys)
         mae = groups.mean()[groups.size() >= LEAST_SCORED]
         if seed == 0:
-            mae["best rule"] = mae[list(default_rules())].min(axis=1)
+            mae["best rule"] = mae[list(default_baselines())].min(axis=1)
         else:
             mae = mae.drop(columns="last success")
         table = mae.reset_index().melt(["job", "series"], var_name="model", value_name="mae")

@@ -10,6 +10,8 @@ import pytest
 import threadpoolctl
 
 import sklearn_jobtime
+from sklearn_jobtime.datasets import make_job_runs
+from sklearn_jobtime.loaders import write_table
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,3 +70,38 @@ def test_the_suite_runs_on_as_many_threads_as_it_says():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert set(printed.split()) == {os.environ["OPENBLAS_NUM_THREADS"]}
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory):
+    path = tmp_path_factory.mktemp("csv") / "runs.csv"
+    write_table(make_job_runs(n_runs=200, n_jobs=2, random_state=0), path)
+    return path
+
+
+HEAVY = {"torch", "skorch", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    ("args", "not_loaded"),
+    [
+        (["--help"], {*HEAVY, "sklearn", "scipy", "pandas"}),
+        (["load", "CSV"], {*HEAVY, "sklearn", "scipy", "joblib", "pyarrow.parquet"}),
+        (["anomalies", "CSV"], HEAVY),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_command_loads_no_more_than_it_needs(csv, args, not_loaded):
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
+        "from sklearn_jobtime.cli import main; main()"
+    )
+    given = [str(csv) if arg == "CSV" else arg for arg in args]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *given], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert ran.stdout
+    modules = set(ran.stderr.split())
+    assert "sklearn_jobtime.cli.app" in modules
+    assert not not_loaded & modules

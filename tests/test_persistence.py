@@ -16,11 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_jobtime import persistence
+from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import ModelFileError
 from sklearn_jobtime.loaders import write_table
-from sklearn_jobtime.persistence import load_model, replacing, save_model
+from sklearn_jobtime.persistence import load_model, save_model
 from sklearn_jobtime.pipeline import make_forecast_pipeline
 from sklearn_jobtime.runs import make_targets
 

@@ -16,7 +16,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn_jobtime import MinMaxScaler, SequenceWindower
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.datasets import load_github_runs, make_job_runs
-from sklearn_jobtime.evaluation import best_of_each_job, default_rules, evaluate
+from sklearn_jobtime.evaluation import best_of_each_job, default_baselines, evaluate
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.metrics import get_scorer, observed_mae
@@ -251,15 +251,15 @@ def test_all_jobs_in_the_next_five_runs_of_all_jobs_out():
 
 
 def test_evaluation_looks_only_at_the_future_and_says_what_it_skipped(runs):
-    table = evaluate(default_rules(), runs, horizon=2)
+    table = evaluate(default_baselines(), runs, horizon=2)
     jobs = [*job_columns(runs), WHOLE_RUN]
     assert table.groupby("model", sort=False)["job"].apply(list).tolist() == [jobs] * len(
-        default_rules()
+        default_baselines()
     )
     n_test = split_by_time(runs)[1].sum()
     assert (table["n_scored"] + table["n_ignored"] == 2 * n_test).all()
-    best = best_of_each_job(table, rules=list(default_rules())[1:])
-    assert (best["mae"] <= best["rule_mae"]).all()
+    best = best_of_each_job(table, baselines=list(default_baselines())[1:])
+    assert (best["mae"] <= best["baseline_mae"]).all()
     assert best["ratio"].notna().all()
 
 
@@ -270,7 +270,7 @@ def test_evaluation_of_nothing_observed_says_so(runs):
         late.loc[is_test, job] = np.nan
     late.loc[is_test, "ended_at"] = pd.NaT
     with pytest.raises(NoHistoryError, match="none of the"):
-        evaluate(default_rules(), late, whole_run=False)
+        evaluate(default_baselines(), late, whole_run=False)
 
 
 BAD = {

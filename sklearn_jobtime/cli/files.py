@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from sklearn_jobtime.persistence import replacing
+from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.plots import CoverageDisplay, ForecastDisplay
 
 __all__ = ["PICTURE_ENDINGS", "check_ending", "interval_name", "save_plot"]
@@ -23,9 +23,9 @@ def check_ending(path: Path | None, endings: Sequence[str], option: str) -> None
         )
 
 
-def interval_name(promise: dict[str, Any] | None) -> str:
+def interval_name(coverage: dict[str, Any] | None) -> str:
     """Name of the intervals for the legend of a picture."""
-    return f"{100 * promise['confidence_level']:.3g} % interval" if promise else "interval"
+    return f"{100 * coverage['confidence_level']:.3g} % interval" if coverage else "interval"
 
 
 def save_plot(display: ForecastDisplay | CoverageDisplay, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Fit the recipe, and test it beside the rules on runs that it has not seen."""
+"""Fit the recipe, and test it beside the baselines on runs that it has not seen."""
 
 from dataclasses import dataclass
 from time import perf_counter
@@ -8,28 +8,41 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from sklearn_jobtime.cli.inputs import History
-from sklearn_jobtime.cli.intervals import Promise, point_model
+from sklearn_jobtime.cli.intervals import NominalCoverage, point_model
 from sklearn_jobtime.compose._anchored import AnchoredRegressor
 from sklearn_jobtime.evaluation._backtest import backtest
-from sklearn_jobtime.evaluation._comparison import best_of_each_job, default_rules, scores, verdicts
+from sklearn_jobtime.evaluation._comparison import (
+    best_of_each_job,
+    default_baselines,
+    recommendations,
+    scores,
+)
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
 from sklearn_jobtime.pipeline import make_anchored_forecaster
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 from sklearn_jobtime.runs._timeline import split_by_time
 
-__all__ = ["MODEL_NAME", "Recipe", "Trial", "advice", "epochs_of", "fit_promised", "run_trial"]
+__all__ = [
+    "MODEL_NAME",
+    "Holdout",
+    "Recipe",
+    "advice",
+    "epochs_of",
+    "fit_with_intervals",
+    "run_holdout",
+]
 
 
 MODEL_NAME = "model"
-POINTS = Promise(level=0)
+POINTS = NominalCoverage(confidence_level=0)  # forecasts without intervals
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Settings of the forecaster that the options of the command line reach."""
 
-    n_steps: int
+    window: int
     hidden_size: int
     epochs: int
     lr: float
@@ -41,7 +54,7 @@ class Recipe:
         model = make_anchored_forecaster(
             jobs=history.all_jobs(),
             known=history.known,
-            n_steps=self.n_steps,
+            n_steps=self.window,
             device=self.device,
             random_state=self.seed,
         )
@@ -55,8 +68,8 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A model fitted on the older runs, and what it and the rules made of the newer ones.
+class Holdout:
+    """A model fitted on the older runs, and what it and the baselines made of the newer ones.
 
     Parameters
     ----------
@@ -66,15 +79,15 @@ class Trial:
         The newer runs.
     scores : DataFrame
         As :func:`~sklearn_jobtime.evaluation.evaluate` gives them.
-    verdicts : DataFrame
-        One row a job: the columns of :func:`~sklearn_jobtime.evaluation.verdicts`, and `best`,
-        `best_rule` and their errors on the test runs.
+    recommendations : DataFrame
+        One row a job: the columns of :func:`~sklearn_jobtime.evaluation.recommendations`, and
+        `best`, `best_baseline` and their errors on the test runs.
     """
 
     model: BaseEstimator
     is_test: np.ndarray
     scores: pd.DataFrame
-    verdicts: pd.DataFrame
+    recommendations: pd.DataFrame
 
     @property
     def kept_epoch(self) -> int:
@@ -89,13 +102,13 @@ class Trial:
 
 
 def network_of(model: BaseEstimator) -> LSTMForecaster | None:
-    """Give the fitted LSTM of the recipe; None where the rules alone forecast."""
+    """Give the fitted LSTM of the recipe; None where the baselines alone forecast."""
     regressor = point_model(model).regressor_
     return None if regressor is None else regressor["mean"].named_estimators_["lstm"]["network"]
 
 
 def epochs_of(model: BaseEstimator) -> pd.DataFrame:
-    """Losses and accuracies by epoch; no row where the rules alone forecast, for want of runs."""
+    """Losses and accuracies by epoch; no row where the baselines forecast alone (too few runs)."""
     network = network_of(model)
     return pd.DataFrame() if network is None else network.training_history_
 
@@ -114,13 +127,17 @@ def fit_shown(
     return model
 
 
-def fit_promised(
-    model: AnchoredRegressor, promise: Promise, history: History, rows: pd.DataFrame, horizon: int
+def fit_with_intervals(
+    model: AnchoredRegressor,
+    nominal: NominalCoverage,
+    history: History,
+    rows: pd.DataFrame,
+    horizon: int,
 ) -> BaseEstimator:
     """Fit with the intervals that were asked for; without them, and a note, if runs are too few."""
     y = history.targets(rows, horizon)
     at_least = history.bounds(rows, y)
-    wanted = promise.around(model)
+    wanted = nominal.around(model)
     if wanted is not model:
         try:
             return fit_shown(wanted, rows, y, at_least)
@@ -129,23 +146,23 @@ def fit_promised(
     return fit_shown(model, rows, y, at_least)
 
 
-def run_trial(
+def run_holdout(
     model: AnchoredRegressor,
     history: History,
     horizon: int,
     test_size: float,
-    promise: Promise = POINTS,
-) -> Trial:
-    """Fit `model` on the runs before one moment, and score it and the rules on those after it."""
+    nominal: NominalCoverage = POINTS,
+) -> Holdout:
+    """Fit `model` on the runs before one moment; score it and the baselines on those after it."""
     train, is_test = split_by_time(history.runs, test_size)
     start = perf_counter()
-    fitted = fit_promised(clone(model), promise, history, train, horizon)
+    fitted = fit_with_intervals(clone(model), nominal, history, train, horizon)
     seconds = perf_counter() - start
     names = fitted.target_names_.get_level_values("job").unique()
     jobs = [job for job in names if job != WHOLE_RUN]
-    rules = default_rules()
+    baselines = default_baselines()
     found = backtest(
-        {**rules, MODEL_NAME: fitted},
+        {**baselines, MODEL_NAME: fitted},
         history.runs,
         horizon=horizon,
         test_size=test_size,
@@ -155,22 +172,23 @@ def run_trial(
     )
     table = scores(found)
     table.loc[table["model"] == MODEL_NAME, "fit_seconds"] = seconds
-    best = best_of_each_job(table, rules=list(rules))
-    best = best.rename(columns={"mae": "best_mae", "rule_mae": "best_rule_mae"})
-    judged = verdicts(found).drop(columns="model")
-    return Trial(fitted, is_test, table, judged.join(best.drop(columns="ratio"), on="job"))
+    best = best_of_each_job(table, baselines=list(baselines))
+    best = best.rename(columns={"mae": "best_mae", "baseline_mae": "best_baseline_mae"})
+    advised = recommendations(found).drop(columns="model")
+    return Holdout(fitted, is_test, table, advised.join(best.drop(columns="ratio"), on="job"))
 
 
-def advice(verdict: pd.Series) -> str:
-    """Say in plain words what to use for a job, from its row of `Trial.verdicts`."""
-    rule, ratio = verdict["rule"], verdict["ratio"]
+def advice(recommendation: pd.Series) -> str:
+    """Say in plain words what to use for a job, from its row of `Holdout.recommendations`."""
+    baseline, ratio = recommendation["baseline"], recommendation["ratio"]
     larger = f"{ratio - 1:.0%} larger" if ratio < 2 else f"{ratio:.1f} times as large"
-    interval = f"95 % sure: {verdict['low']:.2f} to {verdict['high']:.2f} times"
+    interval = f"95 % sure: {recommendation['low']:.2f} to {recommendation['high']:.2f} times"
     return {
         "better": f"deploy the {MODEL_NAME}, its error is {1 - ratio:.0%} smaller than that of the "
-        f"{rule} ({interval})",
-        "worse": f"use the {rule}, the error of the {MODEL_NAME} is {larger} ({interval})",
-        "no clear difference": f"use the {rule}, which is simpler: no clear difference to the "
+        f"{baseline} ({interval})",
+        "worse": f"use the {baseline}, the error of the {MODEL_NAME} is {larger} ({interval})",
+        "no clear difference": f"use the {baseline}, which is simpler: no clear difference to the "
         f"{MODEL_NAME} ({interval})",
-        "too few runs": f"use the {rule}: too few runs to say whether the {MODEL_NAME} is better",
-    }[verdict["verdict"]]
+        "too few runs": f"use the {baseline}: too few runs to say whether the {MODEL_NAME} is "
+        "better",
+    }[recommendation["recommendation"]]

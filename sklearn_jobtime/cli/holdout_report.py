@@ -6,42 +6,44 @@ import numpy as np
 import pandas as pd
 from rich.markup import escape
 
-from sklearn_jobtime.cli.holdout import MODEL_NAME, Trial, advice
+from sklearn_jobtime.cli.holdout import MODEL_NAME, Holdout, advice
 from sklearn_jobtime.cli.output import as_records, human_seconds, print_table, results
 
-__all__ = ["SHOWN_EPOCHS", "SHOWN_RULES", "print_trial", "trial_record"]
+__all__ = ["SHOWN_BASELINES", "SHOWN_EPOCHS", "holdout_record", "print_holdout"]
 
 
 SHOWN_EPOCHS = 10
-SHOWN_RULES = ("last run", "mean of last 2", "median of last 10")
+SHOWN_BASELINES = ("last run", "mean of last 2", "median of last 10")
 
 
-def print_trial(trial: Trial) -> None:
-    """Print how training went, the errors beside the rules, and what to use for each job."""
-    _print_epochs(trial.epochs, trial.kept_epoch)
-    mae = trial.scores.pivot_table(index="job", columns="model", values="mae", sort=False)
+def print_holdout(holdout: Holdout) -> None:
+    """Print how training went, the errors beside the baselines, and what to use for each job."""
+    _print_epochs(holdout.epochs, holdout.kept_epoch)
+    mae = holdout.scores.pivot_table(index="job", columns="model", values="mae", sort=False)
     rows = []
-    for _, verdict in trial.verdicts.iterrows():
-        errors = mae.loc[verdict["job"]]
-        rule = f"{human_seconds(verdict['best_rule_mae'])} ({verdict['best_rule']})"
-        cells = [*(human_seconds(errors[name]) for name in SHOWN_RULES), rule]
+    for _, row in holdout.recommendations.iterrows():
+        errors = mae.loc[row["job"]]
+        baseline = f"{human_seconds(row['best_baseline_mae'])} ({row['best_baseline']})"
+        cells = [*(human_seconds(errors[name]) for name in SHOWN_BASELINES), baseline]
         cells.append(human_seconds(errors[MODEL_NAME]))
-        best = -1 if verdict["best"] == MODEL_NAME else -2
+        best = -1 if row["best"] == MODEL_NAME else -2
         cells[best] = f"[bold green]{cells[best]} *[/]"
-        rows.append([escape(verdict["job"]), *cells])
+        rows.append([escape(row["job"]), *cells])
     print_table(
-        f"Mean absolute error over the newest {trial.is_test.sum()} runs (* the least)",
-        ["job", *SHOWN_RULES, f"best of {len(mae.columns) - 1} rules", MODEL_NAME],
+        f"Mean absolute error over the newest {holdout.is_test.sum()} runs (* the least)",
+        ["job", *SHOWN_BASELINES, f"best of {len(mae.columns) - 1} baselines", MODEL_NAME],
         rows,
     )
-    wins = int((trial.verdicts["best"] == MODEL_NAME).sum())
+    wins = int((holdout.recommendations["best"] == MODEL_NAME).sum())
     console = results()
     console.print(
-        f"The {MODEL_NAME} has the least error on {wins} of {len(mae)} targets, with the rules "
-        "chosen in hindsight. Advice:"
+        f"The {MODEL_NAME} has the least error on {wins} of {len(mae)} targets, with the "
+        "baselines chosen in hindsight. Recommendations:"
     )
-    for _, verdict in trial.verdicts.iterrows():
-        console.print(f"  {verdict['job']}: {advice(verdict)}.", markup=False, soft_wrap=True)
+    for _, recommendation in holdout.recommendations.iterrows():
+        console.print(
+            f"  {recommendation['job']}: {advice(recommendation)}.", markup=False, soft_wrap=True
+        )
 
 
 def _print_epochs(epochs: pd.DataFrame, kept: int) -> None:
@@ -66,22 +68,22 @@ def _print_epochs(epochs: pd.DataFrame, kept: int) -> None:
         rows,
     )
     results().print(
-        "The model is a mix of rules, corrected by boosted trees alone: no epoch of the LSTM did "
-        "better on the newest training runs."
+        "The model is a weighted average of baselines, corrected by boosted trees alone: no epoch "
+        "of the LSTM did better on the newest training runs."
         if kept == 0
-        else "The model is a mix of rules, corrected by boosted trees and the LSTM of epoch "
-        f"{kept}.",
+        else "The model is a weighted average of baselines, corrected by boosted trees and the "
+        f"LSTM of epoch {kept}.",
         soft_wrap=True,
     )
 
 
-def trial_record(trial: Trial) -> dict[str, Any]:
-    """Epochs, scores and verdicts of a trial, for JSON."""
-    advised = [advice(verdict) for _, verdict in trial.verdicts.iterrows()]
+def holdout_record(holdout: Holdout) -> dict[str, Any]:
+    """Give epochs, scores and recommendations of a hold-out test, for JSON."""
+    advised = [advice(row) for _, row in holdout.recommendations.iterrows()]
     return {
-        "test_runs": int(trial.is_test.sum()),
-        "epochs": as_records(trial.epochs),
-        "kept_epoch": trial.kept_epoch,
-        "scores": as_records(trial.scores),
-        "verdicts": as_records(trial.verdicts.assign(advice=advised)),
+        "test_runs": int(holdout.is_test.sum()),
+        "epochs": as_records(holdout.epochs),
+        "kept_epoch": holdout.kept_epoch,
+        "scores": as_records(holdout.scores),
+        "recommendations": as_records(holdout.recommendations.assign(advice=advised)),
     }

@@ -1,4 +1,7 @@
-"""Which promise the intervals of a model make, and models made with one."""
+"""The nominal coverage of a model's intervals, and models made with one.
+
+What the command line needs of :mod:`sklearn_jobtime.conformal` is named here, in one place.
+"""
 
 import warnings
 from collections.abc import Iterator
@@ -11,51 +14,79 @@ from sklearn.base import BaseEstimator
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.exceptions import ModelFileError, TooFewRunsWarning
 
-__all__ = ["TOGETHER", "Promise", "conformal", "few_runs_noted", "point_model", "promise_record"]
+__all__ = [
+    "SIMULTANEOUS",
+    "NominalCoverage",
+    "conformal",
+    "coverage_record",
+    "few_runs_noted",
+    "point_model",
+]
 
 
-# What --together takes, what ConformalForecaster calls it, and how a person says it.
-TOGETHER = {
-    "none": ("none", "each job and step by itself"),
-    "jobs": ("jobs", "all jobs of a run at once, each step by itself"),
-    "steps": ("horizon", "all steps of a job at once, each job by itself"),
-    "all": ("both", "all jobs and steps at once"),
+# What --simultaneous takes, as ConformalForecaster does, and how a person says it.
+SIMULTANEOUS = {
+    "none": "each job and step by itself",
+    "jobs": "all jobs of a run at once, each step by itself",
+    "horizon": "all steps of a job at once, each job by itself",
+    "both": "all jobs and steps at once",
 }
 
 
 @dataclass(frozen=True)
-class Promise:
-    """The promise that a user asked for.
+class NominalCoverage:
+    """How often intervals are to hold, and of what at once.
 
     Parameters
     ----------
-    level : float
-        How often the interval is to hold; 0 asks for no interval.
-    together : str
-        Key of `TOGETHER`.
+    confidence_level : float
+        The share of runs that is to lie in the interval; 0 asks for no interval.
+    simultaneous : str
+        Key of `SIMULTANEOUS`.
     """
 
-    level: float = 0.9
-    together: str = "none"
+    confidence_level: float = 0.9
+    simultaneous: str = "none"
 
     @classmethod
     def of(cls, model: BaseEstimator) -> Self:
-        """Read which promise a model makes."""
+        """Read the nominal coverage of a model."""
         if not isinstance(model, ConformalForecaster):
-            return cls(level=0)
-        key = next(key for key, (name, _) in TOGETHER.items() if name == model.simultaneous)
-        return cls(model.confidence_level, key)
+            return cls(confidence_level=0)
+        return cls(model.confidence_level, model.simultaneous)
 
     def around(self, model: BaseEstimator) -> BaseEstimator:
         """Put intervals around a model that is not fitted yet, where they were asked for.
 
-        The model learns the newest runs too, after they told how far off it is: that takes one
-        more fit, and on six real histories it took up to 10 % off the error.
+        The newest runs first show how far off the model is; then it is fitted on them too.
         """
-        if not self.level:
+        if not self.confidence_level:
             return model
-        simultaneous = TOGETHER[self.together][0]
-        return ConformalForecaster(model, self.level, simultaneous=simultaneous, refit=True)
+        return ConformalForecaster(
+            model, self.confidence_level, simultaneous=self.simultaneous, refit=True
+        )
+
+    @property
+    def text(self) -> str:
+        """What it means, for people.
+
+        Examples
+        --------
+        >>> from sklearn_jobtime.cli.intervals import NominalCoverage
+        >>> NominalCoverage(0.95, "jobs").text
+        '95 of 100 runs lie in their interval, all jobs of a run at once, each step by itself'
+        """
+        meaning = SIMULTANEOUS[self.simultaneous]
+        return f"{_of_runs(self.confidence_level)} lie in their interval, {meaning}"
+
+
+def _of_runs(share: float) -> str:
+    """Say a share of runs, in as few runs as tell it: 9 of 10."""
+    for n_runs in (10, 100, 1000):
+        count = round(share * n_runs)
+        if abs(count / n_runs - share) < 1e-9:
+            return f"{count} of {n_runs:,} runs"
+    return f"{100 * share:.6g} % of the runs"
 
 
 def point_model(model: BaseEstimator) -> BaseEstimator:
@@ -70,30 +101,29 @@ def conformal(model: BaseEstimator, path: Any) -> ConformalForecaster:
     if not isinstance(model, ConformalForecaster):
         raise ModelFileError(
             f"{path}: holds {type(model).__name__} without intervals, so nothing says how far a "
-            "run may be from its forecast; store one with `jobtime fit --level 0.9`."
+            "run may be from its forecast; store one with `jobtime fit --coverage 0.9`."
         )
     return model
 
 
-def promise_record(model: BaseEstimator) -> dict[str, Any] | None:
-    """Say which promise is in force, for scripts and in one sentence; None without intervals."""
+def coverage_record(model: BaseEstimator) -> dict[str, Any] | None:
+    """Say which nominal coverage is in force, for scripts and people; None without intervals."""
     if not isinstance(model, ConformalForecaster):
         return None
-    meaning = next(text for name, text in TOGETHER.values() if name == model.simultaneous)
-    worth = float(model.n_effective_.min())
-    n_told = model.n_updates_ if hasattr(model, "n_updates_") else 0  # stored by an older version
-    share = f"{100 * model.confidence_level:.3g} % of the runs lie in their interval, {meaning}"
+    nominal = NominalCoverage.of(model)
+    n_effective = float(model.n_effective_.min())
+    n_updated = model.n_updates_
     return {
-        "confidence_level": model.confidence_level,
-        "coverage": model.simultaneous,
+        "confidence_level": nominal.confidence_level,
+        "simultaneous": nominal.simultaneous,
         "calibration_runs": model.n_calibration_,
-        "effective_runs": worth,
-        "told_runs": n_told,
-        "text": f"in the long run {share}, whatever comes; the intervals follow the {n_told} runs "
-        "told since the fit"
-        if n_told
-        else f"about {share}, if what comes is like the {model.n_calibration_} runs that "
-        f"calibrated it (worth {worth:.0f} independent ones)",
+        "effective_sample_size": n_effective,
+        "updated_runs": n_updated,
+        "text": f"in the long run {nominal.text}, whatever comes; the intervals were updated with "
+        f"the {n_updated} runs since the fit"
+        if n_updated
+        else f"about {nominal.text}, if what comes is like the {model.n_calibration_} runs that "
+        f"calibrated it (effective sample size {n_effective:.0f})",
     }
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sklearn_jobtime.cli.intervals import Promise
+    from sklearn_jobtime.cli.intervals import NominalCoverage
 
 __all__ = [
     "AsJson",
+    "Coverage",
     "Device",
     "Epochs",
     "HiddenSize",
@@ -17,17 +18,16 @@ __all__ = [
     "Jobs",
     "Known",
     "LearningRate",
-    "Level",
     "ModelOut",
     "Names",
     "Runs",
     "Seed",
-    "Steps",
+    "Simultaneous",
     "StoredModel",
     "TestSize",
     "Timezone",
-    "Together",
-    "promise_of",
+    "Window",
+    "nominal_coverage",
     "split_names",
     "writable",
 ]
@@ -71,24 +71,27 @@ Known = Annotated[
     ),
 ]
 Horizon = Annotated[int, typer.Option(min=1, help="Runs to forecast ahead.")]
-Level = Annotated[
+Coverage = Annotated[
     float,
     typer.Option(
-        min=0.0, max=0.999, help="How often the interval of a forecast is to hold; 0: no intervals."
+        min=0.0,
+        max=0.999,
+        help="Share of runs that is to lie in the interval of its forecast, 0.9 for 9 of 10; 0: no "
+        "intervals.",
     ),
 ]
-Together = Annotated[
+Simultaneous = Annotated[
     str,
     typer.Option(
-        help="What is to lie in its interval at once: `none` (each job and step by itself), "
-        "`jobs` of a run, `steps` of a job, or `all`."
+        help="What is to lie in its interval at once: `none` (each job and step by itself), all "
+        "`jobs` of a run, all steps of the `horizon` of a job, or `both`."
     ),
 ]
 Timezone = Annotated[str, typer.Option(help="Zone of the printed times, and of TIME without one.")]
 TestSize = Annotated[
     float, typer.Option(min=0.0, max=0.9, help="Share of the newest runs to test on; 0: no test.")
 ]
-Steps = Annotated[int, typer.Option(min=1, help="Ended runs in a window.")]
+Window = Annotated[int, typer.Option(min=1, help="Ended runs that the LSTM reads at a time.")]
 HiddenSize = Annotated[int, typer.Option(min=1, help="Units of the LSTM.")]
 Epochs = Annotated[
     int, typer.Option(min=1, help="Passes over the runs, at most; early stopping ends sooner.")
@@ -105,12 +108,12 @@ AsJson = Annotated[
 ]
 
 
-def promise_of(level: float, together: str) -> "Promise":
-    """Make the promise that the options ask for."""
-    from sklearn_jobtime.cli.intervals import TOGETHER, Promise  # noqa: PLC0415 - help stays fast
+def nominal_coverage(coverage: float, simultaneous: str) -> "NominalCoverage":
+    """Make the nominal coverage that the options ask for."""
+    from sklearn_jobtime.cli.intervals import SIMULTANEOUS, NominalCoverage  # noqa: PLC0415 - help stays fast
 
-    if together not in TOGETHER:
+    if simultaneous not in SIMULTANEOUS:
         raise typer.BadParameter(
-            f"{together!r} came for --together; expected one of {', '.join(TOGETHER)}."
+            f"{simultaneous!r} came for --simultaneous; expected one of {', '.join(SIMULTANEOUS)}."
         )
-    return Promise(level, together)
+    return NominalCoverage(coverage, simultaneous)

@@ -20,9 +20,10 @@ __all__ = [
     "human_seconds",
     "job_label",
     "named_row",
+    "named_rows",
+    "print_coverage",
     "print_json",
     "print_notes",
-    "print_promise",
     "print_table",
     "results",
     "row_name",
@@ -101,10 +102,10 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | str) else str(value)
 
 
-def print_promise(promise: dict[str, Any] | None) -> None:
-    """Print in one line which promise the intervals make, if there are any."""
-    if promise:
-        results().print(f"Promise: {promise['text']}.", markup=False, soft_wrap=True)
+def print_coverage(coverage: dict[str, Any] | None) -> None:
+    """Print in one line how often the intervals are to hold, if there are any."""
+    if coverage:
+        results().print(f"Coverage: {coverage['text']}.", markup=False, soft_wrap=True)
 
 
 def as_records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -122,7 +123,7 @@ def print_table(title: str, columns: list[str], rows: Iterable[list[str]]) -> No
     results().print(table)
 
 
-def _named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:
+def named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:
     """Series and run as columns; a further run is named by the run before it and its step."""
     names = list(forecasts.index.names)
     if names[-1] is None:
@@ -134,7 +135,7 @@ def _named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:
 
 def forecast_records(forecasts: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of a forecast for JSON."""
-    return as_records(_named_rows(forecasts))
+    return as_records(named_rows(forecasts))
 
 
 def span(lower: float, upper: float) -> str:

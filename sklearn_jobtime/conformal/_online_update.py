@@ -164,7 +164,7 @@ def _check_model(model: ConformalForecaster) -> None:
     if not hasattr(model, "update"):
         raise ValueError(
             f"{type(model).__name__} has no intervals that could be updated; fit a "
-            "ConformalForecaster around it, or store one with `jobtime fit --level 0.9`."
+            "ConformalForecaster around it, or store one with `jobtime fit --coverage 0.9`."
         )
     if not hasattr(model, "updated_until_"):
         raise NoHistoryError(

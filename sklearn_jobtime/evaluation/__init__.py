@@ -4,11 +4,11 @@ from sklearn_jobtime.evaluation._backtest import Backtest, backtest
 from sklearn_jobtime.evaluation._comparison import (
     as_text,
     best_of_each_job,
-    default_rules,
+    default_baselines,
     evaluate,
     ratio_interval,
+    recommendations,
     scores,
-    verdicts,
 )
 from sklearn_jobtime.evaluation._coverage import (
     coverage_report,
@@ -30,17 +30,17 @@ __all__ = [
     "backtest",
     "best_of_each_job",
     "coverage_report",
-    "default_rules",
+    "default_baselines",
     "evaluate",
     "expected_calibration_error",
     "holdout_events",
     "holdout_intervals",
     "interval_table",
     "ratio_interval",
+    "recommendations",
     "reliability",
     "reliability_of_deadlines",
     "rolling_coverage",
     "scores",
     "share_bounds",
-    "verdicts",
 ]

@@ -1,7 +1,7 @@
 """The past replayed: what models would have forecast, beside what became of the runs.
 
-Every score, verdict and count of :mod:`sklearn_jobtime.evaluation` reads the :class:`Backtest` that
-is made here.
+Every score, recommendation and count of :mod:`sklearn_jobtime.evaluation` reads the
+:class:`Backtest` that is made here.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ from sklearn_jobtime.runs._timeline import split_by_time
 __all__ = ["Backtest", "backtest", "why_not_observed"]
 
 
-TAIL = 0.25  # share of the newest training rows on which a rule is chosen
+NEWEST = 0.25  # share of the newest training rows on which a baseline is chosen
 
 
 def why_not_observed(
@@ -79,26 +79,26 @@ class Backtest:
     ----------
     targets : DataFrame
         One row a target, in start order: `split`, `row` (position in the run table), `series`,
-        `step`, `job`, `actual` (seconds, NaN = skipped), `why` it was skipped, `tail_rule` (the
-        rule with the least error on the newest quarter of the training rows of this job and
-        series) and `naive` (mean absolute error of the last success on all training rows of this
-        job and series, in seconds).
+        `step`, `job`, `actual` (seconds, NaN = skipped), `why` it was skipped,
+        `chosen_baseline` (the one with the least error on the newest quarter of the training rows
+        of this job and series) and `naive` (mean absolute error of the last success on all
+        training rows of this job and series, in seconds).
     forecasts : DataFrame
         Seconds, one row a target and one column a model.
     seconds : DataFrame
         `fit_seconds` and `predict_seconds` of each model over all splits.
-    rules : list of str
-        The models that are rules.
+    baselines : list of str
+        The models that are baselines.
     """
 
     targets: pd.DataFrame
     forecasts: pd.DataFrame
     seconds: pd.DataFrame
-    rules: list[str]
+    baselines: list[str]
 
-    def tail_errors(self) -> pd.Series:
-        """Absolute error of the rule that the training rows would have chosen, in seconds."""
-        column = self.forecasts.columns.get_indexer(self.targets["tail_rule"])
+    def chosen_baseline_errors(self) -> pd.Series:
+        """Absolute error of the baseline that the training rows would have chosen, in seconds."""
+        column = self.forecasts.columns.get_indexer(self.targets["chosen_baseline"])
         forecast = self.forecasts.to_numpy()[np.arange(len(column)), column]
         return (self.targets["actual"] - forecast).abs()
 
@@ -118,13 +118,13 @@ def _predicted(
 
 
 def _of_training(
-    train: pd.DataFrame, y: pd.DataFrame, rules: Mapping[str, tuple[BaseEstimator, pd.Index]]
+    train: pd.DataFrame, y: pd.DataFrame, baselines: Mapping[str, tuple[BaseEstimator, pd.Index]]
 ) -> pd.DataFrame:
-    """`naive` and `tail_rule` of each (job, series), from training rows only."""
+    """`naive` and `chosen_baseline` of each (job, series), from training rows only."""
     series = series_names(train.index)
     by_series = pd.Series(series).groupby(series)
     age = by_series.cumcount(ascending=False).to_numpy()
-    tail = age < np.ceil(TAIL * by_series.transform("size").to_numpy())
+    tail = age < np.ceil(NEWEST * by_series.transform("size").to_numpy())
 
     def errors(model: BaseEstimator, columns: pd.Index, rows: NDArray[np.bool_]) -> pd.Series:
         error = (y - _predicted(model, train, columns, y.columns)).abs()[rows]
@@ -134,11 +134,11 @@ def _of_training(
     seen = y.columns[y.notna().any()]
     last = RollingRule("last").fit(train, y[seen])
     found = errors(last, seen, np.ones(len(train), dtype=bool)).rename("naive").to_frame()
-    mae = pd.DataFrame({name: errors(*rule, tail) for name, rule in rules.items()})
+    mae = pd.DataFrame({name: errors(*baseline, tail) for name, baseline in baselines.items()})
     mae = mae.reindex(found.index).astype("float64")
-    # Without a success among its newest rows, a series takes the rule that suits the others.
+    # Without a success among its newest rows, a series takes the baseline that suits the others.
     mae = mae.fillna(mae.groupby(level=0).transform("mean")).fillna(0.0)
-    return found.assign(tail_rule=mae.idxmin(axis=1) if rules else None)
+    return found.assign(chosen_baseline=mae.idxmin(axis=1) if baselines else None)
 
 
 def _splits(
@@ -179,7 +179,7 @@ def backtest(
     ----------
     models : mapping of str to estimator
         Pipelines or regressors over the run table; they are cloned before fitting. Those from
-        :mod:`sklearn_jobtime.baselines` are the rules with which the others are compared.
+        :mod:`sklearn_jobtime.baselines` are those with which the others are compared.
     runs : DataFrame
         A validated run table.
     horizon : int, default=1
@@ -231,7 +231,7 @@ def backtest(
     y = make_targets(runs, horizon, jobs=jobs, whole_run=whole_run)
     why = why_not_observed(runs, horizon, jobs=jobs, whole_run=whole_run)
     ready = set(models) if prefit is True else set(prefit or ())
-    rules = [name for name, model in models.items() if isinstance(model, Baseline)]
+    baselines = [name for name, model in models.items() if isinstance(model, Baseline)]
     targets, forecasts, seconds = [], [], []
     for split, (train, upto, is_test) in enumerate(_splits(runs, test_size, n_splits), start=1):
         y_train = make_targets(train, horizon, jobs=jobs, whole_run=whole_run)
@@ -247,7 +247,7 @@ def backtest(
             seconds.append((name, middle - start, perf_counter() - middle))
             predicted[name] = table.to_numpy()[is_test[upto]].ravel()
             fitted[name] = known, columns
-        of_training = _of_training(train, y_train, {rule: fitted[rule] for rule in rules})
+        of_training = _of_training(train, y_train, {name: fitted[name] for name in baselines})
         tested = _long_targets(runs, y, why, is_test, learnable).assign(split=split)
         targets.append(_with_training(tested, of_training))
         forecasts.append(pd.DataFrame(predicted))
@@ -260,17 +260,17 @@ def backtest(
     ):  # categories keep the order of the table
         all_targets[column] = pd.Categorical(all_targets[column], categories=values)
     by_model = clock.groupby("model", sort=False).sum()
-    return Backtest(all_targets, all_forecasts, by_model, rules)
+    return Backtest(all_targets, all_forecasts, by_model, baselines)
 
 
 def _with_training(targets: pd.DataFrame, of_training: pd.DataFrame) -> pd.DataFrame:
     """Join what the training rows say of the job and series of each target."""
     key = pd.MultiIndex.from_frame(targets[["job", "series"]])
     targets = targets.assign(**of_training.reindex(key).reset_index(drop=True))
-    if of_training["tail_rule"].notna().any():
-        # A series that was not there yet takes the rule that suits most others.
-        usual = of_training.groupby(level=0)["tail_rule"].agg(lambda rule: rule.mode()[0])
-        targets["tail_rule"] = targets["tail_rule"].fillna(targets["job"].map(usual))
+    if of_training["chosen_baseline"].notna().any():
+        # A series that was not there yet takes the baseline that suits most others.
+        usual = of_training.groupby(level=0)["chosen_baseline"].agg(lambda names: names.mode()[0])
+        targets["chosen_baseline"] = targets["chosen_baseline"].fillna(targets["job"].map(usual))
     return targets
 
 

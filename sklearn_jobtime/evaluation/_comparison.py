@@ -1,4 +1,4 @@
-"""How good a model is, job by job, against the rules that people use today."""
+"""How good a model is, job by job, against the baselines that people use today."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -21,11 +21,11 @@ from sklearn_jobtime.evaluation._backtest import Backtest, backtest
 __all__ = [
     "as_text",
     "best_of_each_job",
-    "default_rules",
+    "default_baselines",
     "evaluate",
     "ratio_interval",
+    "recommendations",
     "scores",
-    "verdicts",
 ]
 
 
@@ -33,18 +33,18 @@ LEAST_ROWS = 20  # fewer scored rows decide nothing
 GROUPS = ("job", "series", "step", "split")
 
 
-def default_rules() -> dict[str, Baseline]:
-    """Rules to compare with, by the names that people know them by.
+def default_baselines() -> dict[str, Baseline]:
+    """Baselines to compare with, by the names that people know them by.
 
     Every model has to beat these. :class:`~sklearn_jobtime.baselines.OnlineMix` is not among
     them: no tool offers it, so it stands in a comparison as a model.
 
     Examples
     --------
-    >>> from sklearn_jobtime.evaluation import default_rules
-    >>> print(*default_rules(), sep=", ")
+    >>> from sklearn_jobtime.evaluation import default_baselines
+    >>> print(*default_baselines(), sep=", ")
     last run, last success, mean of last 2, mean of last 10, Jenkins, median of last 10,
-    median of as many as suit, exponential mean, same hour of the week
+    median of a chosen window, exponential mean, same hour of the week
     """
     return {
         "last run": RollingRule("last", failed_too=True),
@@ -53,7 +53,7 @@ def default_rules() -> dict[str, Baseline]:
         "mean of last 10": RollingRule("mean", n_runs=10),
         "Jenkins": JenkinsRule(),
         "median of last 10": RollingRule("median", n_runs=10),
-        "median of as many as suit": RollingRule("median", n_runs="auto"),
+        "median of a chosen window": RollingRule("median", n_runs="auto"),
         "exponential mean": ExponentialMean(),
         "same hour of the week": SeasonalRule(),
     }
@@ -109,16 +109,16 @@ def scores(found: Backtest, by: Sequence[str] = ("job",)) -> pd.DataFrame:
         name: _scores(found.targets[seen], found.forecasts.loc[seen, name], keys)
         for name in found.forecasts
     }
-    best = tail = np.nan
-    if found.rules:
-        best = pd.concat([tables[rule]["mae"] for rule in found.rules], axis=1).min(axis=1)
-        tail = found.tail_errors()[seen].groupby(keys, observed=True).mean()
+    best = chosen = np.nan
+    if found.baselines:
+        best = pd.concat([tables[name]["mae"] for name in found.baselines], axis=1).min(axis=1)
+        chosen = found.chosen_baseline_errors()[seen].groupby(keys, observed=True).mean()
     for name, table in tables.items():
         table.insert(0, "model", name)
         table["n_scored"] = n_scored["sum"]
         table["n_ignored"] = n_scored["size"] - n_scored["sum"]
-        table["to_best_rule"] = table["mae"] / best
-        table["to_tail_rule"] = table["mae"] / tail
+        table["to_best_baseline"] = table["mae"] / best
+        table["to_chosen_baseline"] = table["mae"] / chosen
         for column in found.seconds:
             table[column] = found.seconds.loc[name, column]
     scores = pd.concat(tables.values()).reset_index().astype(dict.fromkeys(by, object))
@@ -137,7 +137,7 @@ def evaluate(
     whole_run: bool | None = None,
     prefit: bool | Collection[str] = False,
 ) -> pd.DataFrame:
-    """Score models and rules on the runs after one or more moments.
+    """Score models and baselines on the runs after one or more moments.
 
     It runs :func:`~sklearn_jobtime.evaluation.backtest` and gives its :func:`scores`.
 
@@ -164,9 +164,9 @@ def evaluate(
         - `spearman`: rank correlation of forecast and actual; NaN if either is constant.
         - `n_scored`, `n_ignored`: targets that were observed, and those that were not
           (:meth:`~sklearn_jobtime.evaluation.Backtest.skipped` says why).
-        - `to_best_rule`: `mae` relative to the rule with the least on these very test rows.
-        - `to_tail_rule`: relative to the rules with the least error, for each job and series,
-          on the newest quarter of the training rows. Without rules both are NaN.
+        - `to_best_baseline`: `mae` relative to the baseline with the least on these test rows.
+        - `to_chosen_baseline`: relative to the baselines with the least error, for each job and
+          series, on the newest quarter of the training rows. Without baselines both are NaN.
         - `fit_seconds`, `predict_seconds`: of the model, over all splits.
 
     Raises
@@ -182,9 +182,9 @@ def evaluate(
     Examples
     --------
     >>> from sklearn_jobtime.datasets import make_job_runs
-    >>> from sklearn_jobtime.evaluation import as_text, default_rules, evaluate
+    >>> from sklearn_jobtime.evaluation import as_text, default_baselines, evaluate
     >>> runs = make_job_runs(n_runs=60, n_jobs=1, random_state=0)
-    >>> table = evaluate(default_rules(), runs, whole_run=False)
+    >>> table = evaluate(default_baselines(), runs, whole_run=False)
     >>> print(as_text(table.loc[:1, ["model", "job", "n_scored", "n_ignored"]]))
     model         job    n_scored  n_ignored
     last run      job_0  12        0
@@ -208,7 +208,7 @@ def ratio_interval(
     other: Floats,
     *,
     block: int,
-    level: float = 0.95,
+    confidence_level: float = 0.95,
     n_resamples: int = 2000,
     random_state: int = 0,
 ) -> tuple[float, float]:
@@ -226,7 +226,7 @@ def ratio_interval(
         Errors of two forecasts of the same rows, in the order of the table.
     block : int
         Rows in a block. With fewer than two blocks nothing can be said: 0 to infinity.
-    level : float, default=0.95
+    confidence_level : float, default=0.95
         How often the interval should hold the true ratio.
     n_resamples : int, default=2000
         Enough for the second digit of the interval.
@@ -260,7 +260,9 @@ def ratio_interval(
         return (total[block:] - total[:-block])[starts].sum(axis=1)
 
     ratio = _ratio(resampled(errors), resampled(other))
-    spread = np.sqrt(n_blocks / (n_blocks - 1)) * student_t.ppf((1 + level) / 2, n_blocks - 1)
+    spread = np.sqrt(n_blocks / (n_blocks - 1)) * student_t.ppf(
+        (1 + confidence_level) / 2, n_blocks - 1
+    )
     low, high = np.quantile(ratio, norm.cdf([-spread, spread]), method="nearest")
     return float(low), float(high)
 
@@ -271,7 +273,7 @@ def _ratio(error: Floats, other: Floats) -> Floats:
     return np.divide(error, other, out=without, where=other > 0)
 
 
-def _verdict(n_rows: int, low: float, high: float) -> str:
+def _recommendation(n_rows: int, low: float, high: float) -> str:
     if n_rows < LEAST_ROWS:
         return "too few runs"
     if high < 1:
@@ -279,17 +281,19 @@ def _verdict(n_rows: int, low: float, high: float) -> str:
     return "worse" if low > 1 else "no clear difference"
 
 
-def verdicts(found: Backtest, level: float = 0.95, random_state: int = 0) -> pd.DataFrame:
-    """Say for each job whether a model is worth deploying instead of a rule.
+def recommendations(
+    found: Backtest, confidence_level: float = 0.95, random_state: int = 0
+) -> pd.DataFrame:
+    """Say for each job whether a model is worth deploying instead of a baseline.
 
-    The other side is the rule that the training rows would have chosen: whoever takes the
-    best rule of the *test* rows has looked into the future.
+    The other side is the baseline that the training rows would have chosen: whoever takes the
+    best baseline of the *test* rows has looked into the future.
 
     Parameters
     ----------
     found : Backtest
-        From :func:`~sklearn_jobtime.evaluation.backtest`, of models and rules.
-    level : float, default=0.95
+        From :func:`~sklearn_jobtime.evaluation.backtest`, of models and baselines.
+    confidence_level : float, default=0.95
         Of the interval.
     random_state : int, default=0
         Seed of the bootstrap.
@@ -297,47 +301,51 @@ def verdicts(found: Backtest, level: float = 0.95, random_state: int = 0) -> pd.
     Returns
     -------
     DataFrame
-        One row for each job and model that is no rule: `rule` (the most often chosen one),
-        `mae` and `rule_mae` in seconds, their `ratio`, its interval `low` and `high`
-        (:func:`ratio_interval`) and the `verdict`: ``better`` when all of the interval lies
+        One row for each job and model that is no baseline: the `baseline` (most often chosen),
+        `mae` and `baseline_mae` in seconds, their `ratio`, its interval `low` and `high`
+        (:func:`ratio_interval`) and the `recommendation`: ``better`` when all of the interval lies
         below 1, ``worse`` when it lies above, else ``no clear difference``; ``too few runs``
         below 20 scored rows.
     """
-    if not found.rules:
+    if not found.baselines:
         raise ValueError(
-            "there is no rule to compare with; add those of default_rules() to the models."
+            "there is no baseline to compare with; add those of default_baselines() to the models."
         )
     seen = found.targets["actual"].notna()
     horizon = int(found.targets["step"].max())
-    rule_errors = found.tail_errors()
+    baseline_errors = found.chosen_baseline_errors()
     rows = []
     for job, targets in found.targets[seen].groupby("job", observed=True):
-        rule = rule_errors[targets.index].groupby(targets["row"]).sum().to_numpy()
-        block = max(horizon, int(np.ceil(2 * len(rule) ** (1 / 3))))
-        for name in found.forecasts.columns.difference(found.rules, sort=False):
+        baseline = baseline_errors[targets.index].groupby(targets["row"]).sum().to_numpy()
+        block = max(horizon, int(np.ceil(2 * len(baseline) ** (1 / 3))))
+        for name in found.forecasts.columns.difference(found.baselines, sort=False):
             error = (found.forecasts.loc[targets.index, name] - targets["actual"]).abs()
             mine = error.groupby(targets["row"]).sum().to_numpy()
             low, high = ratio_interval(
-                mine, rule, block=block, level=level, random_state=random_state
+                mine,
+                baseline,
+                block=block,
+                confidence_level=confidence_level,
+                random_state=random_state,
             )
             rows.append(
                 {
                     "job": job,
                     "model": name,
-                    "rule": targets["tail_rule"].mode()[0],
+                    "baseline": targets["chosen_baseline"].mode()[0],
                     "mae": error.mean(),
-                    "rule_mae": rule.sum() / len(targets),
-                    "ratio": float(_ratio(mine.sum(), rule.sum())),
+                    "baseline_mae": baseline.sum() / len(targets),
+                    "ratio": float(_ratio(mine.sum(), baseline.sum())),
                     "low": low,
                     "high": high,
-                    "verdict": _verdict(len(rule), low, high),
+                    "recommendation": _recommendation(len(baseline), low, high),
                 }
             )
     return pd.DataFrame(rows)
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """Lay out a table of scores, verdicts or skipped targets as plain text.
+    """Lay out a table of scores, recommendations or skipped targets as plain text.
 
     Numbers have three digits, and never an exponent; NaN is a dash.
 
@@ -364,42 +372,42 @@ def _cell(value: object) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def best_of_each_job(table: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
-    """Which model or rule had the smallest error for each job, and how far the rest was.
+def best_of_each_job(table: pd.DataFrame, baselines: Sequence[str]) -> pd.DataFrame:
+    """Which model or baseline had the smallest error for each job, and how far the rest was.
 
     Parameters
     ----------
     table : DataFrame
         What :func:`evaluate` returned.
-    rules : sequence of str
-        The names in `table` that are rules; the others are models.
+    baselines : sequence of str
+        The names in `table` that are baselines; the others are models.
 
     Returns
     -------
     DataFrame indexed by job
-        `best`, its `mae` in seconds, `best_rule` and `rule_mae`, and `ratio`: the smallest error
-        of a model divided by that of the best rule on the same test rows. Below 1 a model is
-        worth having for that job.
+        `best`, its `mae` in seconds, `best_baseline` and `baseline_mae`, and `ratio`: the smallest
+        error of a model divided by that of the best baseline on the same test rows. Below 1 a
+        model is worth having for that job.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from sklearn_jobtime.evaluation import best_of_each_job
     >>> table = pd.DataFrame({"model": ["last", "lstm"], "job": ["build"] * 2, "mae": [4.0, 3.0]})
-    >>> best_of_each_job(table, rules=["last"])
-           best  mae best_rule  rule_mae  ratio
+    >>> best_of_each_job(table, baselines=["last"])
+           best  mae best_baseline  baseline_mae  ratio
     job
-    build  lstm  3.0      last       4.0   0.75
+    build  lstm  3.0          last           4.0   0.75
     """
     mae = table.pivot_table(index="job", columns="model", values="mae", sort=False)
-    rule_mae = mae[[c for c in mae if c in rules]]
-    model_mae = mae[[c for c in mae if c not in rules]]
+    baseline_mae = mae[[c for c in mae if c in baselines]]
+    model_mae = mae[[c for c in mae if c not in baselines]]
     return pd.DataFrame(
         {
             "best": mae.idxmin(axis=1),
             "mae": mae.min(axis=1),
-            "best_rule": rule_mae.idxmin(axis=1),
-            "rule_mae": rule_mae.min(axis=1),
-            "ratio": model_mae.min(axis=1) / rule_mae.min(axis=1),
+            "best_baseline": baseline_mae.idxmin(axis=1),
+            "baseline_mae": baseline_mae.min(axis=1),
+            "ratio": model_mae.min(axis=1) / baseline_mae.min(axis=1),
         }
     )

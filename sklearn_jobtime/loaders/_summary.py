@@ -19,7 +19,7 @@ __all__ = ["summarise_runs"]
 
 ENOUGH_RUNS = 30
 ERRATIC = 0.5
-N_RUNS = 10  # of which the rule takes the median
+N_RUNS = 10  # of which the baseline takes the median
 
 
 def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.DataFrame:
@@ -41,23 +41,23 @@ def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.Data
     DataFrame indexed by series (``"all"`` for a table of one series)
         `runs`, `jobs` (ever observed), `first` and `last` start, one column for each status (how
         many jobs of runs ended so), `good_runs` (with at least one successful job),
-        `median_seconds` (of the whole run; else of the jobs' sum), `rule_error` (mean absolute
+        `median_seconds` (of the whole run; else of the jobs' sum), `baseline_error` (mean absolute
         error of the rolling median of ten over all jobs, as a share of the mean duration) and
-        `verdict`.
+        `recommendation`.
 
     Examples
     --------
     >>> from sklearn_jobtime.datasets import make_job_runs
     >>> from sklearn_jobtime.loaders import summarise_runs
     >>> table = summarise_runs(make_job_runs(n_runs=100, random_state=0))
-    >>> table[["runs", "jobs", "verdict"]]
-            runs  jobs         verdict
+    >>> table[["runs", "jobs", "recommendation"]]
+            runs  jobs         recommendation
     series
     all      100     4  regular enough
     """
     jobs = job_columns(runs, jobs)
     observed = observed_durations(runs, jobs)
-    errors = _rule_errors(runs, observed[jobs])
+    errors = _baseline_errors(runs, observed[jobs])
     codes = series_of(runs.index)
     rows = []
     for code in range(codes.max() + 1):
@@ -70,7 +70,7 @@ def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.Data
     return pd.DataFrame(rows, index=pd.Index(names, name="series"))
 
 
-def _rule_errors(runs: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
+def _baseline_errors(runs: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
     """Absolute error of the rolling median for every run and job that it could forecast."""
     clock = read_clock(runs)
     errors = {}
@@ -104,8 +104,8 @@ def _summary(
         **{status: int(states.get(status, 0)) for status in STATUSES},
         "good_runs": int(good.sum()),
         "median_seconds": float(whole.median()),
-        "rule_error": float(error),
-        "verdict": _verdict(int(good.sum()), error),
+        "baseline_error": float(error),
+        "recommendation": _recommendation(int(good.sum()), error),
     }
 
 
@@ -116,7 +116,7 @@ def _states(runs: pd.DataFrame, observed: pd.DataFrame, job: str) -> pd.Series:
     return status.where(status.notna(), success).where(~failed, "failed")
 
 
-def _verdict(good_runs: int, error: float) -> str:
+def _recommendation(good_runs: int, error: float) -> str:
     if good_runs < ENOUGH_RUNS:
         return f"too few good runs ({good_runs}, not {ENOUGH_RUNS})"
     if error > ERRATIC:

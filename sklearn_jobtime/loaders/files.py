@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
 from sklearn_jobtime.loaders._conversion import mapped_long, typed_columns
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_bytes, open_text
-from sklearn_jobtime.persistence import replacing
 from sklearn_jobtime.runs._long_table import pivot_runs
 from sklearn_jobtime.runs._schema import STATUS_SUFFIX
 from sklearn_jobtime.runs._validation import validate_runs
@@ -305,6 +303,9 @@ def _read_json_lines(path: Path, max_bytes: int) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
+    import pyarrow as pa  # noqa: PLC0415  slow to load
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     with open_bytes(path, max_bytes=max_bytes) as file:
         magic = file.read(4)
     try:

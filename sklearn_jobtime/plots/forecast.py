@@ -90,8 +90,8 @@ class ForecastDisplay:
     >>> from sklearn_jobtime.plots import ForecastDisplay
     >>> from sklearn_jobtime.runs import make_targets
     >>> runs = make_job_runs(n_runs=60, n_jobs=2, random_state=0)
-    >>> rule = RollingRule().fit(runs, make_targets(runs, horizon=5))
-    >>> display = ForecastDisplay.from_estimator(rule, runs)
+    >>> baseline = RollingRule().fit(runs, make_targets(runs, horizon=5))
+    >>> display = ForecastDisplay.from_estimator(baseline, runs)
     >>> [ax.get_title(loc="left") for ax in display.ax_]
     ['whole run', 'job_0', 'job_1']
     """

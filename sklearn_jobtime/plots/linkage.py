@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["LinkageDisplay"]
 
 
-MOST_JOBS = 25  # cells of more cannot be told apart on a page
+MOST_JOBS = 25  # cells of more cannot be read on a page
 MOST_WRITTEN = 14  # numbers in smaller cells would overlap
 LONGEST_NAME = 22
 
@@ -55,8 +55,8 @@ class LinkageDisplay:
     >>> from sklearn_jobtime.runs import split_by_time
     >>> runs = make_job_runs(n_runs=80, n_jobs=2, random_state=0)
     >>> train, is_test = split_by_time(runs, 0.5)
-    >>> rule = RollingRule("last").fit(train, make_targets(train))
-    >>> display = LinkageDisplay.from_estimator(rule, runs, is_test, n_repeats=2)
+    >>> baseline = RollingRule("last").fit(train, make_targets(train))
+    >>> display = LinkageDisplay.from_estimator(baseline, runs, is_test, n_repeats=2)
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]
     ['job_0', 'job_1', 'whole run']
     """
@@ -78,7 +78,7 @@ class LinkageDisplay:
         jobs: Sequence[str] | None = None,
         n_repeats: int = 20,
         random_state: int = 0,
-        level: float = 0.05,
+        fdr: float = 0.05,
         ax: Any = None,
     ) -> "LinkageDisplay":
         """Measure the links of a fitted model, and draw.
@@ -87,7 +87,7 @@ class LinkageDisplay:
         ----------
         model, runs, is_test, step, jobs, n_repeats, random_state
             See :func:`~sklearn_jobtime.inspection.job_linkage`.
-        level, ax
+        fdr, ax
             See :meth:`plot`.
 
         Returns
@@ -103,11 +103,11 @@ class LinkageDisplay:
             n_repeats=n_repeats,
             random_state=random_state,
         )
-        return cls(found).plot(level=level, ax=ax)
+        return cls(found).plot(fdr=fdr, ax=ax)
 
     @classmethod
     def from_predictions(
-        cls, linkage: Linkage, *, level: float = 0.05, ax: Any = None
+        cls, linkage: Linkage, *, fdr: float = 0.05, ax: Any = None
     ) -> "LinkageDisplay":
         """Draw links that you have.
 
@@ -115,24 +115,24 @@ class LinkageDisplay:
         ----------
         linkage : Linkage
             See the class.
-        level, ax
+        fdr, ax
             See :meth:`plot`.
 
         Returns
         -------
         LinkageDisplay
         """
-        return cls(linkage).plot(level=level, ax=ax)
+        return cls(linkage).plot(fdr=fdr, ax=ax)
 
-    def plot(self, *, level: float = 0.05, ax: Any = None) -> "LinkageDisplay":
+    def plot(self, *, fdr: float = 0.05, ax: Any = None) -> "LinkageDisplay":
         """Draw the heat map.
 
         Parameters
         ----------
-        level : float, default=0.05
-            Share of wrong ones among the framed links, on average, that is asked for. With
-            common causes that the table does not show there may be more: see the notes of
-            :func:`~sklearn_jobtime.inspection.job_linkage`.
+        fdr : float, default=0.05
+            False discovery rate: the share of false ones among the framed links, on average,
+            that is asked for. With common causes that the table does not show there may be more:
+            see the notes of :func:`~sklearn_jobtime.inspection.job_linkage`.
         ax : Axes, default=None
             When you have a figure of your own.
 
@@ -159,7 +159,7 @@ class LinkageDisplay:
         self._label(self.ax_, matrix)
         if max(matrix.shape) <= MOST_WRITTEN:
             self._write(self.ax_, values, top)
-        self._frame(self.ax_, matrix, level)
+        self._frame(self.ax_, matrix, fdr)
         return self
 
     def _shown(self) -> pd.DataFrame:
@@ -194,10 +194,10 @@ class LinkageDisplay:
                 colour = "white" if value > 0.6 * top else "black"
                 ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
 
-    def _frame(self, ax: "Axes", matrix: pd.DataFrame, level: float) -> None:
+    def _frame(self, ax: "Axes", matrix: pd.DataFrame, fdr: float) -> None:
         from matplotlib.patches import Rectangle
 
-        found = self.linkage.q_values.loc[matrix.index, matrix.columns].to_numpy() <= level
+        found = self.linkage.q_values.loc[matrix.index, matrix.columns].to_numpy() <= fdr
         for row, column in np.argwhere(found):
             frame = Rectangle(
                 (column - 0.46, row - 0.46), 0.92, 0.92, fill=False, ec=COMING, lw=2.0
@@ -205,7 +205,7 @@ class LinkageDisplay:
             ax.add_patch(frame)
         ax.set_title(
             "framed: better forecasts on unseen runs\n"
-            f"(asked: at most {100 * level:.3g} % false among these)",
+            f"(asked: at most {100 * fdr:.3g} % false among these)",
             loc="left",
             fontsize=9,
         )

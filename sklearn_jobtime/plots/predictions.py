@@ -66,8 +66,8 @@ class PredictionDisplay:
     >>> runs = make_job_runs(n_runs=60, n_jobs=2, random_state=0)
     >>> y = make_targets(runs)
     >>> is_test = np.arange(60) >= 48
-    >>> rule = RollingRule().fit(runs[~is_test], y[~is_test])
-    >>> display = PredictionDisplay.from_estimator(rule, runs, y, is_test=is_test)
+    >>> baseline = RollingRule().fit(runs[~is_test], y[~is_test])
+    >>> display = PredictionDisplay.from_estimator(baseline, runs, y, is_test=is_test)
     >>> [ax.get_title(loc="left") for ax in display.ax_]
     ['whole run', 'job_0', 'job_1']
     """

@@ -6,7 +6,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils import _safe_indexing
 
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
@@ -69,7 +68,8 @@ class RememberedRows:
             table = table.sort_values(STARTED_AT, kind="stable")
         clock = replace(read_clock(table), ended=None)
         newest = np.sort(rows_to_remember(clock, self._n_kept))
-        return type(self)(_safe_indexing(table, newest), self._n_kept)
+        kept_rows = table.iloc[newest] if isinstance(table, pd.DataFrame) else table[newest]
+        return type(self)(kept_rows, self._n_kept)
 
     def _joined(self, kept: NDArray[np.intp], X: Any) -> Any:
         if self._table is None:

@@ -24,7 +24,7 @@ from sklearn_jobtime.cli.inputs import split_off_coming
 from sklearn_jobtime.cli.options import split_names
 from sklearn_jobtime.cli.output import human_seconds
 from sklearn_jobtime.datasets import make_job_runs
-from sklearn_jobtime.evaluation import default_rules
+from sklearn_jobtime.evaluation import default_baselines
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.loaders import read_runs, write_table
 from sklearn_jobtime.persistence import load_model, save_model
@@ -33,7 +33,18 @@ from sklearn_jobtime.runs import WHOLE_RUN, make_targets, melt_runs
 pytestmark = pytest.mark.usefixtures("few_trees")
 
 JOBS = ["job_0", "job_1"]
-SMALL = ["--epochs", "2", "--hidden-size", "4", "--steps", "4", "--device", "cpu", "--level", "0.8"]
+SMALL = [
+    "--epochs",
+    "2",
+    "--hidden-size",
+    "4",
+    "--window",
+    "4",
+    "--device",
+    "cpu",
+    "--coverage",
+    "0.8",
+]
 KNOWN = ["--known", "input_rows,event"]
 
 
@@ -126,13 +137,13 @@ def test_the_json_of_fit_has_the_documented_keys(folder):
     assert record["test_runs"] == 18
     assert [epoch["epoch"] for epoch in record["epochs"]] == [1, 2]
     assert all(0 <= epoch["valid_accuracy"] <= 1 for epoch in record["epochs"])
-    assert len(record["scores"]) == (len(default_rules()) + 1) * 3
-    assert {verdict["job"] for verdict in record["verdicts"]} == {*JOBS, WHOLE_RUN}
-    for verdict in record["verdicts"]:
-        of_job = [row for row in record["scores"] if row["job"] == verdict["job"]]
+    assert len(record["scores"]) == (len(default_baselines()) + 1) * 3
+    assert {advised["job"] for advised in record["recommendations"]} == {*JOBS, WHOLE_RUN}
+    for advised in record["recommendations"]:
+        of_job = [row for row in record["scores"] if row["job"] == advised["job"]]
         best = min(of_job, key=lambda row: row["mae"])
-        assert (verdict["best"], verdict["best_mae"]) == (best["model"], best["mae"])
-        assert verdict["rule"] in verdict["advice"] or "deploy" in verdict["advice"]
+        assert (advised["best"], advised["best_mae"]) == (best["model"], best["mae"])
+        assert advised["baseline"] in advised["advice"] or "deploy" in advised["advice"]
     assert record["notes"] == [
         "columns of text left out: event, branch. Name those that are known when a run starts "
         "with --known."
@@ -253,7 +264,7 @@ def test_evaluate_takes_the_settings_of_a_stored_model_not_its_weights(folder):
 
 def test_tune_ranks_the_grid_and_stores_the_best(folder, tmp_path):
     out = tmp_path / "best.joblib"
-    grid = ["--steps", "2,4", "--hidden-size", "4", "--lr", "0.003,0.03"]
+    grid = ["--window", "2,4", "--hidden-size", "4", "--lr", "0.003,0.03"]
     args = ["tune", folder / "runs.csv", "-o", out, *grid, "--splits", 2, "--n-jobs", 1]
     record = answer(*args, "--epochs", 2, "--device", "cpu", "--horizon", 2)
     errors = [row["mae"] for row in record["ranking"]]
@@ -390,7 +401,7 @@ WRONG_USE = {
     "out of range": ["fit", "RUNS", "--test-size", "1.5"],
     "no folder": ["fit", "RUNS", "-o", "no/such/folder/model.joblib"],
     "a folder": ["fit", "RUNS", "-o", "."],
-    "grid of words": ["tune", "RUNS", "--steps", "five"],
+    "grid of words": ["tune", "RUNS", "--window", "five"],
     "negative grid": ["tune", "RUNS", "--lr", "0.1,-1"],
     "no time": ["forecast", "MODEL", "RUNS", "--at", "tonight"],
     "a time in the past": ["forecast", "MODEL", "RUNS", "--at", "2020-01-01"],
@@ -480,7 +491,7 @@ def test_demo_does_the_whole_job(tmp_path, monkeypatch):
     assert epochs == [2, 2, 2]  # for the test, the intervals and the forecast: the work of the demo
     assert record["runs"] == 1088
     assert record["test_runs"] == 218
-    assert {row["job"] for row in record["verdicts"]} == {"build", "build_mpi", WHOLE_RUN}
+    assert {row["job"] for row in record["recommendations"]} == {"build", "build_mpi", WHOLE_RUN}
     models = {row["model"] for row in record["scores"]}
     assert {"last run", "mean of last 2", "median of last 10", "model"} <= models
     assert [row["step"] for row in record["forecasts"] if row["job"] == "build"] == [1, 2, 3, 4, 5]

@@ -21,7 +21,18 @@ from sklearn_jobtime.runs import ENDED_AT, STARTED_AT, melt_runs
 pytestmark = pytest.mark.usefixtures("few_trees")
 
 AIRFLOW = Path(__file__).parents[1] / "airflow" / "airflow_3.db.gz"
-SMALL = ["--horizon", "2", "--epochs", "1", "--hidden-size", "4", "--steps", "3", "--device", "cpu"]
+SMALL = [
+    "--horizon",
+    "2",
+    "--epochs",
+    "1",
+    "--hidden-size",
+    "4",
+    "--window",
+    "3",
+    "--device",
+    "cpu",
+]
 
 
 @pytest.fixture(scope="module")

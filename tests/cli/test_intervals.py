@@ -1,4 +1,4 @@
-"""Intervals, promises and deadlines on the command line, as a user meets them."""
+"""Intervals, coverage and deadlines on the command line, as a user meets them."""
 
 import json
 import os
@@ -25,7 +25,8 @@ from sklearn_jobtime.runs import WHOLE_RUN
 
 pytestmark = pytest.mark.usefixtures("few_trees")
 
-SMALL = ["--epochs", "2", "--hidden-size", "4", "--steps", "4", "--device", "cpu", "--horizon", "2"]
+SMALL = ["--epochs", "2", "--hidden-size", "4", "--window", "4", "--device", "cpu"]
+SMALL += ["--horizon", "2"]
 
 
 def jobtime(*args):
@@ -51,13 +52,13 @@ def folder(tmp_path_factory, table):
     write_table(table, folder / "runs.csv")
     fitted = jobtime("fit", folder / "runs.csv", "-o", folder / "model.joblib", *SMALL)
     assert fitted.exit_code == 0, fitted.output
-    assert "Promise: about 90 % of the runs lie in their interval, each job and step by" in (
+    assert "Coverage: about 9 of 10 runs lie in their interval, each job and step by" in (
         fitted.stdout
     )
     return folder
 
 
-def test_forecasts_have_intervals_and_say_what_they_promise(folder):
+def test_forecasts_have_intervals_and_say_how_often_they_hold(folder):
     plot = folder / "forecast.png"
     record = answer("forecast", folder / "model.joblib", folder / "runs.csv", "--plot", plot)
     model, runs = load_model(folder / "model.joblib"), read_runs(folder / "runs.csv")
@@ -65,40 +66,42 @@ def test_forecasts_have_intervals_and_say_what_they_promise(folder):
     for name in ("lower", "upper"):
         assert [row[name] for row in record["forecasts"]] == expected[name].tolist()
     assert all(row["lower"] <= row["seconds"] <= row["upper"] for row in record["forecasts"])
-    promise = record["promise"]
-    assert (promise["confidence_level"], promise["coverage"]) == (0.9, "none")
-    assert promise["calibration_runs"] == model.n_calibration_
-    assert 1 <= promise["effective_runs"] <= model.n_calibration_
+    nominal = record["coverage"]
+    assert (nominal["confidence_level"], nominal["simultaneous"]) == (0.9, "none")
+    assert nominal["calibration_runs"] == model.n_calibration_
+    assert 1 <= nominal["effective_sample_size"] <= model.n_calibration_
     assert mpimg.imread(plot).shape[1] > 900
     shown = jobtime("forecast", folder / "model.joblib", folder / "runs.csv").stdout
     for seconds in expected["upper"]:
         assert human_seconds(seconds) in shown
-    assert promise["text"] in shown
+    assert nominal["text"] in shown
     assert ", between 20" in shown
 
 
-@pytest.mark.parametrize("together", ["jobs", "steps", "all"])
-def test_the_promise_can_be_for_several_at_once(folder, tmp_path, together):
+@pytest.mark.parametrize("simultaneous", ["jobs", "horizon", "both"])
+def test_the_coverage_can_be_of_several_at_once(folder, tmp_path, simultaneous):
     out = tmp_path / "model.joblib"
-    args = ("fit", folder / "runs.csv", "-o", out, *SMALL, "--test-size", 0, "--level", 0.8)
-    promise = answer(*args, "--together", together)["promise"]
-    assert promise["coverage"] == load_model(out).simultaneous
-    assert promise["coverage"] == {"steps": "horizon", "all": "both"}.get(together, together)
-    assert "at once" in promise["text"]
-    assert promise["text"].startswith("about 80 %")
+    args = ("fit", folder / "runs.csv", "-o", out, *SMALL, "--test-size", 0, "--coverage", 0.8)
+    nominal = answer(*args, "--simultaneous", simultaneous)["coverage"]
+    assert nominal["simultaneous"] == simultaneous
+    assert load_model(out).simultaneous == simultaneous
+    assert "at once" in nominal["text"]
+    assert nominal["text"].startswith("about 8 of 10 runs")
 
 
-def test_level_0_stores_a_model_without_intervals(folder, tmp_path):
+def test_coverage_0_stores_a_model_without_intervals(folder, tmp_path):
     out = tmp_path / "model.joblib"
-    fitted = answer("fit", folder / "runs.csv", "-o", out, *SMALL, "--level", 0, "--test-size", 0)
-    assert fitted["promise"] is None
+    fitted = answer(
+        "fit", folder / "runs.csv", "-o", out, *SMALL, "--coverage", 0, "--test-size", 0
+    )
+    assert fitted["coverage"] is None
     record = answer("forecast", out, folder / "runs.csv")
-    assert record["promise"] is None
+    assert record["coverage"] is None
     assert "lower" not in record["forecasts"][0]
     refused = jobtime("risk", out, folder / "runs.csv", "--deadline", "06:00")
     assert refused.exit_code == 1
     assert "without intervals" in refused.stderr
-    assert "jobtime fit --level 0.9" in refused.stderr
+    assert "jobtime fit --coverage 0.9" in refused.stderr
     assert refused.stderr.count("\n") == 1
 
 
@@ -106,12 +109,12 @@ def test_too_few_runs_for_intervals_is_a_note(table, tmp_path):
     write_table(table[:8], tmp_path / "few.csv")
     out = tmp_path / "model.joblib"
     args = ("-o", out, *SMALL, "--test-size", 0, "--horizon", 1)
-    few = answer("fit", tmp_path / "few.csv", *args, "--level", 0.9)
-    if few["promise"] is None:
+    few = answer("fit", tmp_path / "few.csv", *args, "--coverage", 0.9)
+    if few["coverage"] is None:
         assert "have no intervals" in " ".join(few["notes"])
     record = answer("forecast", out, tmp_path / "few.csv")
     assert all(row.get("upper") is None for row in record["forecasts"])
-    if few["promise"]:
+    if few["coverage"]:
         assert "too few for a bound" in " ".join(record["notes"])
         shown = jobtime("forecast", out, tmp_path / "few.csv").stdout
         assert "over " in shown
@@ -134,7 +137,7 @@ def test_risk_is_the_table_of_the_library(folder):
     deadline_at = pd.Timestamp(record["risks"][0]["deadline_at"])
     assert deadline_at == (start + pd.Timedelta("30min")).round("s")
     assert record["now"] is None
-    assert record["promise"]["confidence_level"] == 0.9
+    assert record["coverage"]["confidence_level"] == 0.9
 
 
 def test_chances_rise_with_the_deadline_and_are_printed(folder):
@@ -221,9 +224,9 @@ def test_a_moment_can_be_the_deadline(folder, table):
 def test_evaluate_checks_intervals_and_chances(folder):
     plot = folder / "coverage.png"
     args = ("evaluate", folder / "runs.csv", *SMALL, "--test-size", 0.4, "--intervals")
-    record = answer(*args, "--level", 0.8, "--plot", plot)
+    record = answer(*args, "--coverage", 0.8, "--plot", plot)
     found = record["intervals"]
-    assert found["promise"]["confidence_level"] == 0.8
+    assert found["nominal_coverage"]["confidence_level"] == 0.8
     whats = {row["what"] for row in found["coverage"]}
     assert whats == {"each target", "all jobs of a run", "all steps of a job", "whole forecast",
                      "job", "step"}  # fmt: skip
@@ -233,17 +236,17 @@ def test_evaluate_checks_intervals_and_chances(folder):
     assert 0 <= found["calibration_error"] <= 1
     assert sum(row["n"] for row in found["reliability"]) > 100
     assert mpimg.imread(plot).shape[1] > 900
-    shown = jobtime(*args, "--level", 0.8)
+    shown = jobtime(*args, "--coverage", 0.8)
     for text in ("Inside the interval of 80 %", "whole forecast", "Chances to be done in time",
                  "points on average"):  # fmt: skip
         assert text in shown.stdout
 
 
-def test_evaluate_takes_horizon_and_promise_of_a_stored_model(folder):
+def test_evaluate_takes_horizon_and_coverage_of_a_stored_model(folder):
     of_model = ("evaluate", folder / "runs.csv", "--model", folder / "model.joblib")
     record = answer(*of_model, "--intervals")
     assert record["horizon"] == 2
-    assert record["intervals"]["promise"]["confidence_level"] == 0.9
+    assert record["intervals"]["nominal_coverage"]["confidence_level"] == 0.9
     steps = {row["which"] for row in record["intervals"]["coverage"] if row["what"] == "step"}
     assert steps == {"1", "2"}
     plain = answer(*of_model, "--horizon", 2)
@@ -265,7 +268,7 @@ def test_runs_that_timed_out_count_as_at_least_so_long(table, tmp_path):
     write_table(cut, tmp_path / "cut.csv")
     fitted = answer("fit", tmp_path / "cut.csv", "-o", tmp_path / "m.joblib", *SMALL,
                     "--test-size", 0)  # fmt: skip
-    assert fitted["promise"] is not None
+    assert fitted["coverage"] is not None
     model = load_model(tmp_path / "m.joblib")
     assert np.isfinite(model.calibration_at_least_).any()
 
@@ -283,9 +286,9 @@ WRONG_USE = {
     "two starts": ["risk", "MODEL", "RUNS", "--deadline", "1h", "--running-since", "2026-01-01",
                    "--at", "2026-01-01"],
     "no share": ["risk", "MODEL", "RUNS", "--deadline", "1h", "--timeout-share", "2"],
-    "no promise": ["fit", "RUNS", "--together", "some"],
-    "no level": ["fit", "RUNS", "--level", "1.5"],
-    "no intervals to check": ["evaluate", "RUNS", "--intervals", "--level", "0"],
+    "no coverage of several": ["fit", "RUNS", "--simultaneous", "some"],
+    "no coverage": ["fit", "RUNS", "--coverage", "1.5"],
+    "no intervals to check": ["evaluate", "RUNS", "--intervals", "--coverage", "0"],
     "nothing to draw": ["evaluate", "RUNS", "--plot", "coverage.png"],
 }  # fmt: skip
 

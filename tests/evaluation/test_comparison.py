@@ -15,11 +15,11 @@ from sklearn_jobtime.evaluation import (
     as_text,
     backtest,
     best_of_each_job,
-    default_rules,
+    default_baselines,
     evaluate,
     ratio_interval,
+    recommendations,
     scores,
-    verdicts,
 )
 from sklearn_jobtime.evaluation._backtest import why_not_observed
 from sklearn_jobtime.exceptions import NoHistoryError
@@ -112,7 +112,7 @@ def test_scores_equal_those_of_a_loop_over_the_groups(found):
         error = np.abs(forecast - actual)
         naive = targets["naive"][seen].to_numpy()
         by_rule = np.abs(found.forecasts.loc[actual_index, list(RULES)].T - actual).mean(axis=1)
-        chosen = [found.forecasts.loc[i, found.targets["tail_rule"][i]] for i in actual_index]
+        chosen = [found.forecasts.loc[i, found.targets["chosen_baseline"][i]] for i in actual_index]
         expected = {
             "mae": error.mean(),
             "within_10pct": (error <= 0.1 * actual).mean(),
@@ -123,13 +123,13 @@ def test_scores_equal_those_of_a_loop_over_the_groups(found):
             "spearman": spearmanr(actual, forecast).statistic,
             "n_scored": len(actual),
             "n_ignored": len(targets) - len(actual),
-            "to_best_rule": error.mean() / by_rule.min(),
-            "to_tail_rule": error.mean() / np.abs(np.array(chosen) - actual).mean(),
+            "to_best_baseline": error.mean() / by_rule.min(),
+            "to_chosen_baseline": error.mean() / np.abs(np.array(chosen) - actual).mean(),
         }
         np.testing.assert_allclose(row[list(expected)].astype(float), list(expected.values()))
 
 
-def test_the_rule_of_the_tail_and_the_naive_error_equal_a_loop(runs, found):
+def test_the_chosen_baseline_and_the_naive_error_equal_a_loop(runs, found):
     first = found.targets.query("split == 2")["row"].min()
     train = as_of(runs.iloc[:first], runs["started_at"].iloc[first])
     y = make_targets(train, 2)
@@ -140,7 +140,7 @@ def test_the_rule_of_the_tail_and_the_naive_error_equal_a_loop(runs, found):
         tail = rows[-int(np.ceil(len(rows) / 4)) :]
         by_row = {n: e.xs(job, axis=1, level="job").mean(axis=1) for n, e in errors.items()}
         mae = {name: values.iloc[tail].mean() for name, values in by_row.items()}
-        assert set(part["tail_rule"]) == {min(mae, key=mae.get)}
+        assert set(part["chosen_baseline"]) == {min(mae, key=mae.get)}
         np.testing.assert_allclose(part["naive"], by_row["last"].iloc[rows].mean())
 
 
@@ -151,7 +151,7 @@ def test_outcomes_of_test_rows_choose_nothing_and_leak_nowhere(runs, found):
         altered.iloc[second:, altered.columns.get_loc(job)] = 9e5
     again = backtest(MODELS, altered, horizon=2, n_splits=3, test_size=0.4)
     early = found.targets.query("split <= 2").index
-    choice = ["tail_rule", "naive"]
+    choice = ["chosen_baseline", "naive"]
     pd.testing.assert_frame_equal(
         again.targets.loc[early, choice], found.targets.loc[early, choice]
     )
@@ -220,7 +220,7 @@ def test_a_series_that_starts_after_the_split_is_scored(runs):
     runs = runs.set_index(pd.MultiIndex.from_arrays([names, range(len(runs))]))
     found = backtest(RULES, runs, whole_run=False)
     table = scores(found, by=("series",)).set_index(["model", "series"])
-    assert table.loc["last", "to_tail_rule"].notna().all()
+    assert table.loc["last", "to_chosen_baseline"].notna().all()
     assert np.isnan(table.loc[("last", "new"), "mase"])
 
 
@@ -232,17 +232,17 @@ def test_a_model_can_come_fitted(runs):
     np.testing.assert_array_equal(table.loc["fitted", "mae"], table.loc["fresh", "mae"])
     alone = evaluate({"fitted": fitted}, runs, prefit=True)
     assert alone["mae"].tolist() == table.loc["fitted", "mae"].tolist()
-    assert alone[["to_best_rule", "to_tail_rule"]].isna().all(axis=None)
+    assert alone[["to_best_baseline", "to_chosen_baseline"]].isna().all(axis=None)
 
 
-def test_all_rules_are_compared_by_name(runs):
-    table = evaluate(default_rules(), runs, whole_run=False)
-    assert table["model"].unique().tolist() == list(default_rules())
-    assert (table.groupby("job")["to_best_rule"].min() == 1).all()
-    best = best_of_each_job(table, rules=list(default_rules())[1:])
-    assert (best["mae"] <= best["rule_mae"]).all()
+def test_all_baselines_are_compared_by_name(runs):
+    table = evaluate(default_baselines(), runs, whole_run=False)
+    assert table["model"].unique().tolist() == list(default_baselines())
+    assert (table.groupby("job")["to_best_baseline"].min() == 1).all()
+    best = best_of_each_job(table, baselines=list(default_baselines())[1:])
+    assert (best["mae"] <= best["baseline_mae"]).all()
     other = table[table["model"] == "last run"].set_index("job")["mae"]
-    np.testing.assert_allclose(best["ratio"], other / best["rule_mae"])
+    np.testing.assert_allclose(best["ratio"], other / best["baseline_mae"])
 
 
 @settings(deadline=None, max_examples=30)
@@ -287,7 +287,7 @@ def test_the_interval_covers_the_true_ratio_about_as_often_as_it_says(correlatio
 
 
 class Scaled(RegressorMixin, BaseEstimator):
-    """The truth, off by so much: what a verdict is worth can be checked with it."""
+    """The truth, off by so much: what a recommendation is worth can be checked with it."""
 
     def __init__(self, truth, off):
         self.truth = truth
@@ -301,7 +301,7 @@ class Scaled(RegressorMixin, BaseEstimator):
         return self.truth.to_numpy()[: len(X)] + noise[:, None]
 
 
-def test_verdicts_call_better_worse_and_undecided_by_their_names():
+def test_recommendations_call_better_worse_and_undecided_by_their_names():
     rng = np.random.default_rng(0)
     runs = pd.DataFrame({"build": 100 + rng.normal(size=400)})
     truth = make_targets(runs).fillna(0.0)
@@ -311,18 +311,18 @@ def test_verdicts_call_better_worse_and_undecided_by_their_names():
         "twin": RollingRuleTwin("last"),
         "last": RollingRule("last"),
     }
-    table = verdicts(backtest(models, runs)).set_index("model")
-    assert table["verdict"].to_dict() == {
+    table = recommendations(backtest(models, runs)).set_index("model")
+    assert table["recommendation"].to_dict() == {
         "good": "better",
         "bad": "worse",
         "twin": "no clear difference",
     }
     assert (table["low"] <= table["ratio"]).all()
     assert (table["ratio"] <= table["high"]).all()
-    np.testing.assert_allclose(table["ratio"], table["mae"] / table["rule_mae"])
+    np.testing.assert_allclose(table["ratio"], table["mae"] / table["baseline_mae"])
     assert table.loc["twin", "ratio"] == 1.0
-    few = verdicts(backtest(models, runs, test_size=19 / 400))
-    assert set(few["verdict"]) == {"too few runs"}
+    few = recommendations(backtest(models, runs, test_size=19 / 400))
+    assert set(few["recommendation"]) == {"too few runs"}
 
 
 class RollingRuleTwin(RegressorMixin, BaseEstimator):
@@ -342,8 +342,10 @@ class RollingRuleTwin(RegressorMixin, BaseEstimator):
 def test_what_can_not_be_asked_is_said(runs, found):
     with pytest.raises(ValueError, match="by must name some of job, series"):
         scores(found, by=("hour",))
-    with pytest.raises(ValueError, match="no rule to compare with; add those of default_rules"):
-        verdicts(backtest({"mix": OnlineMix()}, runs))
+    with pytest.raises(
+        ValueError, match="no baseline to compare with; add those of default_baselines"
+    ):
+        recommendations(backtest({"mix": OnlineMix()}, runs))
     with pytest.raises(ValueError, match="n_splits must be at least 1, got 0"):
         backtest(RULES, runs, n_splits=0)
     truth = make_targets(runs)  # holds NaN, but only where nothing was observed

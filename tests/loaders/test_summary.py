@@ -18,20 +18,20 @@ def test_it_counts_every_series_apart():
         for status in STATUSES[1:]:
             counted = sum((runs[f"{job}__status"] == status).sum() for job in data.jobs)
             assert row[status] == counted
-    assert (table["verdict"] == "regular enough").all()
+    assert (table["recommendation"] == "regular enough").all()
 
 
 def test_short_erratic_and_failed_series_are_named():
     rng = np.random.default_rng(0)
     wild = pd.DataFrame({"build": rng.pareto(0.4, 300)})
-    assert summarise_runs(wild)["verdict"].item() == "erratic"
+    assert summarise_runs(wild)["recommendation"].item() == "erratic"
     few = summarise_runs(make_job_runs(n_runs=12, random_state=0))
-    assert few["verdict"].item().startswith("too few good runs (")
+    assert few["recommendation"].item().startswith("too few good runs (")
     dead = validate_runs(pd.DataFrame({"build": [np.inf] * 40}))
     row = summarise_runs(dead).loc["all"]
     assert row["failed"] == 40
     assert row["good_runs"] == 0
-    assert "too few" in row["verdict"]
+    assert "too few" in row["recommendation"]
 
 
 def test_a_table_without_times_has_no_span():

@@ -32,9 +32,9 @@ def anomalies(
 ) -> None:
     """List the runs that took unusually long or short, and say why each is on the list.
 
-    The runs before those judged say what is usual; each is compared with what a mix of rules
-    forecasts for it, so a season or a new level is no alarm for long. No model is needed. Failed
-    jobs are not judged.
+    The runs before those judged say what is usual; each is compared with what a weighted average
+    of baselines forecasts for it, so a season or a new level is no alarm for long. No model is
+    needed. Failed jobs are not judged.
 
     With --json: `anomalies` (`series` and `run`, `job`, `direction`, `seconds`, `expected_seconds`,
     `p_value`, `why`), `judged` runs, `compared_with` how many, `false_alarms`,

@@ -21,7 +21,7 @@ def demo(
 ) -> None:
     """Do the whole main job on real runs that ship with the package, in under two minutes.
 
-    Fit on the first 80 % of 1,088 runs of a GitHub workflow, test beside the rules of thumb on the
+    Fit on the first 80 % of 1,088 runs of a GitHub workflow, test beside the baselines on the
     rest, forecast the next five runs of every job, store the model and a picture.
 
     With --json: the keys of `fit`, and `forecasts` (as `forecast` has them), `risks` (as `risk` has
@@ -30,5 +30,5 @@ def demo(
     from sklearn_jobtime.cli.holdout import Recipe
     from sklearn_jobtime.cli.run.demo import run_demo
 
-    recipe = Recipe(n_steps=20, hidden_size=32, epochs=epochs, lr=0.003, device=device, seed=seed)
+    recipe = Recipe(window=20, hidden_size=32, epochs=epochs, lr=0.003, device=device, seed=seed)
     run_demo(output_dir, recipe, as_json=as_json)

@@ -1,10 +1,10 @@
 """The command `fit`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sklearn_jobtime.cli.options import (
     AsJson,
+    Coverage,
     Device,
     Epochs,
     HiddenSize,
@@ -12,19 +12,15 @@ from sklearn_jobtime.cli.options import (
     Jobs,
     Known,
     LearningRate,
-    Level,
     ModelOut,
     Runs,
     Seed,
-    Steps,
+    Simultaneous,
     TestSize,
-    Together,
-    promise_of,
+    Window,
+    nominal_coverage,
     split_names,
 )
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["fit"]
 
@@ -35,28 +31,28 @@ def fit(
     horizon: Horizon = 5,
     jobs: Jobs = None,
     known: Known = None,
-    steps: Steps = 20,
+    window: Window = 20,
     hidden_size: HiddenSize = 32,
     epochs: Epochs = 60,
     lr: LearningRate = 0.003,
     device: Device = "auto",
     seed: Seed = 0,
     test_size: TestSize = 0.2,
-    level: Level = 0.9,
-    together: Together = "none",
+    coverage: Coverage = 0.9,
+    simultaneous: Simultaneous = "none",
     as_json: AsJson = False,
 ) -> None:
     """Fit a model on a run table and store it.
 
-    It is first tested on the newest runs, beside the rules of thumb. Then it is fitted without
+    It is first tested on the newest runs, beside the baselines. Then it is fitted without
     the newest quarter, whose errors make the intervals, and at last on all runs.
 
     With --json: `model`, `runs`, `jobs`, `horizon`, `epochs` (losses, and accuracies: the share
     within 10 % of the actual), `kept_epoch` (0: the LSTM has no part), `test_runs`, `scores` (by
-    model and job, in seconds), `verdicts` (by job: `best`, the rule that the older runs would have
-    chosen, the ratio of the errors and its interval, advice), `notes`, `promise` (of the
-    intervals: `confidence_level`, `coverage`, `calibration_runs`, `effective_runs`, `told_runs`
-    of `jobtime update`, `text`).
+    model and job, in seconds), `recommendations` (by job: `best`, the baseline that the older runs
+    would have chosen, the ratio of the errors and its interval, advice), `notes`, `coverage` (of
+    the intervals: `confidence_level`, `simultaneous`, `calibration_runs`, `effective_sample_size`,
+    `updated_runs` of `jobtime update`, `text`).
     """
     from sklearn_jobtime.cli.holdout import Recipe
     from sklearn_jobtime.cli.inputs import read_history
@@ -64,9 +60,9 @@ def fit(
 
     run_fit(
         read_history(runs, split_names(jobs), split_names(known)),
-        Recipe(steps, hidden_size, epochs, lr, device, seed),
+        Recipe(window, hidden_size, epochs, lr, device, seed),
         output,
-        promise_of(level, together),
+        nominal_coverage(coverage, simultaneous),
         horizon=horizon,
         test_size=test_size,
         as_json=as_json,

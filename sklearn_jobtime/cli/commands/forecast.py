@@ -34,8 +34,8 @@ def forecast(
     The last of them is followed by further runs, up to the horizon of the model.
 
     With --json: `model`, `runs`, `forecasts` (`series` and `run`, `step`, `job`, `started_at`,
-    `seconds`, `ends_at` for the job whole_run, `lower` and `upper` in seconds), `promise` (what
-    these promise), `written` files, `notes`.
+    `seconds`, `ends_at` for the job whole_run, `lower` and `upper` in seconds), `coverage` (how
+    often these are to hold), `written` files, `notes`.
 
     Load only model files that you trust: a model file can run code.
     """

@@ -16,11 +16,14 @@ def links(
     test_size: Annotated[
         float, typer.Option(min=0.05, max=0.9, help="Share of the newest runs to test links on.")
     ] = 0.5,
-    level: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="Share of wrong links that is asked for.")
+    fdr: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=0.5, help="False discovery rate: share of the links that may be false."
+        ),
     ] = 0.05,
     repeats: Annotated[
-        int, typer.Option(min=5, help="Redraws of each past: more are steadier, and take longer.")
+        int, typer.Option(min=5, help="Permutations of each past: more are steadier, slower.")
     ] = 20,
     plot: Annotated[
         Path | None, typer.Option(callback=writable, help="Heat map, .png, .svg or .pdf.")
@@ -31,7 +34,7 @@ def links(
     """Say which job's past moves which job's forecast, and which of these links hold.
 
     The stored model is fitted anew on the older runs. A link holds when the past of the one job
-    makes forecasts of the other better on the newer runs than a redrawn past does.
+    makes forecasts of the other better on the newer runs than its permuted past does.
 
     With --json: `links` (`source`, `target`, `seconds`, `low`, `high`, `gain`, `p_value`,
     `q_value`), and for all pairs, by source and target: `matrix`, `low`, `high`, `gains`,
@@ -45,7 +48,7 @@ def links(
         plot,
         test_size=test_size,
         repeats=repeats,
-        level=level,
+        fdr=fdr,
         seed=seed,
         as_json=as_json,
     )

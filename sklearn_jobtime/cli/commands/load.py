@@ -40,8 +40,8 @@ def load(
     """Read a run history from where it is, and say what is in it and what can be forecast.
 
     With --json: `runs`, `series` (one record each: runs, jobs, first and last start, statuses,
-    good runs, median seconds, error of a rolling median as a share of the mean, verdict),
-    `dropped` (reason: rows), `columns` (which was taken for what), `written`.
+    good runs, median seconds, `baseline_error` of a rolling median as a share of the mean,
+    `recommendation`), `dropped` (reason: rows), `columns` (which was taken for what), `written`.
     """
     from sklearn_jobtime.cli.run.load import run_load
 

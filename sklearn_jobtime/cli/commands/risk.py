@@ -44,7 +44,7 @@ def risk(
     timezone: Timezone = "UTC",
     timeout_share: Annotated[
         float,
-        typer.Option(min=1e-6, max=0.5, help="Of good runs, that a time-out may cut off."),
+        typer.Option(min=1e-6, max=0.5, help="Share of good runs that a time-out may end."),
     ] = 0.01,
     as_json: AsJson = False,
 ) -> None:
@@ -56,7 +56,8 @@ def risk(
     With --json: `model`, `runs`, `now`, `timeout_share`, `risks` (`series` and `run`, `job`,
     `seconds`, `elapsed`, `deadline` in seconds from the start and `deadline_at`, `done_by` (the
     chance), `remaining` and its interval `remaining_low` to `remaining_high`, `timeout`,
-    `extrapolated`: it has run longer than any other, so the chance is a guess), `promise`, `notes`.
+    `extrapolated`: it has run longer than any other, so the chance is a guess), `coverage`,
+    `notes`.
     """
     from sklearn_jobtime.cli.run.risk import run_risk
 

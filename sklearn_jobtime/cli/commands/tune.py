@@ -1,28 +1,25 @@
 """The command `tune`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sklearn_jobtime.cli.options import (
     AsJson,
+    Coverage,
     Device,
     Epochs,
     Horizon,
     Jobs,
     Known,
-    Level,
     ModelOut,
     Runs,
     Seed,
-    Together,
-    promise_of,
+    Simultaneous,
+    nominal_coverage,
     split_names,
 )
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["tune"]
 
@@ -33,7 +30,9 @@ def tune(
     horizon: Horizon = 5,
     jobs: Jobs = None,
     known: Known = None,
-    steps: Annotated[str, typer.Option(help="Ended runs in a window, to try.")] = "5,10,20",
+    window: Annotated[
+        str, typer.Option(help="Ended runs that the LSTM reads, to try.")
+    ] = "5,10,20",
     hidden_size: Annotated[str, typer.Option(help="Units of the LSTM, to try.")] = "16,32",
     lr: Annotated[str, typer.Option(help="Learning rates, to try.")] = "0.001,0.003",
     epochs: Epochs = 60,
@@ -41,21 +40,21 @@ def tune(
     seed: Seed = 0,
     splits: Annotated[int, typer.Option(min=2, help="Splits in time to validate on.")] = 3,
     n_jobs: Annotated[int, typer.Option(min=1, help="Fits at the same time.")] = 2,
-    level: Level = 0.9,
-    together: Together = "none",
+    coverage: Coverage = 0.9,
+    simultaneous: Simultaneous = "none",
     as_json: AsJson = False,
 ) -> None:
     """Search the best window, size and learning rate, fit with them on all runs, store the model.
 
     With --json: `model`, `runs`, `jobs`, `horizon`, `splits`, `ranking` (`rank`, `params`, `mae`
-    and its `std` over the splits in seconds, `fit_seconds`), `promise`, `notes`.
+    and its `std` over the splits in seconds, `fit_seconds`), `coverage`, `notes`.
     """
     from sklearn_jobtime.cli.holdout import Recipe
     from sklearn_jobtime.cli.inputs import read_history
     from sklearn_jobtime.cli.run.tune import run_tune
 
     grid = {
-        "regressor__mean__lstm__windows__n_steps": _numbers("--steps", steps, int),
+        "regressor__mean__lstm__windows__n_steps": _numbers("--window", window, int),
         "regressor__mean__lstm__network__hidden_size": _numbers("--hidden-size", hidden_size, int),
         "regressor__mean__lstm__network__lr": _numbers("--lr", lr, float),
     }
@@ -63,7 +62,7 @@ def tune(
         read_history(runs, split_names(jobs), split_names(known)),
         Recipe(20, 32, epochs, 0.003, device, seed),
         output,
-        promise_of(level, together),
+        nominal_coverage(coverage, simultaneous),
         grid,
         horizon=horizon,
         splits=splits,

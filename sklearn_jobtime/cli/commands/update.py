@@ -28,15 +28,16 @@ def update(
     timezone: Timezone = "UTC",
     as_json: AsJson = False,
 ) -> None:
-    """Tell a stored model which runs have ended since, so that its intervals follow.
+    """Update the intervals of a stored model with the runs that have ended since.
 
     Nothing is fitted, so it takes seconds. RUNS is the whole history, as for `fit` and `forecast`:
-    what the model knows already is not told again, and runs that still run wait for the next time.
+    each run counts once, and runs that still run wait for the next time.
 
     With --json: `model` (where it is stored), `since` and `until` (the newest end that it knew
-    before, and knows now), `told_runs`, `told_targets`, `cut_off` (told as "at least so long"),
-    `jobs` (by `job`: `targets`, `cut_off`, and `drift` from -1 over 0 to 1, an alarm that runs take
-    longer than they used to relative to their forecasts), `refit_advised`, `promise`.
+    before, and knows now), `updated_runs`, `updated_targets`, `right_censored` (of these, known
+    only as "at least so long"), `jobs` (by `job`: `targets`, `right_censored`, and `drift` from -1
+    over 0 to 1, an alarm that runs take longer than they used to relative to their forecasts),
+    `refit_advised`, `coverage`.
 
     Load only model files that you trust: a model file can run code.
     """

@@ -7,15 +7,15 @@ from rich.console import Console
 from sklearn.base import clone
 
 from sklearn_jobtime.cli.files import interval_name, save_plot
-from sklearn_jobtime.cli.holdout import Recipe, fit_promised, run_trial
-from sklearn_jobtime.cli.holdout_report import print_trial, trial_record
+from sklearn_jobtime.cli.holdout import Recipe, fit_with_intervals, run_holdout
+from sklearn_jobtime.cli.holdout_report import holdout_record, print_holdout
 from sklearn_jobtime.cli.inputs import History, history_record
-from sklearn_jobtime.cli.intervals import Promise, promise_record
+from sklearn_jobtime.cli.intervals import NominalCoverage, coverage_record
 from sklearn_jobtime.cli.output import (
     forecast_records,
     human_seconds,
+    print_coverage,
     print_json,
-    print_promise,
     results,
 )
 from sklearn_jobtime.cli.run.forecast import print_forecasts
@@ -34,7 +34,7 @@ DEADLINE = "20min"  # from the start of the run; some three in four make it
 
 
 def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
-    """Load, split in time, fit, test beside the rules, forecast, store, draw."""
+    """Load, split in time, fit, test beside the baselines, forecast, store, draw."""
     start = perf_counter()
     steps = Console(stderr=True, highlight=False, soft_wrap=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,19 +47,21 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
     )
     steps.print(f"2/4 Fitting on all but the newest {n_test}, which are for the test.")
     model = recipe.forecaster(history)
-    trial = run_trial(model, history, HORIZON, TEST_SIZE)
+    holdout = run_holdout(model, history, HORIZON, TEST_SIZE)
 
     steps.print("3/4 Fitting on all runs, for the forecast.")
-    fitted = fit_promised(clone(model), Promise(), history, history.runs, HORIZON)
+    fitted = fit_with_intervals(clone(model), NominalCoverage(), history, history.runs, HORIZON)
     forecasts = forecast(fitted, history.runs)
-    promise = promise_record(fitted)
+    coverage = coverage_record(fitted)
 
     steps.print("4/4 Storing the model and drawing.")
     model_path, plot_path = folder / "model.joblib", folder / "forecast.png"
     save_model(fitted, model_path)
-    tested = ForecastDisplay.from_estimator(trial.model, history.runs, is_test=trial.is_test).tested
+    tested = ForecastDisplay.from_estimator(
+        holdout.model, history.runs, is_test=holdout.is_test
+    ).tested
     display = ForecastDisplay.from_predictions(
-        history.runs, forecasts, tested=tested, interval=interval_name(promise)
+        history.runs, forecasts, tested=tested, interval=interval_name(coverage)
     )
     save_plot(display, plot_path)
     risks = next_risks(fitted, forecasts, DEADLINE)
@@ -70,18 +72,18 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
             {
                 "model": str(model_path),
                 **history_record(history, HORIZON),
-                **trial_record(trial),
+                **holdout_record(holdout),
                 "forecasts": forecast_records(forecasts),
-                "promise": promise,
+                "coverage": coverage,
                 "risks": risk_records(risks),
                 "plot": str(plot_path),
                 "seconds": seconds,
             }
         )
         return
-    print_trial(trial)
+    print_holdout(holdout)
     print_forecasts(forecasts)
-    print_promise(promise)
+    print_coverage(coverage)
     print_risks(risks)
     results().print(
         f"Stored {model_path} and {plot_path}. All of it took {human_seconds(seconds)}.",

@@ -11,10 +11,15 @@ from rich.markup import escape
 from sklearn.base import clone
 
 from sklearn_jobtime.cli.files import save_plot
-from sklearn_jobtime.cli.holdout import Trial, run_trial
-from sklearn_jobtime.cli.holdout_report import print_trial, trial_record
+from sklearn_jobtime.cli.holdout import Holdout, run_holdout
+from sklearn_jobtime.cli.holdout_report import holdout_record, print_holdout
 from sklearn_jobtime.cli.inputs import History, history_record, read_as_fitted, split_off_coming
-from sklearn_jobtime.cli.intervals import Promise, few_runs_noted, point_model, promise_record
+from sklearn_jobtime.cli.intervals import (
+    NominalCoverage,
+    coverage_record,
+    few_runs_noted,
+    point_model,
+)
 from sklearn_jobtime.cli.output import (
     as_records,
     human_seconds,
@@ -24,7 +29,6 @@ from sklearn_jobtime.cli.output import (
     results,
 )
 from sklearn_jobtime.compose._anchored import AnchoredRegressor
-from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.evaluation._coverage import coverage_report, holdout_intervals
 from sklearn_jobtime.evaluation._reliability import (
     expected_calibration_error,
@@ -35,19 +39,12 @@ from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.plots import CoverageDisplay
 
-__all__ = [
-    "Checked",
-    "check_intervals",
-    "checked_record",
-    "print_checked",
-    "run_evaluate",
-    "settings_of",
-]
+__all__ = ["IntervalCheck", "check_intervals", "check_record", "run_evaluate", "settings_of"]
 
 
 SHOWN_COUNTS = 20
-# Which kinds of coverage promise a count of several targets at once.
-PROMISED_BY = {
+# Which values of --simultaneous ask for the coverage of several targets at once.
+ASKED_BY = {
     "all jobs of a run": ("jobs", "both"),
     "all steps of a job": ("horizon", "both"),
     "whole forecast": ("both",),
@@ -55,128 +52,59 @@ PROMISED_BY = {
 
 
 @dataclass(frozen=True)
-class Checked:
+class IntervalCheck:
     """What became of intervals and chances on the test runs.
 
     Parameters
     ----------
-    promise : dict
-        What was promised.
+    nominal : dict
+        The nominal coverage, as :func:`~sklearn_jobtime.cli.intervals.coverage_record` gives it.
     intervals, coverage : DataFrame
         See :mod:`sklearn_jobtime.evaluation`.
     reliability : DataFrame
         See :func:`~sklearn_jobtime.evaluation.reliability`.
     """
 
-    promise: dict[str, Any]
+    nominal: dict[str, Any]
     intervals: pd.DataFrame
     coverage: pd.DataFrame
     reliability: pd.DataFrame
 
-
-def check_intervals(trial: Trial, history: History) -> Checked | None:
-    """Compare the intervals of the model of a trial with the test runs; None if it has none."""
-    model = trial.model
-    promise = promise_record(model)
-    if not isinstance(model, ConformalForecaster) or promise is None:
-        return None
-    with few_runs_noted(history.notes):
-        intervals = holdout_intervals(model, history.runs, trial.is_test)
-    return Checked(
-        promise,
-        intervals,
-        coverage_report(intervals, model.confidence_level),
-        reliability_of_deadlines(model, history.runs, trial.is_test),
-    )
-
-
-def checked_record(checked: Checked) -> dict[str, Any]:
-    """Give the counts for JSON."""
-    return {
-        "promise": checked.promise,
-        "coverage": as_records(checked.coverage),
-        "reliability": as_records(checked.reliability),
-        "calibration_error": expected_calibration_error(checked.reliability),
-    }
-
-
-def _remark(count: pd.Series, coverage: str) -> str:
-    """Mark a count that is below what was promised, or that was never promised."""
-    if coverage not in PROMISED_BY.get(count["what"], (coverage,)):
-        return " (not promised)"
-    return "" if count["as_promised"] else " [bold red]low[/]"
-
-
-def print_checked(checked: Checked) -> None:
-    """Print how often the intervals held, and whether chances came true."""
-    counts = checked.coverage
-    print_table(
-        f"Inside the interval of {100 * counts['nominal'].iloc[0]:.3g} %, of runs not seen before",
-        ["what", "counted", "worth", "inside", "95 % sure", "width", "of the forecast"],
-        (
-            [
-                escape(f"{row['what']} {row['which']}".strip()),
-                f"{row['n']:,}",
-                f"{row['n_effective']:,.0f}",
-                f"{row['coverage']:.1%}{_remark(row, checked.promise['coverage'])}",
-                f"{row['low']:.0%} - {row['high']:.0%}",
-                human_seconds(row["width"]),
-                f"{row['relative_width']:.0%}" if np.isfinite(row["relative_width"]) else "-",
-            ]
-            for _, row in counts[:SHOWN_COUNTS].iterrows()
-        ),
-    )
-    print_table(
-        "Chances to be done in time, and how often it came so",
-        ["said", "questions", "mean", "came so", "95 % sure"],
-        (
-            [
-                f"{row['low']:.0%} - {row['high']:.0%}",
-                f"{row['n']:,.0f}",
-                f"{row['predicted']:.1%}",
-                f"{row['observed']:.1%}",
-                f"{row['observed_low']:.0%} - {row['observed_high']:.0%}",
-            ]
-            for _, row in checked.reliability.iterrows()
-        ),
-    )
-    error = expected_calibration_error(checked.reliability)
-    results().print(
-        f"Promise: {checked.promise['text']}. Chances were off by {100 * error:.1f} points on "
-        "average.",
-        markup=False,
-        soft_wrap=True,
-    )
+    @property
+    def calibration_error(self) -> float:
+        """By how much the chances were off, on average."""
+        return expected_calibration_error(self.reliability)
 
 
 def run_evaluate(
     history: History,
     model: AnchoredRegressor,
-    promise: Promise,
+    nominal: NominalCoverage,
     *,
     horizon: int,
     test_size: float,
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Test a forecaster beside the rules, and its intervals where there are to be any."""
-    trial = run_trial(model, history, horizon, test_size, promise)
-    found = check_intervals(trial, history) if promise.level else None
+    """Test a forecaster beside the baselines, and its intervals where there are to be any."""
+    holdout = run_holdout(model, history, horizon, test_size, nominal)
+    found = check_intervals(holdout, history) if nominal.confidence_level else None
     if found and plot is not None:
-        save_plot(CoverageDisplay.from_predictions(found.intervals, promise.level), plot)
+        display = CoverageDisplay.from_predictions(found.intervals, nominal.confidence_level)
+        save_plot(display, plot)
     print_notes(history.notes + ([f"written: {plot}"] if found and plot is not None else []))
     if as_json:
-        record = {**history_record(history, horizon), **trial_record(trial)}
-        print_json({**record, **({"intervals": checked_record(found)} if found else {})})
+        record = {**history_record(history, horizon), **holdout_record(holdout)}
+        print_json({**record, **({"intervals": check_record(found)} if found else {})})
         return
-    print_trial(trial)
+    print_holdout(holdout)
     if found:
-        print_checked(found)
+        _print_check(found)
 
 
 def settings_of(
     path: Path, source: str, horizon: int | None
-) -> tuple[History, AnchoredRegressor, Promise, int]:
+) -> tuple[History, AnchoredRegressor, NominalCoverage, int]:
     """Load a forecaster without what it has learned (it may have seen the test runs), and runs.
 
     A horizon that was asked for has to be that of the model; its own one comes back.
@@ -196,4 +124,85 @@ def settings_of(
         )
     table, jobs = read_as_fitted(source, model)
     history = History(split_off_coming(table, jobs)[0], jobs, [])
-    return history, clone(inner), Promise.of(model), ahead
+    return history, clone(inner), NominalCoverage.of(model), ahead
+
+
+def check_intervals(holdout: Holdout, history: History) -> IntervalCheck | None:
+    """Compare the intervals of a tested model with the test runs; None if it has none."""
+    model = holdout.model
+    nominal = coverage_record(model)
+    if nominal is None:
+        return None
+    with few_runs_noted(history.notes):
+        intervals = holdout_intervals(model, history.runs, holdout.is_test)
+    return IntervalCheck(
+        nominal,
+        intervals,
+        coverage_report(intervals, nominal["confidence_level"]),
+        reliability_of_deadlines(model, history.runs, holdout.is_test),
+    )
+
+
+def check_record(check: IntervalCheck) -> dict[str, Any]:
+    """Give the counts for JSON."""
+    return {
+        "nominal_coverage": check.nominal,
+        "coverage": as_records(check.coverage),
+        "reliability": as_records(check.reliability),
+        "calibration_error": check.calibration_error,
+    }
+
+
+def _print_check(check: IntervalCheck) -> None:
+    """Print how often the intervals held, and whether chances came true."""
+    _print_counts(check.coverage, check.nominal["simultaneous"])
+    _print_reliability(check.reliability)
+    results().print(
+        f"Coverage: {check.nominal['text']}. Chances were off by "
+        f"{100 * check.calibration_error:.1f} points on average.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _print_counts(counts: pd.DataFrame, simultaneous: str) -> None:
+    print_table(
+        f"Inside the interval of {100 * counts['nominal'].iloc[0]:.3g} %, of runs not seen before",
+        ["what", "counted", "effective", "inside", "95 % sure", "width", "of the forecast"],
+        (
+            [
+                escape(f"{row['what']} {row['which']}".strip()),
+                f"{row['n']:,}",
+                f"{row['n_effective']:,.0f}",
+                f"{row['coverage']:.1%}{_remark(row, simultaneous)}",
+                f"{row['low']:.0%} - {row['high']:.0%}",
+                human_seconds(row["width"]),
+                f"{row['relative_width']:.0%}" if np.isfinite(row["relative_width"]) else "-",
+            ]
+            for _, row in counts[:SHOWN_COUNTS].iterrows()
+        ),
+    )
+
+
+def _remark(count: pd.Series, simultaneous: str) -> str:
+    """Mark a coverage that is below the nominal one, or that nobody asked for."""
+    if simultaneous not in ASKED_BY.get(count["what"], (simultaneous,)):
+        return " (not asked for)"
+    return "" if count["as_promised"] else " [bold red]low[/]"
+
+
+def _print_reliability(reliability: pd.DataFrame) -> None:
+    print_table(
+        "Chances to be done in time, and how often it came so",
+        ["said", "questions", "mean", "came so", "95 % sure"],
+        (
+            [
+                f"{row['low']:.0%} - {row['high']:.0%}",
+                f"{row['n']:,.0f}",
+                f"{row['predicted']:.1%}",
+                f"{row['observed']:.1%}",
+                f"{row['observed_low']:.0%} - {row['observed_high']:.0%}",
+            ]
+            for _, row in reliability.iterrows()
+        ),
+    )

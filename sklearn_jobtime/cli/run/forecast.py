@@ -10,14 +10,14 @@ from sklearn.base import BaseEstimator
 
 from sklearn_jobtime.cli.files import PICTURE_ENDINGS, check_ending, interval_name, save_plot
 from sklearn_jobtime.cli.inputs import read_as_fitted, split_off_coming
-from sklearn_jobtime.cli.intervals import few_runs_noted, promise_record
+from sklearn_jobtime.cli.intervals import coverage_record, few_runs_noted
 from sklearn_jobtime.cli.output import (
-    _named_rows,
     forecast_records,
     human_seconds,
+    named_rows,
+    print_coverage,
     print_json,
     print_notes,
-    print_promise,
     print_table,
     results,
     span,
@@ -58,12 +58,13 @@ def run_forecast(
         runs, coming = table, next_runs(table, read_times(at, zone, table))
     with few_runs_noted(notes):
         forecasts = _own_run_first(forecast(model, runs, coming if len(coming) else None))
-    promise = promise_record(model)
+    coverage = coverage_record(model)
     if output is not None:
-        write_table(_named_rows(forecasts), output)
+        write_table(named_rows(forecasts), output)
     if plot is not None:
         save_plot(
-            ForecastDisplay.from_predictions(runs, forecasts, interval=interval_name(promise)), plot
+            ForecastDisplay.from_predictions(runs, forecasts, interval=interval_name(coverage)),
+            plot,
         )
     written = [str(path) for path in (output, plot) if path is not None]
     if as_json:
@@ -72,14 +73,14 @@ def run_forecast(
                 "model": str(model_path),
                 "runs": len(runs),
                 "forecasts": forecast_records(forecasts),
-                "promise": promise,
+                "coverage": coverage,
                 "written": written,
                 "notes": notes,
             }
         )
         return
     print_forecasts(forecasts, timezone)
-    print_promise(promise)
+    print_coverage(coverage)
     print_notes(notes + [f"written: {path}" for path in written])
 
 

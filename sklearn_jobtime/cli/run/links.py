@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.markup import escape
 from sklearn.base import clone
 
+from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.cli.inputs import History, read_as_fitted, split_off_coming
 from sklearn_jobtime.cli.output import (
     as_records,
@@ -15,8 +16,8 @@ from sklearn_jobtime.cli.output import (
     print_table,
     results,
 )
-from sklearn_jobtime.inspection._linkage import LEAST_ROWS, job_linkage
-from sklearn_jobtime.persistence import load_model, replacing
+from sklearn_jobtime.inspection._linkage import LEAST_ROWS, Linkage, job_linkage
+from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.plots import LinkageDisplay
 from sklearn_jobtime.runs._timeline import split_by_time
 
@@ -24,6 +25,7 @@ __all__ = ["SHOWN", "run_links"]
 
 
 SHOWN = 20
+TABLES = ("matrix", "low", "high", "gains", "p_values", "q_values")
 
 
 def run_links(
@@ -33,7 +35,7 @@ def run_links(
     *,
     test_size: float,
     repeats: int,
-    level: float,
+    fdr: float,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -52,30 +54,33 @@ def run_links(
         n_repeats=repeats,
         random_state=seed,
     )
-    links = found.links(level)
     if plot is not None:
         with replacing(plot) as new:
-            LinkageDisplay(found).plot(level=level).figure_.savefig(new)
+            LinkageDisplay(found).plot(fdr=fdr).figure_.savefig(new)
     few = found.n_scored[found.n_scored < LEAST_ROWS].index
-    notes = history.notes + [
-        f"{name}: not tested, fewer than {LEAST_ROWS} test runs were observed." for name in few
-    ]
+    for name in few:
+        history.note(f"{name}: not tested, fewer than {LEAST_ROWS} test runs were observed.")
     if as_json:
-        tables = ("matrix", "low", "high", "gains", "p_values", "q_values")
         print_json(
             {
                 "model": str(model_path),
                 "runs": len(history.runs),
                 "test_runs": int(is_test.sum()),
-                "links": as_records(links),
-                **{name: getattr(found, name).to_dict("index") for name in tables},
+                "links": as_records(found.links(fdr)),
+                **{name: getattr(found, name).to_dict("index") for name in TABLES},
                 "written": [] if plot is None else [str(plot)],
-                "notes": notes,
+                "notes": history.notes,
             }
         )
         return
+    _print_links(found, int(is_test.sum()), fdr)
+    print_notes(history.notes + ([] if plot is None else [f"written: {plot}"]))
+
+
+def _print_links(found: Linkage, n_test: int, fdr: float) -> None:
+    links = found.links(fdr)
     print_table(
-        f"Links that held on the newest {is_test.sum()} runs",
+        f"Links that held on the newest {n_test} runs",
         ["past of", "forecast of", "moves it by", "95 % interval", "error saved", "q"],
         (
             [
@@ -89,10 +94,8 @@ def run_links(
             for _, row in links[:SHOWN].iterrows()
         ),
     )
-    tested = len(found.links(1.0))
     results().print(
-        f"{len(links)} of {tested} pairs of different jobs are linked (asked: at most {level:.0%} "
-        "false among those listed, on average).",
+        f"{len(links)} of {len(found.links(1.0))} pairs of different jobs are linked (asked: at "
+        f"most {fdr:.0%} false among those listed, on average).",
         soft_wrap=True,
     )
-    print_notes(notes + ([] if plot is None else [f"written: {plot}"]))

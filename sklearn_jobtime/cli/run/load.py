@@ -93,22 +93,22 @@ def _print_summary(summary: pd.DataFrame) -> None:
         f"{len(summary)} series, {summary['runs'].sum():,} runs",
         [
             *("series", "runs", "jobs", *(["from", "to"] if spans else []), *ends),
-            *("median", "error of a rule", "to forecast?"),
+            *("median", "error of a baseline", "to forecast?"),
         ],
         (_cells(str(name), row, spans, ends) for name, row in shown.iterrows()),
     )
-    regular = int((summary["verdict"] == "regular enough").sum())
+    regular = int((summary["recommendation"] == "regular enough").sum())
     more = len(summary) - len(shown)
     results().print(
-        f"{regular} of {len(summary)} series are regular enough to forecast. The rule is the "
-        "median of the last ten runs, its error a share of the mean duration."
+        f"{regular} of {len(summary)} series are regular enough to forecast. The baseline is "
+        "the median of the last ten runs, its error a share of the mean duration."
         + (f" {more} smaller series are not shown." if more else "")
     )
 
 
 def _cells(name: str, row: pd.Series, spans: bool, ends: list[str]) -> list[str]:
     span = [f"{row[end]:%Y-%m-%d}" for end in ("first", "last")] if spans else []
-    error: Any = row["rule_error"]
+    error: Any = row["baseline_error"]
     return [
         escape(name),
         str(row["runs"]),
@@ -117,5 +117,5 @@ def _cells(name: str, row: pd.Series, spans: bool, ends: list[str]) -> list[str]
         *(str(row[status]) for status in ends),
         human_seconds(row["median_seconds"]),
         "-" if pd.isna(error) else f"{error:.0%}",
-        row["verdict"],
+        row["recommendation"],
     ]

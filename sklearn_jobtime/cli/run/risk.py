@@ -13,14 +13,14 @@ import typer
 from rich.markup import escape
 
 from sklearn_jobtime.cli.inputs import read_as_fitted, split_off_coming
-from sklearn_jobtime.cli.intervals import conformal, few_runs_noted, promise_record
+from sklearn_jobtime.cli.intervals import conformal, coverage_record, few_runs_noted
 from sklearn_jobtime.cli.output import (
     forecast_records,
     human_seconds,
     job_label,
+    print_coverage,
     print_json,
     print_notes,
-    print_promise,
     print_table,
     results,
     span,
@@ -93,13 +93,13 @@ def run_risk(
                 "now": present,
                 "timeout_share": timeout_share,
                 "risks": risk_records(risks),
-                "promise": promise_record(model),
+                "coverage": coverage_record(model),
                 "notes": notes,
             }
         )
         return
     print_risks(risks, timezone, timeout_share)
-    print_promise(promise_record(model))
+    print_coverage(coverage_record(model))
     print_notes(notes)
 
 

@@ -13,14 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV, ParameterGrid, TimeSeriesSplit
 
-from sklearn_jobtime.cli.holdout import Recipe, fit_promised
+from sklearn_jobtime.cli.holdout import Recipe, fit_with_intervals
 from sklearn_jobtime.cli.inputs import History, history_record
-from sklearn_jobtime.cli.intervals import Promise, promise_record
+from sklearn_jobtime.cli.intervals import NominalCoverage, coverage_record
 from sklearn_jobtime.cli.output import (
     human_seconds,
+    print_coverage,
     print_json,
     print_notes,
-    print_promise,
     print_table,
     results,
 )
@@ -74,7 +74,7 @@ def run_tune(
     history: History,
     recipe: Recipe,
     output: Path,
-    promise: Promise,
+    nominal: NominalCoverage,
     grid: dict[str, list],
     *,
     horizon: int,
@@ -93,48 +93,49 @@ def run_tune(
             f"{len(runs)} runs are too few for {splits} splits in time with a horizon of {horizon};"
             " take fewer --splits, a smaller --horizon, or load a longer history."
         )
-    with tempfile.TemporaryDirectory() as folder:
-        counted = Path(folder, "scores")
-        counted.touch()
-        search = GridSearchCV(
-            recipe.forecaster(history),
-            grid,
-            cv=TimeSeriesSplit(splits, gap=gap),
-            scoring=CountedScorer(counted),
-            refit=False,
-            n_jobs=n_jobs,
-            error_score="raise",
-        )
-        with _progress(counted, splits * len(ParameterGrid(grid))):
-            search.fit(runs, y)
-    best = recipe.forecaster(history).set_params(**search.best_params_)
-    fitted = fit_promised(best, promise, history, runs, horizon)
+    cv = TimeSeriesSplit(splits, gap=gap)
+    found = _search(recipe.forecaster(history), grid, cv, runs, y, n_jobs)
+    best = recipe.forecaster(history).set_params(**found.best_params_)
+    fitted = fit_with_intervals(best, nominal, history, runs, horizon)
     save_model(fitted, output)
     print_notes(history.notes)
-    ranking = _ranking(search.cv_results_)
+    ranking, coverage = _ranking(found.cv_results_), coverage_record(fitted)
     if as_json:
         record = {"model": str(output), **history_record(history, horizon), "splits": splits}
-        print_json({**record, "ranking": ranking, "promise": promise_record(fitted)})
+        print_json({**record, "ranking": ranking, "coverage": coverage})
         return
-    names = list(grid)
-    print_table(
-        f"Mean absolute error over {splits} splits in time",
-        ["rank", *(name.split("__")[-1] for name in names), "error", "spread", "time of a fit"],
-        (
-            [
-                str(row["rank"]),
-                *(str(row["params"][name]) for name in names),
-                *(human_seconds(row[key]) for key in ("mae", "std", "fit_seconds")),
-            ]
-            for row in ranking
-        ),
-    )
-    print_promise(promise_record(fitted))
+    _print_ranking(ranking, list(grid), splits)
+    print_coverage(coverage)
     results().print(
         f"Fitted the first on all {len(runs)} runs, {horizon} ahead, and stored as {output}.",
         markup=False,
         soft_wrap=True,
     )
+
+
+def _search(
+    model: BaseEstimator,
+    grid: dict[str, list],
+    cv: TimeSeriesSplit,
+    runs: pd.DataFrame,
+    y: pd.DataFrame,
+    n_jobs: int,
+) -> GridSearchCV:
+    """Score every combination of the grid, with a progress bar."""
+    with tempfile.TemporaryDirectory() as folder:
+        counted = Path(folder, "scores")
+        counted.touch()
+        search = GridSearchCV(
+            model,
+            grid,
+            cv=cv,
+            scoring=CountedScorer(counted),
+            refit=False,
+            n_jobs=n_jobs,
+            error_score="raise",
+        )
+        with _progress(counted, cv.get_n_splits() * len(ParameterGrid(grid))):
+            return search.fit(runs, y)
 
 
 def _ranking(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -149,3 +150,18 @@ def _ranking(found: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for k in order
     ]
+
+
+def _print_ranking(ranking: list[dict[str, Any]], names: list[str], splits: int) -> None:
+    print_table(
+        f"Mean absolute error over {splits} splits in time",
+        ["rank", *(name.split("__")[-1] for name in names), "error", "spread", "time of a fit"],
+        (
+            [
+                str(row["rank"]),
+                *(str(row["params"][name]) for name in names),
+                *(human_seconds(row[key]) for key in ("mae", "std", "fit_seconds")),
+            ]
+            for row in ranking
+        ),
+    )

@@ -1,15 +1,18 @@
-"""Command `update`: tell a stored model what became of the runs since."""
+"""Command `update`: intervals that learn what became of the runs since the fit."""
 
 from pathlib import Path
 from typing import Any
 
 from sklearn_jobtime.cli.inputs import read_as_fitted
-from sklearn_jobtime.cli.intervals import conformal, promise_record
+from sklearn_jobtime.cli.intervals import (
+    conformal,
+    coverage_record,
+)
 from sklearn_jobtime.cli.output import (
     as_records,
     job_label,
+    print_coverage,
     print_json,
-    print_promise,
     print_table,
     results,
 )
@@ -29,7 +32,7 @@ def run_update(
     timezone: str,
     as_json: bool,
 ) -> None:
-    """Tell the model of the runs that are new to it, and store it where there were any."""
+    """Update the model with the runs that are new to it, and store it where there were any."""
     zone = read_zone(timezone)
     moment = None if now is None else read_moment(now, zone, "--now")
     model = conformal(load_model(path), path)
@@ -38,12 +41,12 @@ def run_update(
     changed = output is not None or found.until > found.since
     if changed:
         save_model(model, output or path)
-    promise = promise_record(model)
+    coverage = coverage_record(model)
     if as_json:
-        print_json({"model": str(output or path), **_record(found), "promise": promise})
+        print_json({"model": str(output or path), **_record(found), "coverage": coverage})
         return
     _print(found, timezone)
-    print_promise(promise)
+    print_coverage(coverage)
     stored = f"Stored as {output or path}." if changed else f"{path} is as it was."
     results().print(stored, markup=False, soft_wrap=True)
 
@@ -52,10 +55,10 @@ def _record(found: OnlineUpdate) -> dict[str, Any]:
     return {
         "since": found.since,
         "until": found.until,
-        "told_runs": found.n_runs,
-        "told_targets": int(found.jobs["targets"].sum()),
-        "cut_off": int(found.jobs["at_least"].sum()),
-        "jobs": as_records(found.jobs.rename(columns={"at_least": "cut_off"})),
+        "updated_runs": found.n_runs,
+        "updated_targets": int(found.jobs["targets"].sum()),
+        "right_censored": int(found.jobs["at_least"].sum()),
+        "jobs": as_records(found.jobs.rename(columns={"at_least": "right_censored"})),
         "refit_advised": found.refit_advised,
     }
 
@@ -65,11 +68,11 @@ def _print(found: OnlineUpdate, timezone: str) -> None:
         f"{time.tz_convert(timezone):%Y-%m-%d %H:%M}" for time in (found.since, found.until)
     )
     if found.until == found.since:
-        results().print(f"Nothing to tell: no outcome is newer than {since} {timezone}.")
+        results().print(f"Nothing to update: no outcome is newer than {since} {timezone}.")
     else:
         print_table(
-            "Told of each job",
-            ["job", "durations", "cut off", "drift"],
+            "New runs of each job",
+            ["job", "durations", "at least so long", "drift"],
             (
                 [
                     job_label(row["job"]),
@@ -81,7 +84,7 @@ def _print(found: OnlineUpdate, timezone: str) -> None:
             ),
         )
         results().print(
-            f"{found.n_runs} runs are told that ended after {since}, up to {until} {timezone}.",
+            f"Updated with {found.n_runs} runs that ended after {since}, up to {until} {timezone}.",
             markup=False,
             soft_wrap=True,
         )

@@ -75,7 +75,7 @@ def test_a_log_with_failures_and_without_times(table, tmp_path):
     assert {alarm["job"] for alarm in record["anomalies"]} <= {"job_0", "job_1"}
 
 
-def test_wrong_use_is_told_in_a_sentence(table, tmp_path):
+def test_wrong_use_is_said_in_a_sentence(table, tmp_path):
     result = jobtime("anomalies", table, "--newest", 400)
     assert result.exit_code == 2
     assert "--newest 400 leaves none of the 400 runs" in " ".join(result.stderr.split())

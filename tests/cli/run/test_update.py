@@ -1,4 +1,4 @@
-"""A nightly user: fit once, then tell the stored model of each night's runs."""
+"""A nightly user: fit once, then update the stored model with each night's runs."""
 
 import json
 
@@ -16,7 +16,8 @@ from sklearn_jobtime.runs import as_of
 
 pytestmark = pytest.mark.usefixtures("few_trees")
 
-SMALL = ["--epochs", "2", "--hidden-size", "4", "--steps", "4", "--device", "cpu", "--horizon", "2"]
+SMALL = ["--epochs", "2", "--hidden-size", "4", "--window", "4", "--device", "cpu"]
+SMALL += ["--horizon", "2"]
 FIT = [*SMALL, "--test-size", "0"]
 
 
@@ -63,49 +64,49 @@ def bounds(path, source):
     return np.array([[row["lower"], row["seconds"], row["upper"]] for row in forecasts])
 
 
-def test_a_model_is_told_of_new_runs_once_and_forecasts_with_their_promise(stored, model):
+def test_a_model_is_updated_with_new_runs_once_and_forecasts_with_their_coverage(stored, model):
     source = stored / "runs.csv"
-    before = answer("forecast", model, source)["promise"]
-    assert before["told_runs"] == 0
+    before = answer("forecast", model, source)["coverage"]
+    assert before["updated_runs"] == 0
     assert "if what comes is like" in before["text"]
     fresh = bounds(model, source)
     record = answer("update", model, source)
     by_python = load_model(stored / "fitted.joblib")
     table = read_runs(source)[by_python.feature_names_in_]
     expected = online_update(by_python, table)
-    assert record["told_runs"] == expected.n_runs >= 28
-    assert record["told_targets"] == expected.jobs["targets"].sum() > record["told_runs"]
+    assert record["updated_runs"] == expected.n_runs >= 28
+    assert record["updated_targets"] == expected.jobs["targets"].sum() > record["updated_runs"]
     assert [row["job"] for row in record["jobs"]] == ["job_0", "job_1", "whole_run"]
     assert all(-1 <= row["drift"] <= 1 for row in record["jobs"])
     assert pd.Timestamp(record["until"]) == table["ended_at"].max()
     assert pd.Timestamp(record["since"]) < pd.Timestamp(record["until"])
     assert record["refit_advised"] is False
-    told = bounds(model, source)
-    np.testing.assert_array_equal(told[:, 1], fresh[:, 1])
-    assert (told[:, [0, 2]] != fresh[:, [0, 2]]).any()
-    after = answer("forecast", model, source)["promise"]
-    assert after == record["promise"]
-    assert after["told_runs"] == record["told_runs"]
-    assert f"follow the {after['told_runs']} runs told since the fit" in after["text"]
-    assert "in the long run 90 % of the runs" in after["text"]
+    updated = bounds(model, source)
+    np.testing.assert_array_equal(updated[:, 1], fresh[:, 1])
+    assert (updated[:, [0, 2]] != fresh[:, [0, 2]]).any()
+    after = answer("forecast", model, source)["coverage"]
+    assert after == record["coverage"]
+    assert after["updated_runs"] == record["updated_runs"]
+    assert f"updated with the {after['updated_runs']} runs since the fit" in after["text"]
+    assert "in the long run 9 of 10 runs" in after["text"]
     bytes_before, stamp = model.read_bytes(), model.stat().st_mtime_ns
     again = answer("update", model, source)
-    assert (again["told_runs"], again["told_targets"]) == (0, 0)
+    assert (again["updated_runs"], again["updated_targets"]) == (0, 0)
     assert again["since"] == again["until"] == record["until"]
     assert (model.read_bytes(), model.stat().st_mtime_ns) == (bytes_before, stamp)
     shown = jobtime("update", model, source).stdout
-    assert "Nothing to tell" in shown
+    assert "Nothing to update" in shown
     assert f"{model} is as it was." in shown
 
 
 def test_night_by_night_is_as_all_nights_at_once(stored, model, runs, night, tmp_path):
     at_once = tmp_path / "at_once.joblib"
     answer("update", model, stored / "runs.csv", "--output", at_once)
-    n_told = 0
+    n_updated = 0
     for now in [*(night + pd.to_timedelta([3, 8, 15], "D")), runs["ended_at"].max()]:
         write_table(as_of(runs, now), tmp_path / "grown.csv")
-        n_told += answer("update", model, tmp_path / "grown.csv")["told_runs"]
-    assert n_told == load_model(at_once).n_updates_
+        n_updated += answer("update", model, tmp_path / "grown.csv")["updated_runs"]
+    assert n_updated == load_model(at_once).n_updates_
     # Networks round otherwise in another batch.
     one, other = (bounds(path, stored / "runs.csv") for path in (at_once, model))
     np.testing.assert_allclose(one, other, rtol=1e-4)
@@ -114,20 +115,20 @@ def test_night_by_night_is_as_all_nights_at_once(stored, model, runs, night, tmp
 def test_output_leaves_the_model_and_now_takes_the_table_as_it_was(stored, model, runs, night):
     content = model.read_bytes()
     now = night + pd.Timedelta("10D")
-    out = model.with_name("told.joblib")
+    out = model.with_name("updated.joblib")
     shown = jobtime("update", model, stored / "runs.csv", "-o", out, "--now", now.isoformat())
     assert shown.exit_code == 0, shown.stderr
     assert model.read_bytes() == content
-    n_told = load_model(out).n_updates_
-    assert 0 < n_told <= 10
-    assert f"{n_told} runs are told that ended after " in shown.stdout
+    n_updated = load_model(out).n_updates_
+    assert 0 < n_updated <= 10
+    assert f"Updated with {n_updated} runs that ended after " in shown.stdout
     assert "No fit is advised" in shown.stdout
     assert f"Stored as {out}." in shown.stdout
     for name in ("job_0", "job_1", "whole run"):
         assert name in shown.stdout
-    assert "Promise: in the long run 90 %" in shown.stdout
-    rest = answer("update", out, stored / "runs.csv")["told_runs"]
-    assert rest + n_told == answer("update", model, stored / "runs.csv")["told_runs"]
+    assert "Coverage: in the long run 9 of 10 runs" in shown.stdout
+    rest = answer("update", out, stored / "runs.csv")["updated_runs"]
+    assert rest + n_updated == answer("update", model, stored / "runs.csv")["updated_runs"]
 
 
 def test_runs_that_became_ever_slower_ask_for_a_fit(stored, model, runs, night):
@@ -141,13 +142,13 @@ def test_runs_that_became_ever_slower_ask_for_a_fit(stored, model, runs, night):
     assert answer("update", model, model.with_name("slower.csv"))["refit_advised"] is True
 
 
-def test_what_cannot_be_told_is_said_and_changes_nothing(stored, model, runs, tmp_path):
+def test_what_cannot_be_updated_is_said_and_changes_nothing(stored, model, runs, tmp_path):
     content = model.read_bytes()
     write_table(runs.drop(columns="job_1"), tmp_path / "other.csv")
     write_table(runs[:50], tmp_path / "old.csv")
     write_table(runs.drop(columns=["started_at", "ended_at"]), tmp_path / "timeless.csv")
     points = tmp_path / "points.joblib"
-    assert jobtime("fit", stored / "past.csv", "-o", points, *FIT, "--level", 0).exit_code == 0
+    assert jobtime("fit", stored / "past.csv", "-o", points, *FIT, "--coverage", 0).exit_code == 0
     assert (
         jobtime("fit", tmp_path / "timeless.csv", "-o", tmp_path / "t.joblib", *FIT).exit_code == 0
     )
