@@ -103,15 +103,15 @@ def wait_for(engine) -> None:
 @pytest.fixture(scope="module")
 def few_trees() -> Iterator[None]:
     """Let the command line fit 5 trees where it fits 100: for what it says, not how well."""
-    from sklearn_jobtime.cli import trial  # noqa: PLC0415 - torch is missing beside BigQuery
+    from sklearn_jobtime.cli import holdout  # noqa: PLC0415 - torch is missing beside BigQuery
 
-    make = trial.make_anchored_forecaster
+    make = holdout.make_anchored_forecaster
 
     def make_smaller(**options):
         return make(**options).set_params(regressor__mean__trees__boosting__regressor__max_iter=5)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial, "make_anchored_forecaster", make_smaller)
+        patch.setattr(holdout, "make_anchored_forecaster", make_smaller)
         yield
 
 
