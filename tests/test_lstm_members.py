@@ -95,17 +95,10 @@ def test_members_pickle_resume_and_repeat(noise):
     assert not np.array_equal(one.partial_fit(X, y).predict(X), before)
 
 
+@pytest.mark.slow
 def test_the_contract_holds_for_members():
     records = check_estimator(
-        model(
-            n_members=2,
-            skip_connection=True,
-            zero_start=True,
-            hidden_size=16,
-            lr=0.03,
-            batch_size=64,
-            max_epochs=40,
-        ),
+        model(n_members=2, skip_connection=True, zero_start=True, hidden_size=16, max_epochs=100),
         on_fail=None,
         on_skip=None,
     )
