@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 with contextlib.suppress(ImportError):  # the tests of BigQuery run without it
     from hypothesis import HealthCheck, settings
 
-    # An example may take as long as a busy machine needs.
+    # An example may take as long as a busy machine needs, and half as many as usual are enough.
     settings.register_profile(
-        "no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        "no clock", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("no clock")
 

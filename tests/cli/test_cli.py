@@ -483,7 +483,7 @@ def test_demo_does_the_whole_job(tmp_path, monkeypatch):
 
     def counted(network, *args, **options):
         fitted = fit(network, *args, **options)
-        epochs.append(len(fitted.history_))
+        epochs.append(len(fitted.training_history_))
         return fitted
 
     monkeypatch.setattr(LSTMForecaster, "fit", counted)

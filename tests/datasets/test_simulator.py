@@ -49,7 +49,7 @@ def statuses(runs):
     return runs[[f"{job}__status" for job in job_columns(runs)]].set_axis(job_columns(runs), axis=1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(parameters)
 def test_every_table_keeps_the_contract(given_parameters):
     runs, truth = make_job_runs(**given_parameters, return_truth=True)
@@ -65,7 +65,7 @@ def test_every_table_keeps_the_contract(given_parameters):
         assert truth[name].columns.tolist() == jobs
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(parameters)
 def test_every_run_plays_by_the_rules_of_the_graph(given_parameters):
     runs, truth = make_job_runs(**given_parameters, return_truth=True)
@@ -272,7 +272,7 @@ def test_a_first_job_can_drive_the_rest_of_the_chain():
         assert np.abs(log[job][701:] - predicted).mean() < 0.2 * last_run
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_propagate_is_the_recursion_it_states(n_runs, n_jobs, seed):
     rng = np.random.default_rng(seed)
@@ -288,7 +288,7 @@ def test_propagate_is_the_recursion_it_states(n_runs, n_jobs, seed):
         before = z[t]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 30)), min_size=1, max_size=20))
 def test_queue_is_the_recursion_it_states(pairs):
     gaps, lengths = np.array(pairs).T
@@ -300,7 +300,7 @@ def test_queue_is_the_recursion_it_states(pairs):
     np.testing.assert_array_equal(processes.queue(scheduled, lengths), expected)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.integers(2, 5), st.sampled_from(["chain", "random", "independent"]), st.integers(0, 999))
 def test_execute_agrees_with_one_run_played_event_by_event(n_jobs, name, seed):
     rng = np.random.default_rng(seed)

@@ -68,7 +68,7 @@ def cut_off_runs(draw):
     return np.full((n, 1), 60.0), np.where(cut, np.nan, took)[:, None], at_least[:, None]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(cut_off_runs())
 def test_the_weighted_share_of_each_question_is_that_of_kaplan_and_meier(runs):
     _, took, at_least = runs
@@ -94,7 +94,7 @@ def test_the_weighted_share_of_each_question_is_that_of_kaplan_and_meier(runs):
             assert share == pytest.approx(done, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 60))
 def test_without_cut_off_runs_every_answer_counts_once(seed, n):
     runs = lognormal_runs(np.random.default_rng(seed), n)

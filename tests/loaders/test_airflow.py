@@ -233,7 +233,7 @@ def test_mapped_tasks_are_one_job_from_first_start_to_last_end(airflow):
     )
 )
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_mapped_tasks_have_the_worst_status(tmp_path, states):
     airflow = Metadata("3", tmp_path)

@@ -71,17 +71,17 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def wait_for(port: int, process: subprocess.Popen) -> None:
-    for _ in range(600):
+    for _ in range(1200):
         assert process.poll() is None, "the emulator ended at once"
         with socket.socket() as attempt:
             if attempt.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    raise TimeoutError("the emulator did not start within 60 s")
+    raise TimeoutError("the emulator did not start within two minutes")
 
 
 @pytest.fixture

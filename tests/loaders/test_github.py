@@ -201,7 +201,7 @@ def test_a_job_that_ended_without_a_time_does_not_keep_its_run_open(tmp_path):
     assert jobs.attrs["dropped"] == {"job that ended without a time": 1}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     chunks=st.lists(st.integers(1, 4), min_size=1, max_size=5),
     form=st.sampled_from(["files", "lines", "joined", "slurped", "records", "zipped"]),

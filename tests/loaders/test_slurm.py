@@ -125,7 +125,7 @@ elapsed_parts = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(elapsed_parts)
 def test_elapsed_times_go_there_and_back(parts):
     days, hours, minutes, milliseconds = parts
@@ -179,7 +179,7 @@ job_rows = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows=st.lists(job_rows, min_size=1, max_size=8), order=st.permutations(range(8)))
 def test_any_history_goes_there_and_back(rows, order, tmp_path_factory):
     header = HEADER.split("|")

@@ -289,7 +289,7 @@ cells = st.tuples(
 
 
 @settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(rows=st.lists(cells, max_size=12), size=st.integers(1, 13))
 def test_any_chunk_size_gives_the_same_table(sqlite, rows, size):

@@ -76,7 +76,7 @@ fields = st.tuples(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(jobs=st.lists(fields, min_size=1, max_size=12), zipped=st.booleans())
 def test_any_log_reads_as_its_lines_say(jobs, zipped, tmp_path_factory):
     status = {-1: "success", 0: "failed", 1: "success", 5: "cancelled"}

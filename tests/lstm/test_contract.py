@@ -114,7 +114,8 @@ def test_a_pickle_loads_in_a_fresh_process(tmp_path):
     subprocess.run(command, check=True)
 
 
-def test_a_grid_search_in_two_processes():
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_grid_search_in_one_and_in_two_processes(n_jobs):
     X, y = windows(40)
     grid = {
         "hidden_size": [3, 5],
@@ -123,7 +124,7 @@ def test_a_grid_search_in_two_processes():
         "criterion": ["mae", torch.nn.SmoothL1Loss()],
     }
     search = GridSearchCV(
-        quick(max_epochs=2), grid, cv=TimeSeriesSplit(2), n_jobs=2, error_score="raise"
+        quick(max_epochs=2), grid, cv=TimeSeriesSplit(2), n_jobs=n_jobs, error_score="raise"
     ).fit(X, y)
     assert len(search.cv_results_["params"]) == 8
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()

@@ -18,7 +18,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 STATUSES = ["success", "failed", "timeout", "cancelled", "skipped"]
 STRATEGIES = ["high", "quantile", "median", "last success", "constant", "missing"]
 ALL = dict.fromkeys(STATUSES[1:], "last success")
-quick = settings(deadline=None, max_examples=60)
+quick = settings(deadline=None, max_examples=30)
 
 
 @st.composite

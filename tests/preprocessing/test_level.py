@@ -51,7 +51,7 @@ def level_by_loop(runs, n_runs, statistic):
     return np.array(levels)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     seed=st.integers(0, 10_000),
     n_runs=st.integers(1, 5),
@@ -71,7 +71,7 @@ def test_a_ratio_is_that_to_the_level_of_a_slow_loop(seed, n_runs, statistic):
     pd.testing.assert_frame_equal(out[others], runs[others])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 10_000), row=st.integers(3, 15))
 def test_nothing_unknown_at_the_start_changes_a_level(seed, row):
     runs = overlapping_runs(seed)
@@ -86,7 +86,7 @@ def test_nothing_unknown_at_the_start_changes_a_level(seed, row):
     np.testing.assert_array_equal(before.iloc[row], after.iloc[row])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 10_000), cut=st.integers(2, 14))
 def test_rows_after_fit_have_the_history_of_the_whole_table(seed, cut):
     runs = overlapping_runs(seed)

@@ -62,7 +62,7 @@ def by_loop(runs, t):
     return {f"started_at__{name}": value for name, value in expected.items()}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_every_column_is_that_of_a_slow_loop(seed):
     runs = overlapping_runs(seed)
@@ -75,7 +75,7 @@ def test_every_column_is_that_of_a_slow_loop(seed):
             assert out[name].iloc[t] == pytest.approx(value, nan_ok=True), (t, name)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 10_000), row=st.integers(3, 17))
 def test_nothing_unknown_at_the_start_changes_a_column(seed, row):
     runs = overlapping_runs(seed)

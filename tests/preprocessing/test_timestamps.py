@@ -18,7 +18,7 @@ from sklearn_jobtime.preprocessing._timestamps import calendar_turns, seconds_si
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]
 CYCLES = ["hour", "weekday", "monthday", "month"]
-quick = settings(deadline=None, max_examples=60)
+quick = settings(deadline=None, max_examples=30)
 
 # Years in which float seconds hold every microsecond.
 stamps = st.datetimes(datetime(1700, 1, 1), datetime(2240, 1, 1), timezones=st.just(UTC))

@@ -93,7 +93,7 @@ def windows_by_definition(table, known, n_steps, pad):
     return windows
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     tables(),
     st.integers(1, 5),
@@ -112,7 +112,7 @@ def test_windows_are_as_defined(table, n_steps, known, pad, dtype):
     pd.testing.assert_frame_equal(table, before)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tables(times=True), st.data())
 def test_nothing_unknown_at_the_start_changes_a_window(table, data):
     t = data.draw(st.integers(0, len(table) - 1))
@@ -129,7 +129,7 @@ def test_nothing_unknown_at_the_start_changes_a_window(table, data):
     np.testing.assert_array_equal(windower.transform(changed.iloc[: t + 1])[t], expected)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tables(), st.integers(1, 4))
 def test_no_series_sees_another(table, n_steps):
     assume(isinstance(table.index, pd.MultiIndex))
@@ -141,7 +141,7 @@ def test_no_series_sees_another(table, n_steps):
         np.testing.assert_array_equal(windower.fit(table).transform(table[own]), windows[own])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tables(), st.integers(1, 4), st.data())
 def test_later_rows_have_their_full_history(table, n_steps, data):
     split = data.draw(st.integers(1, len(table)))
@@ -153,7 +153,7 @@ def test_later_rows_have_their_full_history(table, n_steps, data):
         np.testing.assert_array_equal(windower.transform(table.iloc[split:]), whole[split:])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tables(distinct_starts=True), st.integers(1, 4), st.data())
 def test_early_rows_do_not_see_what_fit_saw_later(table, n_steps, data):
     split = data.draw(st.integers(1, len(table)))
@@ -162,7 +162,7 @@ def test_early_rows_do_not_see_what_fit_saw_later(table, n_steps, data):
     np.testing.assert_array_equal(windower.transform(table.iloc[:split]), whole[:split])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(tables(times=False), st.integers(2, 5))
 def test_without_overlap_a_window_moves_by_one_step(table, n_steps):
     table = table.reset_index(drop=True)
@@ -170,7 +170,7 @@ def test_without_overlap_a_window_moves_by_one_step(table, n_steps):
     np.testing.assert_array_equal(windows[1:, :-1], windows[:-1, 1:])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(tables(), st.integers(1, 4))
 def test_mask_counts_the_real_steps(table, n_steps):
     mask = SequenceWindower(n_steps, add_mask=True).fit_transform(table)[:, :, -1]
@@ -202,7 +202,7 @@ def test_plain_windows_are_one_view(known):
     assert not np.shares_memory(windows, X)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.integers(1, 60), st.integers(1, 60), st.integers(1, 5), st.sampled_from([None, [0], [0, 1]])
 )

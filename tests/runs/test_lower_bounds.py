@@ -66,7 +66,7 @@ def bounds_by_loop(runs, horizon, now, cut_by):
     return found
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(
     runs=run_tables(),
     horizon=st.integers(1, 3),
@@ -86,7 +86,7 @@ def test_bounds_equal_a_slow_loop_and_stand_only_where_nothing_was_observed(
     assert not (bounds.notna() & targets.notna()).any(axis=None)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(runs=run_tables(), hours=st.integers(1, 20))
 def test_a_bound_as_of_a_moment_needs_nothing_that_came_later(runs, hours):
     when = NOW - pd.Timedelta(hours=hours)
