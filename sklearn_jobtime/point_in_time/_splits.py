@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils import _safe_indexing
 
 from sklearn_jobtime._typing import Floats, Mask, Rows
 from sklearn_jobtime.exceptions import NoHistoryError
@@ -82,7 +81,7 @@ def split_in_time(X: Any, seen: Mask, steps: NDArray[np.intp], fraction: float) 
     is_newer, cut = split_rows(X, seen, fraction)
     had_ended = ~is_newer
     older = np.flatnonzero(had_ended)
-    table = _safe_indexing(X, older)
+    table = X.iloc[older] if isinstance(X, pd.DataFrame) else X[older]
     if cut is not None:
         had_ended &= (X[ENDED_AT] <= cut).to_numpy()
         table = as_of(table, cut)
