@@ -4,11 +4,12 @@
 
 On every single-job history, and on simulated runs, the recipe is fitted on the first 80 % of the
 time and forecasts each of the last 20 % of the runs. All models have the same inputs, anchor and
-network options, and differ in how far back the network sees:
+network options, and differ in how far back the network reads:
 
 - `windows of 20`: the recipe as it is, a window of 20 runs for each row,
 - `windows of 1`: no memory, the newest outcomes only,
-- `state`: the newest outcomes and a state carried along the series, trained in chunks of 20,
+- `state`: the newest outcomes and a state of the series, trained by truncated back-propagation
+  through time in chunks of 20,
 - `state, 100`: the same in chunks of 100, so with a fifth of the steps of training in an epoch,
 - `state, 3 at once`: the same, but a step reads the last three runs to have ended.
 

@@ -15,8 +15,8 @@ from sklearn_jobtime.lstm.losses import BatchTargets
 __all__ = ["INPUT_BOUND", "Batches", "NewestRows", "RowsDataset", "WindowDataset", "pad"]
 
 
-# A standardised input beyond this many standard deviations says no more than the bound does, and
-# an unbounded one would overflow float32 and come out as NaN.
+# Standardised inputs are clipped to this many standard deviations: larger ones could overflow
+# float32 and become NaN.
 INPUT_BOUND = 1e3
 
 
@@ -58,9 +58,9 @@ class WindowDataset(RowsDataset):
     dtype : torch.dtype, default=torch.float32
         Of the batches of windows.
     at_least : Tensor of shape (n, n_outputs) or None, default=None
-        Standardised lower bounds of what was cut off, NaN elsewhere.
+        Standardised lower bounds of right-censored runs, NaN elsewhere.
     weight : Tensor of shape (n,) or None, default=None
-        How much a row counts. A batch has it relative to the mean over all targets of the rows.
+        Weights of the rows. A batch has them relative to the mean over all targets of the rows.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ from sklearn_jobtime.lstm.network_estimator import (
     TRAINING_CONSTRAINTS,
     NetworkEstimator,
 )
-from sklearn_jobtime.lstm.targets import Targets, check_observed, merge_repeats, read_targets
+from sklearn_jobtime.lstm.targets import Targets, in_units, merge_repeats, read_rows, standardised
 from sklearn_jobtime.lstm.window_inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.metrics import observed_r2
 
@@ -39,11 +39,12 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     one or many numbers: the next run of one job, or the next ten runs of every job. It behaves
     like any scikit-learn regressor: it can be cloned, searched over, put into a pipeline behind
     `SequenceWindower`, and stored with joblib. Its stateful mode, which reads each run once and
-    remembers beyond the window, is :class:`~sklearn_jobtime.StatefulForecaster`.
+    remembers beyond the window, is :class:`~sklearn_jobtime.StatefulForecaster`; its form for what
+    a base forecast leaves over is :class:`~sklearn_jobtime.lstm.ResidualForecaster`.
 
     Inputs and targets are standardised inside, so the forecasts do not depend on their units.
-    What is not known in a window (NaN) counts as the mean; a target that was not observed (NaN)
-    takes no part in the loss. Forecasts are never NaN.
+    An unknown input (NaN) counts as the mean; a target that was not observed (NaN) is not part of
+    the loss. Forecasts are never NaN.
 
     Parameters
     ----------
@@ -55,93 +56,88 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         Share of values set to zero in training, between the layers and before the output. Try
         0.1 to 0.3 when the validation loss rises while the training loss still falls.
     recurrent_dropout : float, default=0.0
-        The same for the connections from step to step, with one mask a window [2]_. Training
-        is then some five times slower, as the fused kernel can not do it.
+        The same for the connections from step to step; the same units are set to zero at all
+        steps of a window [2]_. Training is then several times slower.
     spatial_dropout : float, default=0.0
-        The same for the features that come in, each hidden from the LSTM at all steps of a window:
-        no one of them gets relied on. For many features that say nearly the same.
+        The same for the inputs, each feature at all steps of a window. Useful with many features
+        that carry nearly the same information: the network then relies on no single one.
     bidirectional : bool, default=False
-        Read the window also from its newest run to its oldest.
+        Also read the window from its newest run to its oldest.
     activation : {"tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", \
             "selu", "gelu", "linear"}, default="tanh"
-        Of the cells. "relu" extrapolates a trend beyond what was seen, "tanh" levels off, which
-        is safer and some five times faster than each of the others.
+        Activation function of the cells. "relu" extrapolates a trend beyond the values seen in
+        training, "tanh" levels off, which is safer and several times faster than all others.
     dense_units : int, sequence of int or None, default=None
         Widths of dense layers between the LSTM and the output. None adds none.
     dense_activation : str, default="relu"
-        Of these layers, by the same names.
+        Activation function of these layers, one of the names above.
     weight_init : str, default="torch"
-        How the weights from the inputs and of the dense layers are drawn: "torch" (uniform within
-        the inverse root of the width), "glorot_uniform", "glorot_normal", "he_uniform",
-        "he_normal", "lecun_uniform", "lecun_normal", "orthogonal", "normal" or "uniform" (both
-        small: 0.05). All but "torch" start with biases of 0. "he" goes with "relu", "lecun" with
-        "selu".
+        Initial weights from the inputs and of the dense layers: "torch" (its default),
+        "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
+        "lecun_normal", "orthogonal", "normal" or "uniform" (both small: 0.05). All but "torch"
+        start with biases of 0. "he" goes with "relu", "lecun" with "selu".
     recurrent_init : str, default="torch"
-        The same for the weights from step to step. "orthogonal" keeps long memories alive; with
-        ``weight_init="glorot_uniform"`` and ``forget_bias=1`` it is what Keras starts from.
+        The same for the weights from step to step. "orthogonal" helps to remember early steps;
+        with ``weight_init="glorot_uniform"`` and ``forget_bias=1`` it is the default of Keras.
     forget_bias : float or None, default=None
-        Where the biases of the forget gates start; 1 lets cells remember from the first epoch on.
-        None leaves it to `weight_init`.
+        Initial bias of the forget gates; with 1 the cells remember from the first epoch on. None
+        leaves it to `weight_init`.
     skip_connection : bool, default=False
-        Let the output layer also see the last step of the window as it came in, not only through
-        the LSTM. That step holds what is known of the run itself: its event, its hour, the size of
-        the change. With such columns it took 1.5 % off the error; without, it adds nothing.
+        Give the output layer also the last step of the window as it came in. Useful where that
+        step holds what is known of the run itself: its event, its hour, the size of the change.
     optimizer : {"adam", "adamw", "nadam", "adamax", "adagrad", "adadelta", "rmsprop", "sgd"} \
             or torch optimizer class, default="adam"
         "sgd" needs a higher `lr` and some `momentum`, "adadelta" an `lr` near 1.
     lr : float, default=0.01
-        Learning rate. As high as training stays stable for networks this small: fewer epochs.
+        Learning rate. For networks this small it can be high, which saves epochs.
     momentum : float, default=0.0
         For the optimizers that have it ("sgd" and "rmsprop"); the others ignore it.
     weight_decay : float, default=0.0
-        Shrinks the weights; for the optimizers that have it (all named ones do).
+        How strongly the weights are shrunk; for the optimizers that have it (all named ones do).
     criterion : {"mae", "mse", "huber", "pinball"}, torch loss class or instance, default="mae"
-        What training minimises. Run times have long tails: "mae" forecasts the median and lets
-        a single hung run pull at it no more than any other, "mse" forecasts the mean. "huber" is
-        in between and "pinball" forecasts `quantile`. A torch loss sees standardised forecasts
-        and observed targets, ``(n, outputs)`` or, where some are NaN, the observed ones in a row.
+        The loss that training minimises. Run times have long tails: "mae" forecasts the median,
+        on which a single hung run has no more influence than any other, "mse" the mean. "huber" is
+        in between and "pinball" forecasts `quantile`. A torch loss is given standardised forecasts
+        and targets, ``(n, outputs)``, or 1-D arrays of the observed ones where some are NaN.
     quantile : float, default=0.5
-        For ``criterion="pinball"``: 0.9 forecasts what nine runs in ten stay below.
+        For ``criterion="pinball"``: 0.9 forecasts a duration that nine of ten runs stay below.
     batch_size : int, default=32
         Windows in a step of training.
     max_epochs : int, default=100
-        Passes over the training rows, at most; early stopping usually ends sooner.
+        Passes over the training rows, at most; early stopping usually needs fewer.
     early_stopping : bool, default=True
-        Keep the newest rows for validation, stop when their loss no longer falls, and restore the
-        weights that did best. With False all `max_epochs` are run on all rows.
+        Keep the newest rows for validation, stop when their loss no longer falls, and take the
+        best weights. False runs all `max_epochs` on all rows.
     patience : int, default=30
         Epochs without a better validation loss before training stops. The loss of an LSTM often
-        rests on a plateau for twenty epochs before it finds which step of the window counts.
+        stays the same for twenty epochs before it finds which step of the window counts.
     validation_fraction : float, default=0.2
-        Share of the rows kept for validation: the *last* ones, as the future is what
-        the forecasts are for. Rows without any observed target are not counted. When this is less
-        than two rows, all are trained on and nothing is validated.
+        Share of the rows kept for validation: the *last* ones. Rows without any observed target
+        do not count. If this is less than two rows, all are used for training.
     gradient_clip : float or None, default=1.0
-        Largest norm of a step's gradient: one extreme run then does not throw the weights
-        off. None does not clip.
+        Largest norm of the gradient of a training step, so that one extreme run changes the
+        weights only so much. None sets no bound.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last `fit`, with the scaling learned at first.
+        Let `fit` start from the weights of the last `fit` and keep the scaling of the first one.
         Of the parameters only `max_epochs`, `validation_fraction` and `n_threads` are read anew.
     device : str, default="cuda"
-        Where to compute: "cuda", "cuda:1", "mps", "cpu", or "auto" for what there is. Where the
-        machine has no such device the CPU is used, and the logger ``sklearn_jobtime`` says so
+        Where to compute: "cuda", "cuda:1", "mps", "cpu", or "auto" for the best one there is. On
+        a machine without that device the CPU is used, and the logger ``sklearn_jobtime`` says so
         once; a model trained on a GPU also loads and forecasts on a machine without one.
     n_threads : int or None, default=1
-        CPU threads of torch during `fit` and `predict`; the earlier number is restored. More
-        than one slows down networks of the default size, and a grid search with ``n_jobs``
-        already uses all cores. None leaves torch's setting alone.
+        CPU threads of torch during `fit` and `predict`. More than one slows down small networks
+        and a grid search with ``n_jobs``. None leaves torch's setting as it is.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the batches and dropout. None draws
         another seed each time. No global random state is read or changed.
     verbose : int, default=0
         1 shows a progress bar with the losses and accuracies of the newest epoch.
     callbacks : list of skorch callbacks or None, default=None
-        Told of each batch and epoch, such as ``skorch.callbacks.LRScheduler()``. They are used as
-        given, not copied, so that what they collect can be read from them.
+        Called at each batch and epoch, such as ``skorch.callbacks.LRScheduler()``. They are not
+        copied, so that what they collect can be read from them.
     log_dir : str, Path or None, default=None
-        Where to log the graph of the network, the losses and the weights of every epoch for
-        TensorBoard: ``tensorboard --logdir <log_dir>`` shows them. Each fit gets a folder of its
-        own in it. Needs ``pip install 'sklearn-jobtime[tensorboard]'``.
+        Folder for TensorBoard, in which each fit logs the graph of the network, and the losses and
+        weights of every epoch. Needs ``pip install 'sklearn-jobtime[tensorboard]'``.
 
     Attributes
     ----------
@@ -152,7 +148,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         `train_accuracy` and `valid_accuracy` (share of the forecasts within 10 % of the actual,
         in the targets' own units), `seconds`. NaN where nothing was validated.
     kept_epoch_ : int
-        The epoch whose weights are in use; 0 when, with `zero_start`, no training did best.
+        The epoch whose weights are in use.
     n_features_in_ : int
         Features a step for 3-D windows, columns for 2-D ones.
     feature_names_in_ : ndarray of str
@@ -181,13 +177,12 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     With the same `random_state` the same machine gives the same forecasts, bit for bit on the CPU.
     An input more than 1000 standard deviations from the mean counts as that bound.
 
-    The loss of what was cut off is one-sided, as in censored regression [3]_, [4]_. It assumes that
-    the moment of the cut says no more of how long the run would have taken than "longer", given
-    the window: a fixed limit does so, an operator who cancels the runs that look bad does not. With
-    "mae" and "pinball" the forecast is then the median or quantile of all runs as long as that
-    lies below the limit; where more than half of the runs are cut off, nobody can know it and the
-    forecast rests near the limit. The mean, "mse", depends on how far the cut runs would have gone
-    on and stays too low, though less so than without them.
+    The loss of a right-censored run is one-sided, as in censored regression [3]_, [4]_: a forecast
+    above its lower bound costs nothing. It assumes that, given the window, the censoring time says
+    only that the run would have taken longer: true of a fixed time limit, not of an operator who
+    cancels runs that look bad. With "mae" and "pinball" the forecast is then the median or quantile
+    of all runs where that lies below the limit; where more than half of the runs are censored, it
+    is near the limit. The mean, "mse", stays too low, but less so than without these runs.
 
     References
     ----------
@@ -228,7 +223,8 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     sklearn_jobtime.exceptions.NoHistoryError: no target of output 1 was observed ...
     """
 
-    ndim_in_: int
+    n_outputs_: int
+    target_ndim_: int
 
     masks_missing_targets = True  # AnchoredRegressor passes it rows whose target is NaN
 
@@ -300,8 +296,6 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = True
         tags.target_tags.multi_output = True
         return tags
 
@@ -323,15 +317,14 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         y : array-like of shape (n,) or (n, n_outputs)
             What followed each window; NaN where it was not observed.
         sample_weight : array-like of shape (n,), default=None
-            How much a row counts, in the losses of training and validation and in the scaling: 2
-            as much as the row twice, 0 as if it were not there. In fits of fewer than 32 rows that
-            holds bit for bit, because rows that repeat are merged there; where the rows then do
-            not count alike, their order plays no part, and some of all times validate.
+            Weight of a row in the losses of training and validation and in the scaling: 2 is the
+            same as the row twice, 0 as if it were not there. In fits of fewer than 32 rows that
+            holds bit for bit, because equal rows are merged there; where weights then differ, the
+            order of the rows has no meaning, and the validation rows are drawn from all times.
         at_least : array-like of the shape of y, default=None
-            In the unit of `y`, what is known of targets that were cut off: a run that timed out
-            took "at least this long". Such as :func:`~sklearn_jobtime.runs.make_lower_bounds`
-            gives; NaN elsewhere, and not read where `y` was observed. A forecast below it costs
-            what an error costs, one above nothing; see the Notes.
+            Lower bound of a right-censored run, in the unit of `y`: a run that timed out took at
+            least this long, as :func:`~sklearn_jobtime.runs.make_lower_bounds` gives it. NaN for
+            all others; not read where `y` was observed. See the Notes.
 
         Returns
         -------
@@ -347,7 +340,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
             When training diverged.
         """
         fresh = not (self.warm_start and hasattr(self, "net_"))
-        rows = self._validate(X, y, sample_weight, at_least, reset=fresh)
+        rows = read_rows(self, X, y, sample_weight, at_least, reset=fresh)
         return self._learn(*rows, fresh, self.max_epochs, self._validation_share)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -360,26 +353,20 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     ) -> Self:
         """Train for one more pass, over new rows only, without validation.
 
-        The scaling stays as it was learned at first, by `fit` or the first call of this; rows
-        of which no target was observed change nothing.
+        The scaling stays that of `fit`, or of the first call of this method; rows without an
+        observed target change nothing.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_steps) or (n, n_steps, n_features)
-            Windows as in `fit`.
-        y : array-like of shape (n,) or (n, n_outputs)
-            What followed each window; NaN where it was not observed.
-        sample_weight : array-like of shape (n,), default=None
-            How much each of these rows counts, relative to each other.
-        at_least : array-like of the shape of y, default=None
-            Lower bounds of targets that were cut off, as in `fit`.
+        X, y, sample_weight, at_least
+            The new rows, as in `fit`; the weights count relative to each other.
 
         Returns
         -------
         self
         """
         fresh = not hasattr(self, "net_")
-        rows = self._validate(X, y, sample_weight, at_least, reset=fresh)
+        rows = read_rows(self, X, y, sample_weight, at_least, reset=fresh)
         return self._learn(*rows, fresh, epochs=1, validation_share=0.0)
 
     def predict(self, X: ArrayLike) -> Floats:
@@ -420,27 +407,6 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         float
         """
         return observed_r2(y, self.predict(X), sample_weight=sample_weight)
-
-    def _validate(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        at_least: ArrayLike | None,
-        reset: bool,
-    ) -> tuple[Floats, Targets]:
-        windows = read_windows(self, X, reset=reset)
-        targets = read_targets(y, sample_weight, at_least, windows)
-        if reset:
-            check_observed(targets)
-            self.target_names_, self.target_ndim_ = targets.names, targets.ndim
-            self.n_outputs_ = targets.observed.shape[1]
-        elif targets.observed.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"y has {targets.observed.shape[1]} outputs, but {type(self).__name__} was "
-                f"fitted with {self.n_outputs_}; fit a new one with warm_start=False."
-            )
-        return windows, targets
 
     def _learn(
         self,
@@ -508,11 +474,8 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         }
 
     def _in_units(self, forecast: Floats) -> Floats:
-        # ReLU cells can overflow float32 on windows unlike any seen: the mean is then the forecast.
-        forecast = np.where(np.isfinite(forecast), forecast, 0.0).astype(np.float64)
-        forecast = forecast * self.target_scale_ + self.target_mean_
-        return forecast[:, 0] if self.target_ndim_ == 1 else forecast
+        found = in_units(forecast, self.target_mean_, self.target_scale_)
+        return found[:, 0] if self.target_ndim_ == 1 else found
 
     def _standardised(self, y: Floats) -> torch.Tensor:
-        scale = np.where(self.target_scale_ == 0, 1.0, self.target_scale_)
-        return torch.from_numpy(((y - self.target_mean_) / scale).astype(np.float32))
+        return torch.from_numpy(standardised(y, self.target_mean_, self.target_scale_))

@@ -1,4 +1,4 @@
-"""What training minimises: losses of what was observed, of "at least this long", with weights."""
+"""What training minimises: losses of observed and of right-censored runs, with weights."""
 
 import copy
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ __all__ = ["LOSSES", "BatchTargets", "MaskedLoss", "PinballLoss", "WithinTenPerc
 
 
 # Either what was observed, ``(n, outputs)`` with NaN where it was not, or that, the lower bounds
-# of what was cut off (NaN elsewhere), and the weights, ``(n, 1)``.
+# of right-censored runs (NaN elsewhere), and the weights, ``(n, 1)``.
 BatchTargets = Tensor | Sequence[Tensor]
 
 LOSSES: dict[str, type[nn.Module] | None] = {
@@ -37,7 +37,7 @@ class PinballLoss(nn.Module):
         return losses if self.reduction == "none" else losses.mean()
 
 
-def beside(actual: Tensor, forecast: Tensor) -> Tensor:
+def repeated_for_members(actual: Tensor, forecast: Tensor) -> Tensor:
     """Repeat the targets for each member of an ensemble in training."""
     n_outputs, n_forecasts = actual.shape[-1], forecast.shape[-1]
     if n_outputs == n_forecasts:
@@ -45,27 +45,27 @@ def beside(actual: Tensor, forecast: Tensor) -> Tensor:
     return actual.repeat(*[1] * (actual.ndim - 1), n_forecasts // n_outputs)
 
 
-def held_against(targets: BatchTargets, forecast: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return what each forecast should have been, NaN where nobody knows, and the weights.
+def compared_with(targets: BatchTargets, forecast: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the value each forecast is compared with, NaN where none is known, and the weights.
 
-    What was cut off should have been the forecast itself, unless that is less than it took at
-    least: a forecast above the bound has no error, and no gradient.
+    For a right-censored run that is the larger of the forecast and the lower bound: a forecast
+    above the bound has no error, and no gradient.
     """
     if isinstance(targets, Tensor):
-        return beside(targets, forecast), None
+        return repeated_for_members(targets, forecast), None
     actual, at_least, weight = targets
-    bound = torch.maximum(beside(at_least, forecast), forecast)
-    actual = beside(actual, forecast)
+    bound = torch.maximum(repeated_for_members(at_least, forecast), forecast)
+    actual = repeated_for_members(actual, forecast)
     actual = torch.where(actual.isnan(), bound, actual)
     return actual, weight.expand_as(actual)
 
 
 class MaskedLoss(nn.Module):
-    """A torch loss, asked about the targets of which something is known; 0 when a batch has none.
+    """A torch loss over the targets that are known; 0 when a batch has none.
 
-    The loss sees ``(n, outputs)`` where all are known, else the known ones in a row. With weights
-    it is the sum of the weighted losses divided by their number, not by the weights of the batch:
-    else a batch of unimportant rows would count as much as any other.
+    The loss is given ``(n, outputs)`` where all are known, else a 1-D tensor of the known ones.
+    With weights it is the sum of the weighted losses divided by their number, not by the sum of the
+    weights: else a batch of rows of little weight would count as much as any other.
     """
 
     def __init__(self, loss: nn.Module) -> None:
@@ -75,9 +75,9 @@ class MaskedLoss(nn.Module):
     def forward(self, forecast: Tensor, targets: BatchTargets) -> Tensor:
         """Return the loss of forecasts ``(n, outputs)`` against targets with NaN.
 
-        Forecasts of several members, one behind the other, are each held against the targets.
+        Forecasts of several members, one behind the other, are each compared with the targets.
         """
-        actual, weight = held_against(targets, forecast)
+        actual, weight = compared_with(targets, forecast)
         missing = actual.isnan()
         if missing.any():
             if missing.all():
@@ -124,7 +124,7 @@ def make_loss(criterion: str | nn.Module | type[nn.Module], quantile: float) -> 
 class WithinTenPercent:
     """Tells which forecasts are within 10 % of the actual, from their standardised values.
 
-    That of a run that was cut off is right when it is not more than 10 % below the bound.
+    That of a right-censored run is right when it is not more than 10 % below the lower bound.
     """
 
     def __init__(
@@ -137,12 +137,12 @@ class WithinTenPercent:
         self.offset = torch.as_tensor(offset, dtype=torch.float32)
 
     def __call__(self, forecast: Tensor, targets: BatchTargets) -> tuple[int, int]:
-        """Count the forecasts that are near, and those of whose target something is known."""
-        actual, _ = held_against(targets, forecast)
+        """Count the forecasts that are near, and those with a target or a lower bound."""
+        actual, _ = compared_with(targets, forecast)
         error = forecast - actual
         if self.scale is None:
-            bound = torch.add(beside(self.offset, forecast), actual, alpha=0.1).abs_()
+            bound = torch.add(repeated_for_members(self.offset, forecast), actual, alpha=0.1).abs_()
             near = error.abs_() <= bound
         else:  # of the durations behind the logs: exp(forecast) / exp(actual) - 1
-            near = torch.expm1(error * beside(self.scale, forecast)).abs_() <= 0.1
+            near = torch.expm1(error * repeated_for_members(self.scale, forecast)).abs_() <= 0.1
         return int(near.count_nonzero()), actual.numel() - int(actual.isnan().count_nonzero())

@@ -52,8 +52,8 @@ class RecurrentLayers(nn.Module):
     """Stacked LSTM layers that return the whole sequence and the last state.
 
     The parameters are those of ``torch.nn.LSTM`` (`lstm`), whose fused kernel does the work where
-    it can. It knows only tanh and no recurrent dropout: for the others a loop over the time steps
-    does the same sums with the same parameters, some five times slower.
+    it can. That kernel has only tanh and no recurrent dropout: for the others a loop over the steps
+    does the same sums with the same parameters, several times slower.
 
     Parameters
     ----------
@@ -339,7 +339,7 @@ class LSTMNetwork(nn.Module):
         ends = [*hidden[-n_directions:].unbind(), *([x[:, -1]] if self.skip_connection else [])]
         return self.head(torch.cat(ends, dim=-1))
 
-    def stream(
+    def forecast_each_step(
         self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Forecast at every step of the sequences `x`, from `state` or from zeros.
@@ -401,10 +401,10 @@ class LSTMEnsemble(nn.Module):
         """Forecast from the windows `x`, ``(n, steps, features)``."""
         return self._together([member(x) for member in self.members])
 
-    def stream(
+    def forecast_each_step(
         self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Forecast at every step, see :meth:`LSTMNetwork.stream`.
+        """Forecast at every step, see :meth:`LSTMNetwork.forecast_each_step`.
 
         In `state` the layers of the members stand one behind the other.
         """
@@ -413,7 +413,7 @@ class LSTMEnsemble(nn.Module):
         if state is not None:
             pairs = list(zip(*(part.chunk(n) for part in state), strict=True))
         found = [
-            member.stream(x, pair, lengths)
+            member.forecast_each_step(x, pair, lengths)
             for member, pair in zip(self._networks, pairs, strict=True)
         ]
         hidden, cell = (torch.cat([end[k] for _, end in found]) for k in (0, 1))

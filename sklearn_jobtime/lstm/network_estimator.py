@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_jobtime.exceptions import DeviceError
@@ -83,6 +84,12 @@ class NetworkEstimator(BaseEstimator):
 
     device_: torch.device
     net_: Any
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
 
     def _network_options(self) -> dict[str, Any]:
         """Options of the network, from the parameters of the same names."""

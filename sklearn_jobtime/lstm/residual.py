@@ -31,9 +31,8 @@ class ResidualForecaster(LSTMForecaster):
     hidden_size, n_layers, dropout, activation, dense_units
         The network, see :class:`LSTMForecaster`.
     skip_connection : bool, default=True
-        Let the output layer also see the last step of the window as it came in, not only through
-        the LSTM. That step holds what is known of the run itself: its event, its hour, the size of
-        the change.
+        Give the output layer also the last step of the window as it came in, which holds what is
+        known of the run itself: its event, its hour, the size of the change.
     zero_start : bool, default=True
         Begin with a network that forecasts 0. With `early_stopping` that network is kept if no
         epoch does better on the newest rows.
@@ -76,10 +75,10 @@ class ResidualForecaster(LSTMForecaster):
     >>> model.fit(X, log_ratios).predict([[[0.0]] * 4 + [[1.0]]]).round(1)
     array([0.5])
 
-    Where nothing can be learned, the base forecast stays as it is:
+    Where that does not hold for the newest runs, the base forecast stays as it is:
 
-    >>> noise = rng.normal(size=200)
-    >>> model.set_params(patience=3).fit(X, noise).kept_epoch_
+    >>> log_ratios[150:] *= -1
+    >>> model.fit(X, log_ratios).kept_epoch_
     0
     """
 

@@ -17,8 +17,12 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
-from sklearn_jobtime.lstm.targets import Targets
-from sklearn_jobtime.lstm.truncated_bptt import SeriesDataset, in_chunks, read_on
+from sklearn_jobtime.lstm.targets import Targets, read_rows
+from sklearn_jobtime.lstm.truncated_bptt import (
+    SeriesDataset,
+    chunked_training,
+    forecast_from_states,
+)
 from sklearn_jobtime.lstm.window_inputs import read_windows
 from sklearn_jobtime.metrics import observed_r2
 
@@ -70,9 +74,9 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     the next state: what happened two hundred runs ago can still count, and the cost of a
     forecast does not grow with the history.
 
-    Training runs over each series in chunks of `n_steps` rows, with a forecast and an error at each
-    row. The state goes on from chunk to chunk, the gradient does not (truncated back-propagation
-    [1]_). Series are read side by side, each with a state of its own: nothing crosses over.
+    It is trained by truncated back-propagation through time [1]_: each series is read in chunks of
+    `n_steps` rows, with a forecast and an error at each row; the state is passed on from chunk to
+    chunk, the gradient is not. Each series has a state of its own and never sees another series.
 
     `fit` keeps the state behind the last row of each series, and `predict` of later rows starts
     there. `predict` never changes the model: a service stores the state of each series itself,
@@ -85,9 +89,9 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         read side by side here. Dropout masks are drawn once a chunk. It can not be bidirectional,
         and ``warm_start`` is not used.
     n_steps : int, default=20
-        Length of a chunk: how far back an error reaches in training, not how far the state does.
-        A cause is learned where its effect follows within a chunk, at least now and then.
-        Longer chunks also mean fewer, and cheaper, steps of training in an epoch.
+        Length of a chunk: how many rows back an error is propagated in training. The state itself
+        can remember longer, but a cause is only learned if its effect follows within a chunk now
+        and then. Longer chunks also mean fewer training steps in an epoch, and a faster one.
 
     Attributes
     ----------
@@ -120,20 +124,12 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    *When it is better than windows.* Where what decides lies further back than a window. With an
-    event every 40 to 80 runs that sets how long the runs take until the next one, and inputs that
-    do not show it in between, windows of 20 were off by 8 to 14 s where the event was 40 runs ago
-    or more, the state trained in chunks of 20 by 0.9 s, as near as windows of 100 (the noise alone
-    makes 0.8 s). *When it is not.* In the recipe of ``jobtime`` the anchor already knows the level:
-    on the test parts of six real series the error was 1.03 times that of windows of 20 with chunks
-    of 20, and 1.00 times with chunks of 100; but no memory at all (windows of one run) gave 1.00
-    too. The worst series was 1.10. On the training parts (``--choose`` of the benchmark), chunks of
-    20 and of 100 were within 1.3 % of windows, the shorter ones nearer: they are the default.
-
-    *When it is cheaper.* A forecast of one run took the network a fifth of the time that a window
-    of 20 takes, in part because it stands ready in double precision. A fit with chunks of 20 took
-    twice as long as with windows, as one series then gives a training step 20 rows, not 128;
-    with chunks of 100 it took 0.7 times as long (``python benchmarks/stateful.py DATA_DIR``).
+    *When it is better than windows:* where the cause of a duration lies further back than a window
+    reaches, such as an event 40 or 80 runs ago. *When it is not:* in the recipe of ``jobtime`` the
+    base forecast already knows the level, and a state gains nothing over a window. *When it is
+    cheaper:* a forecast of one run reads one step instead of a window. A fit with short chunks
+    takes longer than with windows, as one series gives each training step few rows
+    (``python benchmarks/stateful.py DATA_DIR`` measures all three).
 
     A row of `X` is a step: what is known of the run, and the newest outcomes when it started. That
     is what ``SequenceWindower(n_steps=1)`` gives. Where runs overlap, two may end between two
@@ -143,7 +139,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Rows given to `predict` come after those of `fit`, with one exception: a series that
     begins with the same rows as in `fit` (32 of them, or all if it was shorter) is read from its
     start again, so training rows get the forecasts of training, and new rows behind them go on
-    from there. With `state` nothing is recognised: it starts where it is told to.
+    from there. With `state` nothing is recognised: each series starts from the state given.
 
     Behind a transformer that gives an array, the index is gone, and `series` has to say which rows
     belong together: ``pipe.fit(runs, y, lstm__series=names)`` and ``pipe.predict(runs,
@@ -221,7 +217,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             The series of each row. None: every level but the last of the MultiIndex of a
             DataFrame; anything else is one series, named 0.
         at_least : array-like of the shape of y, default=None
-            Lower bounds of targets that were cut off, as in :meth:`LSTMForecaster.fit`.
+            Lower bounds of right-censored runs, as in :meth:`LSTMForecaster.fit`.
 
         Returns
         -------
@@ -243,16 +239,16 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         codes, names = read_series(X, series, len(steps))
         self.named_series_ = series is not None or is_indexed(X)
         self.forecaster_ = forecaster = clone(self.forecaster)
-        _, targets = forecaster._validate(steps, y, None, at_least, reset=True)
+        _, targets = read_rows(forecaster, steps, y, None, at_least, reset=True)
         with training.limited_threads(forecaster.n_threads):
             forecaster._initialize(steps, targets)
             dataset = self._dataset(steps, codes, targets)
-            with in_chunks(forecaster.net_, self.n_steps):
+            with chunked_training(forecaster.net_, self.n_steps):
                 forecaster._train_net(dataset, forecaster.max_epochs, forecaster._validation_share)
         # On the CPU, where any machine can load it, and where one step takes least.
         self.network_ = copy.deepcopy(forecaster.net_.module_).to("cpu", torch.float64).eval()
         self.head_ = {name: steps[codes == code][:HEAD, 0] for code, name in enumerate(names)}
-        self.state_ = self._read_on(steps, codes, names, {})[1]
+        self.state_ = self._forecast_from(steps, codes, names, {})[1]
         endless = [name for name, state in self.state_.items() if not np.isfinite(state).all()]
         if endless:
             raise FloatingPointError(
@@ -277,18 +273,18 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         series : array-like of shape (n,), default=None
             The series of each row, as in `fit`.
         state : mapping of series to array-like, default=None
-            Where each series stands before its first row; one that is not in it starts from
+            State of each series before its first row; a series that is not in it starts from
             zeros. None takes the states that `fit` kept, see the Notes.
         return_state : bool, default=False
-            Whether to give the states too.
+            Whether to return the states too.
 
         Returns
         -------
         forecast : ndarray of shape (n,) or (n, n_outputs), as `y` was
             In the unit of `y`, never NaN.
         state : dict of series to ndarray of shape (2, n_layers, hidden_size)
-            Only with `return_state`: the states given (or kept), those of the series in `X` moved
-            on to behind their last row.
+            Only with `return_state`: the states given (or kept by `fit`); those of the series in
+            `X` are now the ones behind their last row.
         """
         check_is_fitted(self)
         steps = self._read_steps(X, reset=False)
@@ -304,15 +300,17 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         start = before
         if state is None:
             rows = [steps[codes == code, 0] for code in range(len(names))]
-            again = {
-                name for name, mine in zip(names, rows, strict=True) if self._again(name, mine)
+            of_fit = {
+                name
+                for name, mine in zip(names, rows, strict=True)
+                if self._begins_as_in_fit(name, mine)
             }
-            start = {name: one for name, one in before.items() if name not in again}
-        forecast, after = self._read_on(steps, codes, names, start)
+            start = {name: one for name, one in before.items() if name not in of_fit}
+        forecast, after = self._forecast_from(steps, codes, names, start)
         return (forecast, before | after) if return_state else forecast
 
     def step(self, X: ArrayLike, state: ArrayLike | None = None) -> tuple[Floats, Floats]:
-        """Forecast one run of one series, and give the state to go on from.
+        """Forecast one run of one series, and return the state for its next run.
 
         The cost is that of one step of the network, however long the history. What a service stores
         for a series between two calls is the state: an array of numbers.
@@ -322,7 +320,8 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         X : array-like of shape (1, n_features) or (1, k, n_features)
             The run, as a table of one row.
         state : array-like of shape (2, n_layers, hidden_size), default=None
-            What the last call gave, or ``state_[series]`` after `fit`; None starts from zeros.
+            The state that the last call returned, or ``state_[series]`` after `fit`; None starts
+            from zeros.
 
         Returns
         -------
@@ -337,7 +336,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 "state={series: state}, return_state=True)."
             )
         start: States = {} if state is None else {0: self._checked(0, state)}
-        forecast, after = self._read_on(run, np.zeros(1, dtype=np.intp), [0], start)
+        forecast, after = self._forecast_from(run, np.zeros(1, dtype=np.intp), [0], start)
         return forecast, after[0]
 
     def reset(self, series: Iterable[Hashable] | None = None) -> Self:
@@ -391,7 +390,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             steps, series=codes, **self.forecaster_._dataset_options(rows, targets)
         )
 
-    def _read_on(
+    def _forecast_from(
         self, steps: Floats, codes: Rows, names: list[Hashable], start: Mapping[Hashable, Floats]
     ) -> tuple[Floats, States]:
         """Forecasts in the unit of `y`, and the states of the series `names` behind their rows."""
@@ -407,10 +406,10 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         )
         with training.limited_threads(forecaster.n_threads):
             before = [start.get(name) for name in names]
-            forecast, after = read_on(self.network_, dataset, before)
+            forecast, after = forecast_from_states(self.network_, dataset, before)
         return forecaster._in_units(forecast), dict(zip(names, after, strict=True))
 
-    def _again(self, name: Hashable, rows: Floats) -> bool:
+    def _begins_as_in_fit(self, name: Hashable, rows: Floats) -> bool:
         """Tell whether these rows of a series begin with those that began it in `fit`."""
         head = self.head_.get(name)
         if head is None or len(rows) < len(head):

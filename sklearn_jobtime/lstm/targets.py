@@ -1,18 +1,18 @@
-"""Targets as a fit takes them: what was observed, what was cut off, how much a row counts."""
+"""Targets as a fit takes them: what was observed, lower bounds of censored runs, weights."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.lstm.window_inputs import is_constant
+from sklearn_jobtime.lstm.window_inputs import is_constant, read_windows
 
-__all__ = ["Targets", "check_observed", "merge_repeats", "read_targets"]
+__all__ = ["Targets", "in_units", "merge_repeats", "read_rows", "standardised"]
 
 
 # Below so many rows, rows that repeat are looked for; above, to look would cost more than it says.
@@ -28,13 +28,13 @@ class Targets:
     observed : ndarray of shape (n, n_outputs)
         NaN where it was not observed.
     at_least : ndarray of shape (n, n_outputs) or None
-        Lower bounds of what was cut off, NaN elsewhere; None when nothing was.
+        Lower bounds of right-censored runs, NaN elsewhere; None when there are none.
     weight : ndarray of shape (n,) or None
-        How much a row counts; None when all count alike.
+        Weights of the rows; None when all are equal.
     names : pandas.Index or None
         Names of the outputs.
     ndim : int
-        1 or 2, the dimensions in which they came.
+        1 or 2, the dimensions of `y`.
     """
 
     observed: Floats
@@ -133,6 +133,34 @@ def output_label(name: Any) -> str:
     return f"({', '.join(map(str, name))})" if isinstance(name, tuple) else str(name)
 
 
+def read_rows(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    at_least: ArrayLike | None,
+    reset: bool,
+) -> tuple[Floats, Targets]:
+    """Validate the windows and the targets of a fit.
+
+    With `reset`, `estimator` learns the shape of both that it then expects: what
+    :func:`read_windows` says, and its `target_names_`, `target_ndim_` and `n_outputs_`.
+    """
+    windows = read_windows(estimator, X, reset=reset)
+    targets = read_targets(y, sample_weight, at_least, windows)
+    n_outputs = targets.observed.shape[1]
+    if reset:
+        check_observed(targets)
+        estimator.target_names_, estimator.target_ndim_ = targets.names, targets.ndim
+        estimator.n_outputs_ = n_outputs
+    elif n_outputs != estimator.n_outputs_:
+        raise ValueError(
+            f"y has {n_outputs} outputs, but {type(estimator).__name__} was fitted with "
+            f"{estimator.n_outputs_}; fit a new one with warm_start=False."
+        )
+    return windows, targets
+
+
 def merge_repeats(windows: Floats, targets: Targets) -> tuple[Floats, Targets]:
     """Let a row that stands k times among few count k times as much, in place of k rows.
 
@@ -159,3 +187,26 @@ def merge_repeats(windows: Floats, targets: Targets) -> tuple[Floats, Targets]:
         weight=None if alike else counts[order],
     )
     return windows[rows], merged
+
+
+def standardised(y: Floats, mean: Floats, scale: Floats) -> NDArray[np.float32]:
+    """Return the targets in single precision with the mean 0 and the scale 1, constant ones as 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_jobtime.lstm.targets import standardised
+    >>> standardised(np.array([[50.0, 7.0], [70.0, 7.0]]), np.array([60, 7]), np.array([10, 0]))
+    array([[-1.,  0.],
+           [ 1.,  0.]], dtype=float32)
+    """
+    return ((y - mean) / np.where(scale == 0, 1.0, scale)).astype(np.float32)
+
+
+def in_units(forecast: Floats, mean: Floats, scale: Floats) -> Floats:
+    """Return standardised forecasts in the unit of the targets; the mean where one overflowed.
+
+    ReLU cells can overflow on windows unlike any seen in training.
+    """
+    finite = np.where(np.isfinite(forecast), forecast, 0.0).astype(np.float64)
+    return finite * scale + mean

@@ -1,4 +1,4 @@
-"""Series read step by step with a state: in chunks for training, side by side for forecasts."""
+"""Truncated back-propagation through time: series are read in chunks, and a state goes along."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,17 +16,17 @@ from sklearn_jobtime.lstm.losses import BatchTargets
 from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork, State
 
 __all__ = [
-    "Carried",
     "Chunks",
     "SeriesDataset",
+    "TruncatedBPTT",
+    "chunked_training",
     "chunks_of",
-    "in_chunks",
-    "read_on",
+    "forecast_from_states",
     "rows_of_series",
 ]
 
 
-# Where nothing is learned the length of a chunk changes nothing but the memory it takes.
+# Where nothing is learned, the length of a chunk only decides how much memory it takes.
 READ_STEPS = 256
 
 
@@ -44,21 +44,21 @@ def rows_of_series(series: Rows) -> list[Rows]:
     return np.split(order, np.flatnonzero(np.diff(series[order])) + 1)
 
 
-def chunks_of(lanes: Sequence[Rows], n_steps: int) -> Iterator[tuple[Rows, Rows]]:
-    """Yield the rows of the lanes, `n_steps` of each at a time, and how many of each are real.
+def chunks_of(rows_by_series: Sequence[Rows], n_steps: int) -> Iterator[tuple[Rows, Rows]]:
+    """Yield the rows of the series, `n_steps` of each at a time, and how many of each are real.
 
     Parameters
     ----------
-    lanes : sequence of ndarray of int
+    rows_by_series : sequence of ndarray of int
         The rows of each series, longest first: those that have ended drop out at the end.
     n_steps : int
         Length of a chunk.
 
     Yields
     ------
-    rows : ndarray of shape (n_lanes, steps)
+    rows : ndarray of shape (n_series, steps)
         -1 behind the end of a series.
-    lengths : ndarray of shape (n_lanes,)
+    lengths : ndarray of shape (n_series,)
         From 1 to `n_steps`.
 
     Examples
@@ -70,15 +70,15 @@ def chunks_of(lanes: Sequence[Rows], n_steps: int) -> Iterator[tuple[Rows, Rows]
     [[0, 2], [1, -1]] [2 1]
     [[3]] [1]
     """
-    flat = np.concatenate(lanes)
-    sizes = np.array([len(lane) for lane in lanes])
+    flat = np.concatenate(rows_by_series)
+    sizes = np.array([len(rows) for rows in rows_by_series])
     starts = np.cumsum(sizes) - sizes
     for begin in range(0, int(sizes[0]), n_steps):
         lengths = np.clip(sizes[sizes > begin] - begin, 1, n_steps)
         yield pad(flat, starts[: len(lengths)] + begin, lengths, -1), lengths
 
 
-def first_lanes(state: State | None, n: int) -> State | None:
+def state_of_first(state: State | None, n: int) -> State | None:
     """Return the state of the first `n` series: those that have ended were the last ones."""
     if state is None:
         return None
@@ -87,7 +87,7 @@ def first_lanes(state: State | None, n: int) -> State | None:
 
 
 class SeriesDataset(WindowDataset):
-    """Steps of one or more series, of which `rows` count; those before them only move the state.
+    """Steps of one or more series, of which `rows` count; all others only change the state.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class SeriesDataset(WindowDataset):
 
     def __init__(self, X: Floats, *args: Any, series: Rows, **kwargs: Any) -> None:
         super().__init__(X, *args, **kwargs)
-        self.lanes = rows_of_series(series)
+        self.rows_by_series = rows_of_series(series)
 
     def counted(self) -> NDArray[np.bool_]:
         """Tell which of all rows count."""
@@ -110,7 +110,7 @@ class SeriesDataset(WindowDataset):
         return counted
 
     def inputs(self, rows: Rows) -> Tensor:
-        """Return the inputs of a chunk, ``(n_lanes, steps, n_features)``."""
+        """Return the inputs of a chunk, ``(n_series, steps, n_features)``."""
         return self._inputs(rows.ravel()).view(*rows.shape, -1)
 
     def targets(self, rows: Rows, counted: NDArray[np.bool_]) -> BatchTargets:
@@ -140,14 +140,15 @@ class Chunks(Batches):
         dataset: Any = self.dataset
         counted = dataset.counted()
         # What follows the last row that counts is not read.
-        lanes = [
-            lane[: np.flatnonzero(counted[lane]).max(initial=-1) + 1] for lane in dataset.lanes
+        rows_by_series = [
+            rows[: np.flatnonzero(counted[rows]).max(initial=-1) + 1]
+            for rows in dataset.rows_by_series
         ]
-        lanes = [lane for lane in lanes if len(lane)]
-        n = len(lanes)
+        rows_by_series = [rows for rows in rows_by_series if len(rows)]
+        n = len(rows_by_series)
         order = torch.randperm(n).tolist() if self.shuffle else range(n)
         for first in range(0, n, self.batch_size):
-            group = [lanes[k] for k in order[first : first + self.batch_size]]
+            group = [rows_by_series[k] for k in order[first : first + self.batch_size]]
             group.sort(key=len, reverse=True)
             for position, (rows, _) in enumerate(chunks_of(group, self.n_steps)):
                 begins = torch.full((len(rows),), position == 0)
@@ -155,10 +156,11 @@ class Chunks(Batches):
                 yield batch, dataset.targets(rows, counted)
 
 
-class Carried(nn.Module):
-    """A network that goes on from where the last chunk ended: truncated back-propagation.
+class TruncatedBPTT(nn.Module):
+    """A network trained by truncated back-propagation through time.
 
-    The state is carried as numbers, so a gradient reaches back to the start of its chunk [1]_.
+    It starts each chunk of a series from the state behind the chunk before. That state is passed on
+    without its gradient, so errors are propagated back to the start of a chunk only [1]_.
 
     Parameters
     ----------
@@ -177,26 +179,29 @@ class Carried(nn.Module):
         self.state: State | None = None
 
     def forward(self, x: Tensor, begins: Tensor | None = None) -> Tensor:
-        """Forecast at every step of the chunks `x`, ``(n_lanes, steps, features)``.
+        """Forecast at every step of the chunks `x`, ``(n_series, steps, features)``.
 
-        `begins`, ``(n_lanes,)``, tells whether these are the first chunks of their series; None
+        `begins`, ``(n_series,)``, tells whether these are the first chunks of their series; None
         says that they are.
 
         Returns
         -------
-        Tensor of shape (n_lanes * steps, n_outputs)
+        Tensor of shape (n_series * steps, n_outputs)
         """
-        state = None if begins is None or bool(begins[0]) else first_lanes(self.state, len(x))
-        outputs, (hidden, cell) = self.network.stream(x, state)
+        state = None if begins is None or bool(begins[0]) else state_of_first(self.state, len(x))
+        outputs, (hidden, cell) = self.network.forecast_each_step(x, state)
         self.state = hidden.detach(), cell.detach()
         return outputs.flatten(0, 1)
 
 
 @contextmanager
-def in_chunks(net: Any, n_steps: int) -> Iterator[None]:
-    """Let a skorch `net` train on a :class:`SeriesDataset` in chunks of `n_steps`, in the block."""
+def chunked_training(net: Any, n_steps: int) -> Iterator[None]:
+    """Let a skorch `net` train on a :class:`SeriesDataset` in chunks of `n_steps`, in the block.
+
+    The errors of a chunk are propagated back to its start.
+    """
     network, iterators = net.module_, (net.iterator_train, net.iterator_valid)
-    net.module_ = Carried(network)
+    net.module_ = TruncatedBPTT(network)
     net.iterator_train = partial(Chunks, n_steps=n_steps)
     net.iterator_valid = partial(Chunks, n_steps=READ_STEPS)
     try:
@@ -206,12 +211,12 @@ def in_chunks(net: Any, n_steps: int) -> Iterator[None]:
         net.iterator_train, net.iterator_valid = iterators
 
 
-def read_on(
+def forecast_from_states(
     network: LSTMNetwork | LSTMEnsemble,
     dataset: SeriesDataset,
     states: Sequence[Floats | None],
 ) -> tuple[Floats, list[Floats]]:
-    """Forecast every row, each series from its state on, and give the states behind them.
+    """Forecast every row, each series from its own state, and return the states behind them.
 
     Parameters
     ----------
@@ -227,27 +232,29 @@ def read_on(
     outputs : ndarray of shape (n, n_outputs)
     states : list of ndarray of shape (2, n_layers, hidden_size)
     """
-    longest_first = np.argsort([-len(lane) for lane in dataset.lanes], kind="stable")
-    lanes = [dataset.lanes[k] for k in longest_first]
-    state = joined([states[k] for k in longest_first], dataset.dtype)
+    longest_first = np.argsort([-len(rows) for rows in dataset.rows_by_series], kind="stable")
+    rows_by_series = [dataset.rows_by_series[k] for k in longest_first]
+    state = stacked_states([states[k] for k in longest_first], dataset.dtype)
     outputs: list[tuple[Rows, Floats]] = []
-    ends: list[Any] = [None] * len(lanes)
+    ends: list[Any] = [None] * len(rows_by_series)
     with torch.inference_mode():
-        for rows, lengths in chunks_of(lanes, READ_STEPS):
+        for rows, lengths in chunks_of(rows_by_series, READ_STEPS):
             n, steps = rows.shape
             uneven = None if (lengths == steps).all() else torch.from_numpy(lengths)
-            found, state = network.stream(dataset.inputs(rows), first_lanes(state, n), uneven)
+            found, state = network.forecast_each_step(
+                dataset.inputs(rows), state_of_first(state, n), uneven
+            )
             real = rows >= 0
             outputs.append((rows[real], found.numpy()[real]))
             now = np.moveaxis(torch.stack(state).numpy(), 2, 0)
-            for lane, end in zip(longest_first[:n], now, strict=True):
-                ends[lane] = end.copy()
+            for k, end in zip(longest_first[:n], now, strict=True):
+                ends[k] = end.copy()
     read, values = (np.concatenate(part) for part in zip(*outputs, strict=True))
     return values[np.argsort(read)], ends
 
 
-def joined(states: Sequence[Floats | None], dtype: torch.dtype) -> State | None:
-    """Put the states of several series side by side, zeros for None; None where all are."""
+def stacked_states(states: Sequence[Floats | None], dtype: torch.dtype) -> State | None:
+    """Stack the states of several series, zeros for None; None where all are None."""
     shape = next((state.shape for state in states if state is not None), None)
     if shape is None:
         return None

@@ -30,7 +30,7 @@ __all__ = [
 # Codes of events: what pads, what was never seen or is not known, then the categories of `fit`.
 PADDING, UNKNOWN, FIRST_CODE = 0, 1, 2
 
-# Code of an event without a tag, which takes no part in the loss.
+# Code of an event without a tag, which is not part of the loss.
 NO_TAG = -1
 
 _NUMBERS = ("floating", "mixed-integer-float", "decimal", "empty")

@@ -47,63 +47,65 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
     Parameters
     ----------
     hidden_size : int, default=32
-        Units of an LSTM layer and direction. Logs of runs are short and regular; few do.
+        Units of an LSTM layer and direction. Logs of runs are short and regular; a few units are
+        enough.
     n_layers : int, default=1
         LSTM layers, one on top of the other.
     bidirectional : bool, default=True
-        Read the sequence also from its end, so that a tag knows what came after: right for a log
-        that is complete. With False a tag depends on the events up to its own only: needed where
-        the run is still going on.
+        Also read the sequence from its end, so that a tag depends on later events too: right for
+        a log that is complete. With False a tag depends on the events up to its own only: needed
+        while the run is still going on.
     embedding_dim : int, default=16
-        Width of the vector that is learned for each category.
+        Length of the vector that is learned for each category.
     unknown_share : float, default=0.02
         Share of the categories replaced by ``<unknown>`` in training. An event never seen in
-        `fit` is read as that, and so has a meaning: "some other step". 0 leaves it untrained.
+        `fit` is read as that, and so has a meaning: "some other step". 0 does not train it.
     spatial_dropout : float, default=0.1
-        Share of the embeddings' channels hidden from a sequence in training, each at all of its
-        events. The usual first guard against learning sequences by heart.
+        Share of the entries of the embedding vectors set to zero in training, the same ones at all
+        events of a sequence. The usual first measure against learning sequences by heart.
     dropout : float, default=0.0
         Share of values set to zero in training, between the layers and before the output.
     recurrent_dropout : float, default=0.0
-        The same for the connections from event to event, with one mask a sequence. Training is
-        then some five times slower, as the fused kernel can not do it.
+        The same for the connections from event to event; the same units are set to zero at all
+        events of a sequence. Training is then several times slower.
     activation : {"tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", \
             "selu", "gelu", "linear"}, default="tanh"
-        Of the cells. "tanh" is some five times faster than each of the others.
+        Activation function of the cells. "tanh" is several times faster than all others.
     dense_units : int, sequence of int or None, default=None
         Widths of dense layers at each event between the LSTM and the output. None adds none.
     dense_activation : str, default="relu"
-        Of these layers, by the same names.
+        Activation function of these layers, one of the names above.
     weight_init, recurrent_init : str, default="torch"
         How the weights from the inputs and of the dense layers, and those from event to event,
         are drawn, by the names of :class:`LSTMForecaster`.
     forget_bias : float or None, default=None
-        Where the biases of the forget gates start; 1 lets cells remember from the first epoch on.
+        Initial bias of the forget gates; with 1 the cells remember from the first epoch on. None
+        leaves it to `weight_init`.
     class_weight : dict, "balanced" or None, default=None
         Weights of the tags in the loss, by tag. "balanced" gives a rare tag as much as a frequent
         one, at the cost of probabilities that are too high for it.
     categorical_features : "from_dtype" or list of int or str, default="from_dtype"
-        Features of an event that are categories, by position or name of the column. By type is
-        right but for codes stored as floats, such as a float array of codes padded with NaN.
+        Features of an event that are categories, by position or name of the column. "from_dtype"
+        is right unless codes are stored as floats, as in a float array of codes padded with NaN.
     padding_value : scalar or None, default=None
-        Stands for "no event" in a padded array, beside NaN and None, which always do. For integer
-        codes padded with 0 it is 0.
+        The value that means "no event" in a padded array, beside NaN and None, which always do:
+        0 for integer codes padded with 0.
     padding_tag : scalar or None, default=None
-        Stands for "no tag" in `y`, beside NaN and None, and is the answer at padding. An
-        event without a tag is read but takes no part in the loss.
+        The value that means "no tag" in `y`, beside NaN and None, and that `predict` returns at
+        padding. An event without a tag is read but is not part of the loss.
     optimizer : {"adam", "adamw", "nadam", "adamax", "adagrad", "adadelta", "rmsprop", "sgd"} \
             or torch optimizer class, default="adam"
         "sgd" needs a higher `lr` and some `momentum`, "adadelta" an `lr` near 1.
     lr : float, default=0.01
-        Learning rate. As high as training stays stable for networks this small: fewer epochs.
+        Learning rate. For networks this small it can be high, which saves epochs.
     momentum : float, default=0.0
         For the optimizers that have it ("sgd" and "rmsprop"); the others ignore it.
     weight_decay : float, default=0.0
-        Shrinks the weights; for the optimizers that have it (all named ones do).
+        How strongly the weights are shrunk; for the optimizers that have it (all named ones do).
     batch_size : int, default=32
         Sequences in a step of training.
     max_epochs : int, default=100
-        Passes over the training sequences, at most; early stopping usually ends sooner.
+        Passes over the training sequences, at most; early stopping usually needs fewer.
     early_stopping : bool, default=True
         Keep the last sequences for validation, stop when their loss no longer falls, and restore
         the weights that did best. With False all `max_epochs` are run on all sequences.
@@ -113,10 +115,10 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         Share of the sequences kept for validation: the *last* ones, as the next runs are what
         the tags are for. When this is less than two, all are trained on.
     gradient_clip : float or None, default=1.0
-        Largest norm of a step's gradient. None does not clip.
+        Largest norm of the gradient of a training step. None sets no bound.
     device : str, default="cuda"
-        Where to compute: "cuda", "cuda:1", "mps", "cpu", or "auto" for what there is. Where the
-        machine has no such device the CPU is used, and the logger ``sklearn_jobtime`` says so
+        Where to compute: "cuda", "cuda:1", "mps", "cpu", or "auto" for the best one there is. On
+        a machine without that device the CPU is used, and the logger ``sklearn_jobtime`` says so
         once; a model trained on a GPU also loads on a machine without one.
     n_threads : int or None, default=1
         CPU threads of torch during `fit` and `predict`; the earlier number is restored. None
@@ -127,7 +129,7 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
     verbose : int, default=0
         1 shows a progress bar with the losses and accuracies of the newest epoch.
     callbacks : list of skorch callbacks or None, default=None
-        Told of each batch and epoch; used as given, not copied.
+        Called at each batch and epoch; not copied, so that what they collect can be read.
 
     Attributes
     ----------
@@ -176,9 +178,8 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
     -----
     With the same `random_state` the same machine gives the same tags, bit for bit on the CPU.
 
-    Where a few features made by hand say what the steps before mean, a logistic regression of them
-    does as well and fits faster: so it was for steps of real runs that fail or are slow
-    (``benchmarks/tagging.py``). Try it beside.
+    Where a few features made by hand hold what matters of the earlier events, a logistic regression
+    on them can do as well and fits faster. Compare both, as ``benchmarks/tagging.py`` does.
 
     scikit-learn's splitters for classes know one label a row. In a search over sequences of tags
     give ``cv=KFold(...)`` or ``TimeSeriesSplit(...)``; the search then uses :meth:`score`.
@@ -296,8 +297,6 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         return tags
 

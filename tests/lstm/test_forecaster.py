@@ -1,7 +1,6 @@
 """LSTMForecaster learns what it should: losses, scaling, validation, continuing, missing values."""
 
 import tracemalloc
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ from skorch.callbacks import Callback, EpochScoring, LRScheduler
 from sklearn_jobtime import LSTMForecaster
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm import LSTMNetwork, losses
-from sklearn_jobtime.lstm import window_inputs as inputs
 from sklearn_jobtime.metrics import observed_r2
 
 LOSSES = ("mse", "mae", "huber", "pinball")
@@ -154,28 +152,6 @@ def test_epoch_seconds_lose_no_precision():
     plain = quick().fit(X, y).predict(X)
     late = quick().fit(X + 2.0**31, y).predict(X + 2.0**31)
     np.testing.assert_allclose(late, plain, atol=1e-3 * y.std())
-
-
-@given(
-    X=hnp.arrays(
-        np.float64,
-        hnp.array_shapes(min_dims=3, max_dims=3, max_side=6),
-        elements=st.floats(-1e6, 1e6) | st.just(np.nan),
-    ),
-    chunk=st.integers(1, 50),
-)
-@settings(deadline=None, max_examples=50)
-def test_scaling_by_chunks_is_scaling_at_once(X, chunk):
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, about empty slices
-        patch.setattr(inputs, "_CHUNK", chunk)
-        mean, scale = inputs.windows_mean_and_scale(X)
-        expected = np.nan_to_num(np.nanmean(X, axis=(0, 1)))
-        deviation = np.nan_to_num(np.nanstd(X, axis=(0, 1)))
-    np.testing.assert_allclose(mean, expected, atol=1e-6)
-    varies = deviation > 1e-6
-    np.testing.assert_allclose(scale[varies], deviation[varies], rtol=1e-6)
-    assert (scale > 0).all()
 
 
 def test_fit_never_copies_a_view_of_windows():
@@ -505,43 +481,6 @@ def test_a_row_is_forecast_alike_alone_and_among_others():
     model = quick(hidden_size=32).fit(X, y)
     alone = np.concatenate([model.predict(X[[k]]) for k in range(len(X))])
     np.testing.assert_allclose(alone, model.predict(X), rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        (lambda X: X[0, 0], "Expected 2D array, got 1D array"),
-        (lambda X: X[None], r"4 dimensions, shape \(1, 60, 5, 2\); expected 2-D"),
-        (lambda X: X[:, :0], "expected at least one step and feature"),
-        (lambda X: X.astype(str).astype(object) + "s", "could not convert string"),
-        (lambda X: np.where(X > 50, np.inf, X), "infinity.*FailureImputer"),
-        (lambda X: X[:0], "0 sample"),
-        (lambda X: X[:-1], "inconsistent numbers of samples"),
-    ],
-    ids=["1-D", "4-D", "no step", "text", "inf", "no row", "other length"],
-)
-def test_windows_that_can_not_be_used_are_explained(change, match):
-    X, y = windows()
-    with pytest.raises(ValueError, match=match):
-        quick().fit(change(X), y)
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        (lambda X: X[:, :, 0], r"2 dimensions, shape \(60, 5\); expected 3-D as in fit"),
-        (lambda X: X[:, :4], "4 steps of 2 features, but .* expecting 5 steps of 2 features"),
-        (lambda X: X[:, :, :1], "5 steps of 1 features, but .* expecting 5 steps of 2"),
-        (lambda X: X * np.inf, "infinity"),
-    ],
-)
-def test_predict_wants_the_windows_of_fit(change, match):
-    X, y = windows()
-    model = quick().fit(X, y)
-    with pytest.raises(ValueError, match=match):
-        model.predict(change(X))
-    with pytest.raises(ValueError, match="X has 4 features, but LSTMForecaster is expecting 5"):
-        quick().fit(X[:, :, 0], y).predict(X[:, :4, 0])
 
 
 def test_an_output_never_observed_is_named():

@@ -13,7 +13,8 @@ from scipy.stats import norm
 from torch.nn.functional import dropout
 
 from sklearn_jobtime.lstm import LSTMNetwork, RecurrentLayers
-from sklearn_jobtime.lstm.network import ACTIVATIONS
+from sklearn_jobtime.lstm.losses import MaskedLoss
+from sklearn_jobtime.lstm.network import ACTIVATIONS, LSTMEnsemble
 
 SIZES = {
     "n_features": st.integers(1, 4),
@@ -286,3 +287,53 @@ def test_torch_is_loaded_with_the_forecaster_only():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "import of torch" in ran.stdout
+
+
+def test_forecasts_of_each_step_are_those_of_whole_sequences():
+    torch.manual_seed(0)
+    options = {"n_features": 3, "n_outputs": 2, "n_layers": 2, "skip_connection": True}
+    for network in (LSTMNetwork(**options), LSTMEnsemble(2, **options)):
+        network.double().eval()
+        x = torch.randn(4, 9, 3, dtype=torch.float64)
+        outputs, state = network.forecast_each_step(x)
+        torch.testing.assert_close(outputs[:, -1], network(x))
+        first, middle = network.forecast_each_step(x[:, :5])
+        second, end = network.forecast_each_step(x[:, 5:], middle)
+        torch.testing.assert_close(torch.cat([first, second], dim=1), outputs)
+        torch.testing.assert_close(end, state)
+
+
+def test_the_skip_connection_hands_the_last_step_to_the_head():
+    torch.manual_seed(0)
+    network = LSTMNetwork(3, 1, hidden_size=2, skip_connection=True).eval()
+    with torch.no_grad():
+        network.head[-1].weight[:, :2] = 0.0  # deaf to the LSTM
+    x = torch.randn(5, 4, 3)
+    expected = x[:, -1] @ network.head[-1].weight[0, 2:] + network.head[-1].bias
+    torch.testing.assert_close(network(x)[:, 0], expected)
+    assert LSTMNetwork(3, 1, hidden_size=2).head[-1].in_features == 2
+
+
+def test_an_ensemble_is_the_mean_of_its_members():
+    torch.manual_seed(0)
+    networks = LSTMEnsemble(3, n_features=2, n_outputs=2, hidden_size=4)
+    x = torch.randn(5, 6, 2)
+    apart = torch.stack([member(x) for member in networks.members])
+    torch.testing.assert_close(networks(x), torch.cat(list(apart), dim=1))
+    torch.testing.assert_close(networks.eval()(x), apart.mean(dim=0))
+    assert not torch.allclose(apart[0], apart[1])
+
+
+def test_members_learn_from_their_own_errors():
+    torch.manual_seed(0)
+    networks = LSTMEnsemble(2, n_features=1, n_outputs=1, hidden_size=3)
+    x, y = torch.randn(8, 4, 1), torch.randn(8, 1)
+    y[2] = torch.nan
+    loss = MaskedLoss(torch.nn.MSELoss())
+    loss(networks(x), y).backward()
+    for member in networks.members:
+        together = [weight.grad.clone() for weight in member.parameters()]
+        member.zero_grad()
+        loss(member(x), y).backward()
+        for weight, grad in zip(member.parameters(), together, strict=True):
+            torch.testing.assert_close(weight.grad, 2 * grad)

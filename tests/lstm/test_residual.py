@@ -1,15 +1,12 @@
-"""A start at zero, a look at the last step, and members that are trained together but apart."""
+"""The forecaster of residuals: a start at zero, logs, and members averaged in one fit."""
 
 import pickle
 
 import numpy as np
 import pytest
-import torch
 from sklearn.base import clone
 
 from sklearn_jobtime.lstm import LSTMForecaster, ResidualForecaster
-from sklearn_jobtime.lstm.losses import MaskedLoss
-from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork
 
 
 def model(**options):
@@ -45,42 +42,6 @@ def test_what_can_be_learned_is_learned_from_zero(noise):
     y = X[:, -1, 0] * 0.5
     fitted = model(zero_start=True, skip_connection=True, max_epochs=40, lr=0.03).fit(X, y)
     assert fitted.score(X, y) > 0.8
-
-
-def test_the_skip_connection_hands_the_last_step_to_the_head():
-    torch.manual_seed(0)
-    network = LSTMNetwork(3, 1, hidden_size=2, skip_connection=True).eval()
-    with torch.no_grad():
-        network.head[-1].weight[:, :2] = 0.0  # deaf to the LSTM
-    x = torch.randn(5, 4, 3)
-    expected = x[:, -1] @ network.head[-1].weight[0, 2:] + network.head[-1].bias
-    torch.testing.assert_close(network(x)[:, 0], expected)
-    assert LSTMNetwork(3, 1, hidden_size=2).head[-1].in_features == 2
-
-
-def test_an_ensemble_is_the_mean_of_its_members():
-    torch.manual_seed(0)
-    networks = LSTMEnsemble(3, n_features=2, n_outputs=2, hidden_size=4)
-    x = torch.randn(5, 6, 2)
-    apart = torch.stack([member(x) for member in networks.members])
-    torch.testing.assert_close(networks(x), torch.cat(list(apart), dim=1))
-    torch.testing.assert_close(networks.eval()(x), apart.mean(dim=0))
-    assert not torch.allclose(apart[0], apart[1])
-
-
-def test_members_learn_from_their_own_errors():
-    torch.manual_seed(0)
-    networks = LSTMEnsemble(2, n_features=1, n_outputs=1, hidden_size=3)
-    x, y = torch.randn(8, 4, 1), torch.randn(8, 1)
-    y[2] = torch.nan
-    loss = MaskedLoss(torch.nn.MSELoss())
-    loss(networks(x), y).backward()
-    for member in networks.members:
-        together = [weight.grad.clone() for weight in member.parameters()]
-        member.zero_grad()
-        loss(member(x), y).backward()
-        for weight, grad in zip(member.parameters(), together, strict=True):
-            torch.testing.assert_close(weight.grad, 2 * grad)
 
 
 def test_members_pickle_resume_and_repeat(noise):

@@ -1,4 +1,4 @@
-"""The stateful forecaster: streams and batches agree, states travel, series never mix."""
+"""The stateful forecaster: one run at a time or many agree, states travel, series never mix."""
 
 import json
 import pickle
@@ -17,14 +17,6 @@ from sklearn.pipeline import Pipeline
 from sklearn_jobtime import AnchoredRegressor, LSTMForecaster, SequenceWindower, StatefulForecaster
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm import ResidualForecaster
-from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork
-from sklearn_jobtime.lstm.truncated_bptt import (
-    Carried,
-    Chunks,
-    SeriesDataset,
-    chunks_of,
-    rows_of_series,
-)
 
 NAMES = ["etl", "ci", "report"]
 
@@ -95,7 +87,7 @@ def test_the_forecasts_and_the_kept_states_are_those_of_a_naive_loop(fitted):
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_batch_and_stream_agree_however_the_calls_are_cut(fitted, data):
+def test_one_call_and_many_agree_however_the_rows_are_cut(fitted, data):
     model, *_ = fitted
     n = data.draw(st.integers(1, 40))
     X, _ = rows(data.draw(st.integers(0, 1000)), n)
@@ -235,86 +227,6 @@ def test_a_new_run_costs_one_step_however_long_the_history(n_history):
     assert len(model.head_[0]) == 32
 
 
-@pytest.mark.parametrize("n_members", [1, 2])
-def test_one_chunk_over_a_series_is_full_back_propagation(n_members):
-    """Gradients against a loop of torch's own cell; shorter chunks give others."""
-    torch.manual_seed(0)
-    options = {"n_features": 3, "n_outputs": 2, "hidden_size": 4}
-    network = LSTMEnsemble(n_members, **options)
-    x, weight = torch.randn(1, 12, 3), torch.randn(12, 2 * n_members)
-
-    def gradient(n_steps):
-        network.zero_grad()
-        carried = Carried(network)
-        for begin in range(0, 12, n_steps):
-            outputs = carried(x[:, begin : begin + n_steps], torch.tensor([begin == 0]))
-            (outputs * weight[begin : begin + n_steps]).sum().backward()
-        return torch.cat([p.grad.flatten() for p in network.parameters()])
-
-    network.zero_grad()
-    for k, member in enumerate(network.members):
-        lstm = member.recurrent.lstm
-        cell = torch.nn.LSTMCell(3, 4)
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            delattr(cell, name)
-            setattr(cell, name, getattr(lstm, f"{name}_l0"))
-        state, loss = None, 0.0
-        for step in range(12):
-            state = cell(x[:, step], state)
-            loss = loss + (member.head(state[0]) * weight[step, 2 * k : 2 * k + 2]).sum()
-        loss.backward()
-    full = torch.cat([p.grad.flatten() for p in network.parameters()])
-    torch.testing.assert_close(gradient(12), full)
-    torch.testing.assert_close(gradient(50), full)
-    assert not torch.allclose(gradient(4), full, rtol=0.01)
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    series=st.lists(st.integers(0, 4), min_size=1, max_size=60),
-    n_steps=st.integers(1, 20),
-    batch_size=st.integers(1, 4),
-    cut=st.floats(0, 1),
-)
-def test_chunks_hold_every_row_once_in_order_up_to_the_last_that_counts(
-    series, n_steps, batch_size, cut
-):
-    _, codes = np.unique(series, return_inverse=True)
-    n = len(codes)
-    counted = np.arange(n)[int(cut * (n - 1)) :]
-    X = np.arange(float(n)).reshape(n, 1, 1)
-    dataset = SeriesDataset(
-        X, torch.from_numpy(X[:, 0]), counted, np.zeros(1), np.ones(1), torch.float64, series=codes
-    )
-    state = {}
-    for batch, targets in Chunks(dataset, batch_size, shuffle=True, n_steps=n_steps):
-        x = batch["x"][..., 0].numpy().astype(int)
-        n_lanes, width = x.shape
-        assert width <= n_steps
-        assert n_lanes <= batch_size
-        if batch["begins"].all():
-            lanes = [[] for _ in range(n_lanes)]
-        assert batch["begins"].any() == (not lanes[0])
-        known = targets.numpy().reshape(n_lanes, width)
-        for lane, values, target in zip(lanes, x, known, strict=False):
-            lane += list(zip(values.tolist(), target.tolist(), strict=True))
-        for lane in lanes[:n_lanes]:
-            state[codes[lane[0][0]]] = lane
-    for code, mine in enumerate(rows_of_series(codes)):
-        wanted = [row for row in mine if row <= max(set(mine) & set(counted), default=-1)]
-        lane = state.get(code, [])
-        assert [row for row, _ in lane[: len(wanted)]] == wanted
-        assert np.isnan([target for _, target in lane[len(wanted) :]]).all()
-        scored = {row for row, target in lane if not np.isnan(target)}
-        assert scored == set(mine) & set(counted)
-
-
-def test_lanes_are_cut_side_by_side():
-    chunks = list(chunks_of([np.arange(5), np.arange(5, 7)], n_steps=3))
-    assert [found.tolist() for found, _ in chunks] == [[[0, 1, 2], [5, 6, -1]], [[3, 4]]]
-    assert [lengths.tolist() for _, lengths in chunks] == [[3, 2], [2]]
-
-
 def test_the_state_is_that_behind_the_last_row_also_where_its_target_is_missing():
     X, y = rows(6, 50, n_outputs=1)
     y[40:] = np.nan
@@ -381,7 +293,7 @@ def test_series_do_not_mix_under_an_anchor():
         model.predict(table)
 
 
-def test_a_service_streams_through_a_pipeline():
+def test_a_service_goes_run_by_run_through_a_pipeline():
     """It keeps the newest run and a state a series, and gives what the whole table gives."""
     rng = np.random.default_rng(0)
     runs = 50 + np.cumsum(rng.normal(size=(120, 1)), axis=0)
@@ -471,17 +383,3 @@ def test_it_remembers_what_windows_of_the_same_length_cannot_see():
     assert long_ago.sum() > 50
     assert stateful[long_ago].mean() < 3.0
     assert windowed[long_ago].mean() > 2 * stateful[long_ago].mean()
-
-
-def test_a_network_streams_as_it_reads_whole_sequences():
-    torch.manual_seed(0)
-    options = {"n_features": 3, "n_outputs": 2, "n_layers": 2, "skip_connection": True}
-    for network in (LSTMNetwork(**options), LSTMEnsemble(2, **options)):
-        network.double().eval()
-        x = torch.randn(4, 9, 3, dtype=torch.float64)
-        outputs, state = network.stream(x)
-        torch.testing.assert_close(outputs[:, -1], network(x))
-        first, middle = network.stream(x[:, :5])
-        second, end = network.stream(x[:, 5:], middle)
-        torch.testing.assert_close(torch.cat([first, second], dim=1), outputs)
-        torch.testing.assert_close(end, state)
