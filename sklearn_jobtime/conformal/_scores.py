@@ -255,6 +255,10 @@ class NormalisedScore(LogRatioScore):
 class QuantileScore(LogRatioScore):
     """Log ratio to the nearer of two forecast quantiles (conformalized quantile regression).
 
+    References
+    ----------
+    Y. Romano, E. Patterson, E. Candès, "Conformalized quantile regression", NeurIPS 2019.
+
     Examples
     --------
     >>> from sklearn_jobtime.conformal import QuantileScore
