@@ -1,6 +1,7 @@
 """Any forecast with intervals of a known coverage: split conformal prediction over time."""
 
 from collections.abc import Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -26,7 +27,7 @@ from sklearn_jobtime.conformal._inner_estimators import (
 from sklearn_jobtime.conformal._quantiles import confidence_levels, warn_if_too_few
 from sklearn_jobtime.conformal._scores import SCORES, ConformityScore, RowForecasts, score_named
 from sklearn_jobtime.conformal._series_bounds import SeriesBounds, rows_of_series
-from sklearn_jobtime.conformal._updates import UpdatesMixin
+from sklearn_jobtime.conformal._updates_mixin import UpdatesMixin
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._splits import in_start_order, known_targets, split_in_time
@@ -290,24 +291,27 @@ default="log_ratio"
         self.groups_ = groups_of(steps.tolist(), jobs, self.simultaneous)
         self.conformity_score_ = score_named(self.conformity_score)
         asked = InnerEstimators.of(self, self.conformity_score_)
-        fraction = self.calibration_fraction
-        options: dict[str, Any] = {"steps": steps, "newer_fraction": fraction}
-        rows = self.conformity_score_, self._form
+        fit_inner = partial(
+            asked.fit,
+            self.conformity_score_,
+            self._form,
+            steps=steps,
+            newer_fraction=self.calibration_fraction,
+        )
         seen = is_seen(targets, lower_bounds)
         if self.cv == "prefit":
             calibrates, unfinished = seen, np.arange(len(targets))
             self._keep(asked)
         else:
-            split = split_in_time(X, seen, steps, fraction)
+            split = split_in_time(X, seen, steps, self.calibration_fraction)
             calibrates, unfinished = split.is_newer & seen, split.unfinished
-            known = split.table, split.known(targets), split.known(lower_bounds)
-            self._keep(asked.fit(*rows, *known, **options))
+            self._keep(fit_inner(split.table, split.known(targets), split.known(lower_bounds)))
         self._remembered = None
         forecasts = self._forecasts(X)
         self._remembered = RememberedRows(_safe_indexing(X, unfinished))
         self._calibrate(X, steps, forecasts, targets, lower_bounds, calibrates)
         if self.refit and self.cv is None:
-            self._keep(asked.fit(*rows, X, targets, lower_bounds, **options))
+            self._keep(fit_inner(X, targets, lower_bounds))
             self._remembered = None
         return self
 

@@ -279,4 +279,11 @@ SCORES: dict[str, type[ConformityScore]] = {
 
 def score_named(score: str | ConformityScore) -> ConformityScore:
     """Give the score of a name in `SCORES`; a score itself is cloned."""
-    return SCORES[score]() if isinstance(score, str) else clone(score)
+    if not isinstance(score, str):
+        return clone(score)
+    if score not in SCORES:
+        raise ValueError(
+            f"conformity_score={score!r} is not known; expected one of {sorted(SCORES)}, or a "
+            "ConformityScore."
+        )
+    return SCORES[score]()

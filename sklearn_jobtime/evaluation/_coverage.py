@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta, binomtest
 
-from sklearn_jobtime.conformal._effective_size import effective_number
+from sklearn_jobtime.conformal._effective_size import effective_sample_size
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._schema import STARTED_AT, series_names
 from sklearn_jobtime.runs._targets import targets_named
@@ -196,7 +196,7 @@ def coverage_report(
         low, high = binomtest(int(held["inside"].sum()), len(held)).proportion_ci(confidence_level)
         width = part["high"] - part["low"]
         share, groups = held["inside"].mean(), pd.factorize(held["series"])[0]
-        n_effective = effective_number(held["inside"].to_numpy(float), groups)
+        n_effective = effective_sample_size(held["inside"].to_numpy(float), groups)
         rows.append(
             {
                 "what": what,

@@ -1,4 +1,4 @@
-"""Bounds around any forecast: their shape, their promise, what they may look at."""
+"""Bounds around any forecast: their shape, their coverage, what they may look at."""
 
 import pickle
 
@@ -18,7 +18,7 @@ from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime.baselines import OnlineMix, RollingRule
 from sklearn_jobtime.compose import ObservedRegressor
 from sklearn_jobtime.conformal import AbsoluteScore, ConformityScore, rows_needed
-from sklearn_jobtime.conformal._effective_size import effective_number
+from sklearn_jobtime.conformal._effective_size import effective_sample_size
 from sklearn_jobtime.conformal._group_quantiles import scaled_bounds
 from sklearn_jobtime.conformal._kaplan_meier import survival_masses
 from sklearn_jobtime.conformal._quantiles import EmpiricalQuantile
@@ -116,12 +116,12 @@ def test_rows_that_repeat_count_once():
     rng = np.random.default_rng(0)
     alone = rng.normal(size=600)
     one_series = np.zeros(600, dtype=int)
-    assert effective_number(alone, one_series) == pytest.approx(600, rel=0.15)
+    assert effective_sample_size(alone, one_series) == pytest.approx(600, rel=0.15)
     overlapping = np.lib.stride_tricks.sliding_window_view(rng.normal(size=2009), 10).max(axis=1)
-    assert effective_number(overlapping, np.zeros(2000, dtype=int)) < 2000 / 5
+    assert effective_sample_size(overlapping, np.zeros(2000, dtype=int)) < 2000 / 5
     # neighbours of another series are no neighbours
     pairs = alone.repeat(2)
-    assert effective_number(pairs, np.tile([0, 1], 600)) > 900
+    assert effective_sample_size(pairs, np.tile([0, 1], 600)) > 900
 
 
 @settings(deadline=None)

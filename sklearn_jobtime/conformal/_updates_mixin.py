@@ -18,7 +18,7 @@ __all__ = ["UpdatesMixin"]
 
 
 class UpdatesMixin:
-    """What a fitted conformal forecaster learns of later runs, and gives of them."""
+    """The methods by which a fitted conformal forecaster learns what became of later runs."""
 
     conformity_score: str | ConformityScore
     conformity_score_: ConformityScore
