@@ -5,9 +5,9 @@
 The errors are those of `OnlineMix`: log(actual / forecast) of every run, in start order. Of each
 series the newest part is the test (a fifth, or three fifths of a pooled series, which are short);
 a quarter of what is before it, or half, calibrates. Each rule forecasts a two-sided interval at
-80, 90 and 95 % for every test run, and is told of a run when it has ended, and which bound that run
-had (`--at-once`: before the next one starts, as if runs never overlapped). No rule knows of other
-series (those of a pool are one by one here). Printed are, over series and levels:
+80, 90 and 95 % for every test run, and is updated with a run when it has ended, and with the bound
+that run had (`--at-once`: before the next one starts, as if runs never overlapped). No rule knows
+of other series (those of a pool are one by one here). Printed are, over series and levels:
 
 - `worst`, `mean`: distance of the coverage from the level, in points,
 - `within 2`: share of the series and levels with at most two points,
@@ -45,11 +45,11 @@ class Static:
     def __init__(self, errors, tail):
         self.bound = float(EmpiricalQuantile.of(errors).at(1 - tail))
 
-    def promise(self):
+    def at_start(self):
         """Give what a run that starts now will be held to."""
         return self.bound
 
-    def step(self, error, promised):
+    def step(self, error, in_force):
         """Learn nothing."""
 
 
@@ -64,13 +64,13 @@ class Chosen:
         """Current bound."""
         return self.state.bounds(self.tails)[0]
 
-    def promise(self):
-        """Bounds for all shares that are followed."""
+    def at_start(self):
+        """Bounds at all shares of misses that have one."""
         return self.state.at_tails()
 
-    def step(self, error, promised):
+    def step(self, error, in_force):
         """Learn the error of a run."""
-        self.state.step(error, in_force=promised)
+        self.state.step(error, in_force=in_force)
 
 
 class Window:
@@ -96,11 +96,11 @@ class Window:
             errors[-1] + (errors[-1] - errors[n // 2]) * part / (1 - part) if part < 1 else np.inf
         )
 
-    def promise(self):
+    def at_start(self):
         """Give what a run that starts now will be held to."""
         return self.bound
 
-    def step(self, error, promised):  # noqa: ARG002 - a window pays nothing back
+    def step(self, error, in_force):  # noqa: ARG002 - a window pays nothing back
         """Learn the error of a run."""
         if len(self.errors) == self.n:
             del self.ordered[bisect_left(self.ordered, self.errors.pop(0))]
@@ -120,10 +120,10 @@ class ACI(Window):
         """Current bound."""
         return self.at(self.share)
 
-    def step(self, error, promised):
+    def step(self, error, in_force):
         """Learn the error of a run."""
-        self.share -= self.rate * ((error > promised) - self.tail)
-        super().step(error, promised)
+        self.share -= self.rate * ((error > in_force) - self.tail)
+        super().step(error, in_force)
 
 
 class Experts(Window):
@@ -144,7 +144,7 @@ class Experts(Window):
         """Current bound."""
         return self.at(float(self.weights @ self.shares / self.weights.sum()))
 
-    def step(self, error, promised):
+    def step(self, error, in_force):
         """Learn the error of a run; each expert had a bound of its own, which is that of now."""
         most = 1 - bisect_left(self.ordered, error) / len(self.ordered)
         loss = self.tail * (most - self.shares) - np.minimum(most - self.shares, 0)
@@ -153,7 +153,7 @@ class Experts(Window):
         self.weights = (1 - mixed) * weights / weights.sum() + mixed / len(weights)
         missed = np.array([error > self.at(share) for share in self.shares])
         self.shares = self.shares - self.rates * (missed - self.tail)
-        super().step(error, promised)
+        super().step(error, in_force)
 
 
 class Tracking:
@@ -173,13 +173,13 @@ class Tracking:
         angle = self.excess * np.log(self.n + 1) / (self.n + 1)
         return self.quantile + self.scale * np.tan(np.clip(angle, -1.5, 1.5))
 
-    def promise(self):
+    def at_start(self):
         """Give what a run that starts now will be held to."""
         return self.bound
 
-    def step(self, error, promised):
+    def step(self, error, in_force):
         """Learn the error of a run."""
-        missed = error > promised
+        missed = error > in_force
         self.quantile += self.rate * max(map(abs, self.newest)) * (missed - self.tail)
         self.excess += missed - self.tail
         self.newest = [*self.newest[-99:], error]
@@ -225,17 +225,17 @@ def sequences(history: History, at_once: bool) -> Iterator[tuple]:
             )
 
 
-def followed(rule, errors, n_start, tail, times) -> np.ndarray:
+def online_bounds(rule, errors, n_start, tail, times) -> np.ndarray:
     """Bounds of the rows from `n_start` on, each made from the runs that had ended by then."""
     started, ended = times
     state = rule(errors[:n_start], tail)
     waiting = sorted(range(n_start, len(errors)), key=lambda row: (ended[row], row))
-    bounds, promises, fed = np.empty(len(errors) - n_start), {}, 0
+    bounds, in_force, fed = np.empty(len(errors) - n_start), {}, 0
     for row in range(n_start, len(errors)):
         while ended[waiting[fed]] <= started[row] and waiting[fed] < row:
-            state.step(errors[waiting[fed]], promises.pop(waiting[fed]))
+            state.step(errors[waiting[fed]], in_force.pop(waiting[fed]))
             fed += 1
-        promises[row], bounds[row - n_start] = state.promise(), state.bound
+        in_force[row], bounds[row - n_start] = state.at_start(), state.bound
     return bounds
 
 
@@ -276,8 +276,8 @@ def main(arguments: list[str] | None = None) -> None:
             for rule, make in RULES.items():
                 for level in LEVELS:
                     tail = (1 - level) / 2
-                    high = f * np.exp(np.minimum(followed(make, e, n_start, tail, t), 50))
-                    low = f * np.exp(-np.minimum(followed(make, -e, n_start, tail, t), 50))
+                    high = f * np.exp(np.minimum(online_bounds(make, e, n_start, tail, t), 50))
+                    low = f * np.exp(-np.minimum(online_bounds(make, -e, n_start, tail, t), 50))
                     y = f * np.exp(e[n_start:])
                     outside = np.maximum(low - y, 0) + np.maximum(y - high, 0)
                     inside = outside <= 1e-9 * y

@@ -11,7 +11,7 @@ the same calibration rows, job by job, for log ratios and for seconds:
 - `adaptive`: the same, fed each run once it has ended (`update`), each series of a pool by itself,
 - `mapie`: MAPIE's split conformal intervals, of relative ("gamma") and of absolute errors,
 - `aci`: MAPIE's adaptive ones of the same errors (`TimeSeriesRegressor(method="aci")`, the step of
-  its tutorial), told of each run once it has ended, each series of a pool by itself.
+  its tutorial), updated with each run once it has ended, each series of a pool by itself.
 
 `near` is the share of the series with a coverage within 5 points of the level.
 Intervals are symmetric, as by default, or not (`--asymmetric`, as MAPIE's of relative errors are).
@@ -57,7 +57,7 @@ COMPARED = ["mapie", "aci"]
 ALMOST_NONE = 0.01  # of the intervals may be infinite where widths are compared
 EQUAL = 0.02  # coverages that differ by more are not interpolated between
 TIE = 1e-9  # coverages that differ by less are the same
-NEAR = 0.05  # of the level is the coverage of a series that got what was promised
+NEAR = 0.05  # of the level is the coverage of a series that has the nominal coverage
 ENOUGH = 300  # test runs from which on the adaptive coverage is held to two points
 
 
@@ -152,8 +152,8 @@ def aci_of_series(
     mapie = TimeSeriesRegressor(
         Given().fit(old), method="aci", cv="prefit", conformity_score=ACI_SCORES[score]()
     ).fit(old, old_actual)
-    for rows, told in as_known(times):
-        for one in told[:, None]:
+    for rows, ended in as_known(times):
+        for one in ended[:, None]:
             mapie.adapt_conformal_inference(new[one], actual[one], ACI_STEP, levels)
             with warnings.catch_warnings(action="ignore"):  # that it did something else once
                 mapie.update(new[one], actual[one])
@@ -198,12 +198,12 @@ def intervals_of(
             bounds = static.fit(old, old_actual).predict_interval(new, LEVELS)[:, 0]
             moved = adaptive_intervals(static, new, actual, times.iloc[rows])
             levels, swept = mapie_intervals(of_mapie, old.to_numpy(), old_actual, new.to_numpy())
-            told = old, old_actual, new, actual, times.iloc[rows]
+            given = old, old_actual, new, actual, times.iloc[rows]
             for method, asked, found in (
                 ("static", LEVELS, bounds),
                 ("adaptive", LEVELS, moved),
                 ("mapie", levels, swept),
-                ("aci", ACI_SWEEP, aci_intervals(of_mapie, *told)),
+                ("aci", ACI_SWEEP, aci_intervals(of_mapie, *given)),
             ):
                 inside = (found[:, 0] <= actual[:, None]) & (actual[:, None] <= found[:, 1])
                 parts.append(

@@ -17,15 +17,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor
 from sklearn_jobtime.baselines._online_mix import OnlineMix
-from sklearn_jobtime.conformal._calibration_split import largest_scaled
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
-from sklearn_jobtime.conformal._p_values import (
-    TIE,
-    conformal_p_values,
-    joint_p_values,
-    mean_size,
-    two_sided,
-)
+from sklearn_jobtime.conformal._p_values import TIE, CalibrationErrors
 from sklearn_jobtime.conformal._scores import LEAST
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, job_columns
@@ -72,7 +65,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
     hundred, whatever the distribution of the durations. Nothing has to be tuned to a job.
 
     What the forecaster knows is no alarm: a season, or a covariate. After a change of level the
-    first runs are alarms, until the forecaster has followed.
+    first runs are alarms, until the forecaster has learned it.
 
     Parameters
     ----------
@@ -123,9 +116,9 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
     -----
     An error is ``log(actual / forecast)``. Too long and too short are judged apart, each with half
     of the false alarms, since job times have a long tail on one side. The p-value of a run with
-    several jobs is that of its largest error over them, each in the unit of its job: the mean
-    error over the runs of `fit` and the run itself, so that all of them are treated alike and the
-    p-value holds with a finite number of runs. :meth:`p_values` has one for each job.
+    several jobs is that of its largest error over them, each relative to the scale of its job: the
+    mean error over the runs of `fit` and the run itself, so that all of them are treated alike and
+    the p-value holds with a finite number of runs. :meth:`p_values` has one for each job.
 
     The runs of all series are compared with each other, by ratios to their own forecasts. So the
     rate of false alarms is that of all series together: of one whose runs vary more than those of
@@ -219,11 +212,12 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         self.jobs_ = list(targets.columns.get_level_values("job"))
         self.n_calibration_ = self.forecaster_.n_calibration_
         self.offset_ = float(np.nextafter(self.contamination, 1.0))
-        self._errors = errors_of(
+        errors = errors_of(
             self.forecaster_.calibration_targets_,
             self.forecaster_.calibration_forecasts_,
             is_log=self._is_log,
         )
+        self._calibration_errors = CalibrationErrors(errors)
         self._keys = row_keys(runs.iloc[self.forecaster_.calibration_rows_])
         self.least_p_value_ = 2 / (self.n_calibration_ + 1)
         if self.least_p_value_ > self.contamination:
@@ -251,30 +245,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         runs = self._checked(X, reset=False)
-        return self._p_of_runs(runs, self._judged(runs)[0])
-
-    def _p_of_runs(self, runs: pd.DataFrame, errors: Floats) -> Floats:
-        is_known = self._is_known(runs)
-        p = np.ones(len(runs))
-        p[~is_known] = two_sided(
-            *(joint_p_values(way * errors[~is_known], way * self._errors) for way in (1, -1))
-        )
-        # A run that calibrates is compared with the others.
-        p[is_known] = self._share_as_unusual(errors[is_known])
-        return np.where(np.isnan(errors).all(axis=1), 1.0, p)
-
-    def _share_as_unusual(self, errors: Floats) -> Floats:
-        """P-values of runs that are among those which calibrate."""
-        ranks = []
-        for way in (1, -1):
-            units = mean_size(way * self._errors)
-            old, own = (
-                largest_scaled(np.maximum(way * e, 0), units) for e in (self._errors, errors)
-            )
-            in_order = np.sort(old)
-            ranks.append([conformal_p_values(each, in_order, True) for each in (old, own)])
-        usual, own = (np.minimum(long, short) for long, short in zip(*ranks, strict=True))
-        return conformal_p_values(-own, np.sort(-usual), True)
+        return self._calibration_errors.p_of_rows(self._judged(runs)[0], self._is_known(runs))
 
     def decision_function(self, X: pd.DataFrame | ArrayLike) -> Floats:
         """P-values minus `offset_`: negative for the runs that are called anomalous.
@@ -316,7 +287,9 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         runs = self._checked(X, reset=False)
-        return self._p_of_jobs(runs, self._judged(runs)[0])
+        errors = self._judged(runs)[0]
+        p = self._calibration_errors.p_of_outputs(errors, self._is_known(runs))
+        return pd.DataFrame(p, index=runs.index, columns=self.jobs_)
 
     def alarms(
         self, X: pd.DataFrame | ArrayLike, false_discovery_rate: float | None = None
@@ -344,18 +317,20 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         runs = self._checked(X, reset=False)
         errors, seconds, expected = self._judged(runs)
-        table = self._p_of_jobs(runs, errors)
+        is_known = self._is_known(runs)
+        p_jobs = self._calibration_errors.p_of_outputs(errors, is_known)
         if false_discovery_rate is None:
-            p_run = self._p_of_runs(runs, errors)
+            p_run = self._calibration_errors.p_of_rows(errors, is_known)
             rows = np.flatnonzero(p_run < self.offset_)
-            least_first = (-np.nan_to_num(np.abs(errors[rows])), table.fillna(1.0).to_numpy()[rows])
+            p_known = np.where(np.isnan(p_jobs), 1.0, p_jobs)
+            least_first = (-np.nan_to_num(np.abs(errors[rows])), p_known[rows])
             jobs = np.lexsort(least_first, axis=1)[:, 0]
             p = p_run[rows]
         else:
-            seen = table.notna().to_numpy()
-            adjusted = np.ones(table.shape)
+            seen = ~np.isnan(p_jobs)
+            adjusted = np.ones(p_jobs.shape)
             if seen.any():
-                adjusted[seen] = false_discovery_control(table.to_numpy()[seen])
+                adjusted[seen] = false_discovery_control(p_jobs[seen])
             rows, jobs = np.nonzero(adjusted <= false_discovery_rate)
             p = adjusted[rows, jobs]
         found = pd.DataFrame(
@@ -394,16 +369,6 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         seconds = targets.reindex(columns=self.forecaster_.target_names_).to_numpy()
         expected = np.reshape(self.forecaster_.predict(runs), seconds.shape)
         return errors_of(seconds, expected, is_log=self._is_log), seconds, expected
-
-    def _p_of_jobs(self, runs: pd.DataFrame, errors: Floats) -> pd.DataFrame:
-        is_known = self._is_known(runs)
-        p = np.empty_like(errors)
-        for k, column in enumerate(self._errors.T):
-            usual = np.sort(column[~np.isnan(column)])
-            long = conformal_p_values(errors[:, k], usual, is_known)
-            short = conformal_p_values(-errors[:, k], -usual[::-1], is_known)
-            p[:, k] = two_sided(long, short)
-        return pd.DataFrame(p, index=runs.index, columns=self.jobs_)
 
     def _is_known(self, runs: pd.DataFrame) -> Mask:
         """Mark the runs that calibrate, which are not to be compared with themselves."""

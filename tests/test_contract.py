@@ -32,7 +32,7 @@ from sklearn_jobtime.baselines import (
     SeasonalRule,
 )
 from sklearn_jobtime.compose import ObservedRegressor
-from sklearn_jobtime.conformal import RecentSpread
+from sklearn_jobtime.conformal import LogRatioScore, RecentSpread
 from sklearn_jobtime.lstm import ResidualForecaster
 
 # A row of these depends on earlier rows by definition (windows, rolling rules), so the two checks
@@ -103,6 +103,7 @@ ESTIMATORS = [
         ),
         {},
     ),
+    (ConformalForecaster(Ridge(), conformity_score=LogRatioScore()), {}),
     (ConformalForecaster(RollingRule()), LOOKS_BACK),
     (RecentSpread(), LOOKS_BACK),
     (JobTimeAnomalyDetector(), LOOKS_BACK),

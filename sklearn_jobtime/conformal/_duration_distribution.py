@@ -8,18 +8,21 @@ of the duration around each forecast. Whether its probabilities hold on later ru
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.conformal._kaplan_meier import survival_masses
-from sklearn_jobtime.conformal._quantiles import KaplanMeierQuantile, rows_needed
-from sklearn_jobtime.conformal._scores import LEAST
+from sklearn_jobtime.conformal._quantiles import rows_needed
+from sklearn_jobtime.conformal._ratio_curve import (
+    RatioCurve,
+    from_log_ratio,
+    log_ratio,
+    ratio_curve,
+)
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
 from sklearn_jobtime.runs._schema import STARTED_AT
 from sklearn_jobtime.runs._validation import to_utc
@@ -28,72 +31,6 @@ __all__ = ["DurationDistribution"]
 
 
 LEAST_PAIRS = 10  # an output with fewer calibration runs takes those of all outputs
-TAIL_SHARE = 0.1  # of the largest ratios, which say how a run goes on that outlasts them all
-LEAST_SCALE = 0.1  # and if they are all alike, by a tenth
-TIE = 1e-9  # shares of runs this close are the same
-
-
-@dataclass(frozen=True)
-class RatioCurve:
-    """Distribution of the log ratio of duration to forecast.
-
-    Parameters
-    ----------
-    quantile : KaplanMeierQuantile
-        The log ratios of calibration runs in increasing order, and the share of runs up to each.
-    scale : float
-        Beyond the last of them the rest of the share falls off exponentially, with this mean.
-    """
-
-    quantile: KaplanMeierQuantile
-    scale: float
-
-    @property
-    def last(self) -> float:
-        """The largest log ratio of a run that ended."""
-        return float(self.quantile.errors[-1])
-
-    def share(self, ratios: Floats) -> Floats:
-        """Share of the runs up to each ratio, without the tail."""
-        place = np.searchsorted(self.quantile.errors, ratios + TIE, side="right")
-        return np.append(0.0, self.quantile.covered)[place]
-
-    def log_survival(self, ratios: Floats) -> Floats:
-        """Log of the share of runs that last longer; the tail is part of it."""
-        return np.log1p(-self.share(ratios)) - np.maximum(ratios - self.last, 0.0) / self.scale
-
-    def ratio_at(self, log_survival: Floats) -> Floats:
-        """Least ratio that at most such a share of the runs outlasts; the tail is part of it."""
-        ratio = self.quantile.at(-np.expm1(log_survival))
-        left = np.log1p(-self.quantile.covered[-1]) - log_survival
-        return np.where(np.isfinite(ratio), ratio, self.last + self.scale * left)
-
-    def below(self, shares: Floats) -> Floats:
-        """Largest ratio up to which at most these shares of the runs came."""
-        place = np.searchsorted(self.quantile.covered, shares + TIE, side="right")
-        return np.append(-np.inf, self.quantile.errors)[place]
-
-
-def log_ratio(seconds: Floats, forecast: Floats) -> Floats:
-    """Log of duration over forecast, neither below what a clock tells."""
-    return np.log(np.maximum(seconds, LEAST)) - np.log(np.maximum(forecast, LEAST))
-
-
-def from_log_ratio(ratios: Floats, forecast: Floats) -> Floats:
-    """Inverse of :func:`log_ratio`."""
-    return np.exp(ratios) * np.maximum(forecast, LEAST)
-
-
-def ratio_curve(ratios: Floats, is_censored: NDArray[np.bool_]) -> RatioCurve:
-    """Estimate the distribution from `ratios`, of which some are only lower bounds."""
-    masses = survival_masses(ratios, is_censored)
-    ended = np.sort(ratios[~is_censored])
-    n_tail = min(int(np.ceil(TAIL_SHARE * len(ended))), len(ended) - 1)
-    excess = (ended[-n_tail:] - ended[-n_tail - 1]).mean() if n_tail else 0.0
-    return RatioCurve(
-        KaplanMeierQuantile.weighted(ratios[~is_censored], masses[~is_censored]),
-        max(float(excess), LEAST_SCALE),
-    )
 
 
 class DurationDistribution:

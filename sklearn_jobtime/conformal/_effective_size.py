@@ -5,10 +5,10 @@ from scipy.stats import rankdata
 
 from sklearn_jobtime._typing import Floats, Rows
 
-__all__ = ["effective_number"]
+__all__ = ["effective_sample_size"]
 
 
-def effective_number(errors: Floats, series: Rows) -> float:
+def effective_sample_size(errors: Floats, series: Rows) -> float:
     """How many independent rows tell as much as these, which resemble their neighbours.
 
     Parameters
@@ -32,7 +32,7 @@ def effective_number(errors: Floats, series: Rows) -> float:
     Examples
     --------
     >>> each_twice = np.random.default_rng(0).normal(size=500).repeat(2)
-    >>> round(effective_number(each_twice, np.zeros(1000, int)), -1)
+    >>> round(effective_sample_size(each_twice, np.zeros(1000, int)), -1)
     500.0
     """
     n = len(errors)

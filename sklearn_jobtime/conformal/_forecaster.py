@@ -1,6 +1,7 @@
 """Any forecast with intervals of a known coverage: split conformal prediction over time."""
 
 from collections.abc import Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -15,18 +16,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._estimator import ObservedScoreMixin
 from sklearn_jobtime._typing import Floats, Ints, Mask
-from sklearn_jobtime.conformal._calibration_set import CalibrationSet, latest, read_outcomes
+from sklearn_jobtime.conformal._calibration_set import CalibrationSet, latest
 from sklearn_jobtime.conformal._group_quantiles import OVER_HORIZON, groups_of
 from sklearn_jobtime.conformal._inner_estimators import (
     InnerEstimators,
-    given_forecasts,
     is_seen,
     predicted,
     read_rows,
 )
 from sklearn_jobtime.conformal._quantiles import confidence_levels, warn_if_too_few
 from sklearn_jobtime.conformal._scores import SCORES, ConformityScore, RowForecasts, score_named
-from sklearn_jobtime.conformal._series_bounds import SeriesBounds, rows_of_series, times_of
+from sklearn_jobtime.conformal._series_bounds import SeriesBounds, rows_of_series
+from sklearn_jobtime.conformal._updates_mixin import UpdatesMixin
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._splits import in_start_order, known_targets, split_in_time
@@ -36,7 +37,7 @@ from sklearn_jobtime.runs._target_arrays import TargetForm, read_targets
 __all__ = ["ConformalForecaster"]
 
 
-class ConformalForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
+class ConformalForecaster(UpdatesMixin, MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     """Put intervals of a known coverage around the forecasts of any regressor.
 
     A forecast of 40 minutes is of little use to someone with a deadline: is it 40 give or take
@@ -62,14 +63,12 @@ class ConformalForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator)
         be asked later, of the same fit.
     conformity_score : {"log_ratio", "absolute", "normalised", "quantile"} or ConformityScore, \
 default="log_ratio"
-        How an error is measured. "log_ratio": log(actual / forecast), so bounds are factors of the
-        forecast and never negative; right for durations, where a job of hours is off by more
-        seconds than one of minutes (:class:`~sklearn_jobtime.conformal.LogRatioScore`).
-        "absolute": seconds, the same for short and long forecasts. "normalised": as "log_ratio",
-        relative to the forecast of the `scale_model`, so that bounds are wide only where a run is
-        hard to forecast. "quantile": as "log_ratio", from the forecasts of `quantile_estimators`,
-        which have learned that themselves (conformalized quantile regression). Or a score of your
-        own, see :class:`~sklearn_jobtime.conformal.ConformityScore`.
+        How an error is measured. "log_ratio": as a factor of the forecast, right for durations,
+        where a job of hours is off by more seconds than one of minutes. "absolute": in seconds.
+        "normalised": as "log_ratio", relative to the forecast of the `scale_model`, so that bounds
+        are wide only where a run is hard to forecast. "quantile": as "log_ratio", from the
+        forecasts of `quantile_estimators`, which have learned that themselves. Or a score of your
+        own (:class:`~sklearn_jobtime.conformal.ConformityScore`).
     simultaneous : {"none", "jobs", "horizon", "both"}, default="none"
         What is to be inside together. "none": each job and step by itself. "jobs": all jobs of a
         run at once. "horizon": all steps of a job. "both": the whole forecast of a row, all jobs
@@ -181,8 +180,6 @@ default="log_ratio"
 
     References
     ----------
-    Y. Romano, E. Patterson, E. Candès, "Conformalized quantile regression", NeurIPS 2019.
-
     V. Vovk, A. Gammerman, G. Shafer, "Algorithmic learning in a random world", Springer, 2005.
 
     J. Lei, M. G'Sell, A. Rinaldo, R. J. Tibshirani, L. Wasserman, "Distribution-free predictive
@@ -294,24 +291,27 @@ default="log_ratio"
         self.groups_ = groups_of(steps.tolist(), jobs, self.simultaneous)
         self.conformity_score_ = score_named(self.conformity_score)
         asked = InnerEstimators.of(self, self.conformity_score_)
-        fraction = self.calibration_fraction
-        options: dict[str, Any] = {"steps": steps, "newer_fraction": fraction}
-        rows = self.conformity_score_, self._form
+        fit_inner = partial(
+            asked.fit,
+            self.conformity_score_,
+            self._form,
+            steps=steps,
+            newer_fraction=self.calibration_fraction,
+        )
         seen = is_seen(targets, lower_bounds)
         if self.cv == "prefit":
             calibrates, unfinished = seen, np.arange(len(targets))
             self._keep(asked)
         else:
-            split = split_in_time(X, seen, steps, fraction)
+            split = split_in_time(X, seen, steps, self.calibration_fraction)
             calibrates, unfinished = split.is_newer & seen, split.unfinished
-            known = split.table, split.known(targets), split.known(lower_bounds)
-            self._keep(asked.fit(*rows, *known, **options))
-        self._remembered: RememberedRows | None = None
+            self._keep(fit_inner(split.table, split.known(targets), split.known(lower_bounds)))
+        self._remembered = None
         forecasts = self._forecasts(X)
         self._remembered = RememberedRows(_safe_indexing(X, unfinished))
         self._calibrate(X, steps, forecasts, targets, lower_bounds, calibrates)
         if self.refit and self.cv is None:
-            self._keep(asked.fit(*rows, X, targets, lower_bounds, **options))
+            self._keep(fit_inner(X, targets, lower_bounds))
             self._remembered = None
         return self
 
@@ -456,95 +456,6 @@ default="log_ratio"
         errors = self._bounds.errors(X, "above", levels)
         upper = self.conformity_score_.upper_bounds(errors, forecasts)
         return upper if isinstance(confidence_level, Sequence | np.ndarray) else upper[..., 0]
-
-    def update(
-        self,
-        X: pd.DataFrame | ArrayLike | None,
-        y: pd.DataFrame | ArrayLike,
-        at_least: pd.DataFrame | ArrayLike | None = None,
-        *,
-        forecast: ArrayLike | None = None,
-    ) -> Self:
-        """Update the bounds with what became of runs, without fitting anything.
-
-        From the first call on, bounds are no longer those of the calibration rows alone: each miss
-        widens them a little, each hit narrows them, and the newest hundred errors count
-        (adaptive conformal inference, :class:`~sklearn_jobtime.conformal.AdaptiveBound`). The
-        nominal coverage is then the share of runs inside in the long run, for any sequence of
-        runs, changes of level included; not more than that for a single night.
-
-        What is made up for are misses of the bounds that were in force when a run started, before
-        others that ran at the same time had ended. That takes `started_at` and `ended_at` in `X`
-        (the runs that later steps are about are looked up among those of earlier updates too);
-        without them each run counts as started after those before it had ended, which may be far
-        off where many run at a time.
-
-        In a pool each series has adaptive bounds of its own. They start from the errors of its
-        calibration rows, if there are twenty, else from the newest of all series. What is off in
-        all series alike, after a wild spell of the machine for example, they learn together.
-        Series that were not updated yet keep the bounds of `fit`. The state of a series takes up
-        to twenty kilobytes an output.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_runs, ...), or None
-            The rows of runs that have ended, in start order. They are also remembered as history
-            for `predict`: the newest 1,000 of a series, or as many as `fit` remembered. With
-            `forecast` only the times and the index are read, which names the series of each row;
-            None is then one series without a name, as an array or a plain index is.
-        y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
-            What they took, in seconds; NaN is skipped. Give each target once, as soon as it is
-            known: of a horizon, the later steps are NaN at first, and come in a later call with
-            the same row and NaN for what was given before. Where several steps are covered
-            together, give a row when all of them are known.
-            :func:`~sklearn_jobtime.conformal.online_update` does so from a whole run table.
-        at_least : DataFrame or array of the shape of `y`, default=None
-            Lower bounds of right-censored runs: those above a bound of the interval count as
-            missed, others not at all.
-        forecast : array of the shape of `y`, default=None
-            The forecasts that were made for these rows, where they are at hand: an update then
-            takes microseconds an output, as nothing is forecast again.
-
-        Returns
-        -------
-        self
-        """
-        if not hasattr(self, "estimator_"):  # check_is_fitted alone takes a quarter of an update
-            check_is_fitted(self)
-        score = self.conformity_score_
-        if forecast is None:
-            X = self._checked(X, reset=False)
-            forecasts = self._forecasts(X)
-            rows = self._remembered or RememberedRows(_safe_indexing(X, slice(0)))
-            self._remembered = rows.and_(X)
-        else:
-            forecasts = given_forecasts(forecast, X, score, self.conformity_score)
-        shape = len(forecasts.forecast), len(self.groups_)
-        targets, lower_bounds = read_outcomes(shape, y, at_least)
-        started, ended = times_of(X, len(targets))
-        split = score.split(forecasts, targets, lower_bounds)
-        n_runs, self.refit_advised_ = self._bounds.learn(X, split, started, ended)
-        self.n_updates_ += n_runs
-        self.updated_until_ = latest(ended, self.updated_until_)
-        self._calibration_set.add(forecasts.forecast, targets, lower_bounds)
-        return self
-
-    def calibration_set(self) -> tuple[Floats, Floats, Floats]:
-        """Give the runs that say how far off a forecast may be, those of `update` included.
-
-        Returns
-        -------
-        forecasts, targets, at_least : ndarray of shape (n, n_outputs)
-            As `calibration_forecasts_` and so on, then those of `update`, of which the newest are
-            kept: 1,000, or as many as calibrated.
-        """
-        check_is_fitted(self)
-        return self._calibration_set.arrays()
-
-    @property
-    def drift_(self) -> Floats:
-        """Drift figure of each group of outputs, of the series that is furthest off."""
-        return self._bounds.drift()
 
     def _levels(self, asked: float | Sequence[float] | None) -> Floats:
         return confidence_levels(self.confidence_level if asked is None else asked)

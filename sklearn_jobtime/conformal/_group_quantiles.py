@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.conformal._calibration_split import CalibrationSplit
-from sklearn_jobtime.conformal._effective_size import effective_number
+from sklearn_jobtime.conformal._effective_size import effective_sample_size
 from sklearn_jobtime.conformal._kaplan_meier import survival_masses
 from sklearn_jobtime.conformal._quantiles import EmpiricalQuantile, KaplanMeierQuantile
 
@@ -135,7 +135,7 @@ class GroupQuantiles:
         errors = split.row_errors(scales)
         sides = side_quantiles(errors, np.asarray(split.is_censored.any(axis=1)), scales is None)
         newest = {side: error[np.isfinite(error)][-n_newest:] for side, error in errors.items()}
-        n_effective = effective_number(errors["both"], series[rows])
+        n_effective = effective_sample_size(errors["both"], series[rows])
         return cls(outputs, sides, newest, total, count, int(rows.sum()), n_effective)
 
     def errors(self, side: str, levels: Floats) -> Floats:

@@ -255,6 +255,10 @@ class NormalisedScore(LogRatioScore):
 class QuantileScore(LogRatioScore):
     """Log ratio to the nearer of two forecast quantiles (conformalized quantile regression).
 
+    References
+    ----------
+    Y. Romano, E. Patterson, E. Candès, "Conformalized quantile regression", NeurIPS 2019.
+
     Examples
     --------
     >>> from sklearn_jobtime.conformal import QuantileScore
@@ -275,4 +279,11 @@ SCORES: dict[str, type[ConformityScore]] = {
 
 def score_named(score: str | ConformityScore) -> ConformityScore:
     """Give the score of a name in `SCORES`; a score itself is cloned."""
-    return SCORES[score]() if isinstance(score, str) else clone(score)
+    if not isinstance(score, str):
+        return clone(score)
+    if score not in SCORES:
+        raise ValueError(
+            f"conformity_score={score!r} is not known; expected one of {sorted(SCORES)}, or a "
+            "ConformityScore."
+        )
+    return SCORES[score]()

@@ -1,6 +1,6 @@
 """How often intervals held on runs that the model had not seen, one job and night at a time.
 
-An interval of 90 % is a promise about a share, and which share was meant matters: of each job by
+The nominal coverage of an interval is a share, and which share was meant matters: of each job by
 itself, of all jobs of a night, of a whole forecast. The report counts all of them side by side.
 """
 
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta, binomtest
 
-from sklearn_jobtime.conformal._effective_size import effective_number
+from sklearn_jobtime.conformal._effective_size import effective_sample_size
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._schema import STARTED_AT, series_names
 from sklearn_jobtime.runs._targets import targets_named
@@ -50,8 +50,8 @@ def interval_table(
     DataFrame
         In start order: `row` (position in `targets`), `series`, `started_at` (when given), `step`,
         `job`, `actual`, `low`, `high` and `forecast` in seconds, `inside`, and `is_complete`: all
-        steps of the row lie in the table, observed or not. A run that failed, was cut off or has
-        not ended takes no part.
+        steps of the row lie in the table, observed or not. A run that failed, was censored or
+        has not ended takes no part.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def coverage_report(
     intervals : DataFrame
         Of :func:`holdout_intervals` or :func:`interval_table`.
     nominal : float
-        The level that was promised.
+        The nominal coverage.
     confidence_level : float, default=0.95
         Of the bounds of the coverage.
 
@@ -159,18 +159,18 @@ def coverage_report(
           ``job``, ``step`` and ``series`` by itself, named in `which`.
         - `n` of them were counted and a share `coverage` was inside; `low` and `high` are the exact
           binomial bounds (Clopper and Pearson) of that share, for independent runs.
-        - `n_effective`: how many independent ones they are worth, because what lies next to each
-          other in time is alike. Far below `n`, the bounds are too narrow.
+        - `n_effective`: the effective sample size, because what lies next to each other in time
+          is alike. Far below `n`, the bounds are too narrow.
         - `width` in seconds and `relative_width`, as a share of the forecast: medians.
         - `nominal`, and `as_promised`: the coverage is that or more, as far as `n_effective`
           independent ones can tell.
-          Joint counts can be so only where the model promises them (`coverage=` of
-          ConformalForecaster).
+          Simultaneous counts can be so only where the model was asked for them (`simultaneous=`
+          of ConformalForecaster).
 
     Notes
     -----
-    Joint counts look at the targets of a row that were observed; those over steps leave out the
-    rows whose steps reach beyond the table.
+    Simultaneous counts look at the targets of a row that were observed; those over steps leave out
+    the rows whose steps reach beyond the table.
 
     References
     ----------
@@ -196,7 +196,7 @@ def coverage_report(
         low, high = binomtest(int(held["inside"].sum()), len(held)).proportion_ci(confidence_level)
         width = part["high"] - part["low"]
         share, groups = held["inside"].mean(), pd.factorize(held["series"])[0]
-        worth = effective_number(held["inside"].to_numpy(float), groups)
+        n_effective = effective_sample_size(held["inside"].to_numpy(float), groups)
         rows.append(
             {
                 "what": what,
@@ -205,11 +205,13 @@ def coverage_report(
                 "coverage": share,
                 "low": low,
                 "high": high,
-                "n_effective": worth,
+                "n_effective": n_effective,
                 "width": width.median(),
                 "relative_width": (width / part["forecast"].where(part["forecast"] > 0)).median(),
                 "nominal": nominal,
-                "as_promised": bool(share_bounds(share, worth, confidence_level)[1] >= nominal),
+                "as_promised": bool(
+                    share_bounds(share, n_effective, confidence_level)[1] >= nominal
+                ),
             }
         )
     return pd.DataFrame(rows)

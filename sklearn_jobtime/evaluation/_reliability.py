@@ -28,18 +28,18 @@ ELAPSED = (0.0, 0.5, 1.0, 1.5)
 TIE = 1e-9  # shares of runs this close are the same
 
 
-def answer_weights(ratios: Floats, is_cut_off: Mask, has_ended: Mask, goes_on: Mask) -> Floats:
+def answer_weights(ratios: Floats, is_censored: Mask, has_ended: Mask, goes_on: Mask) -> Floats:
     """How many runs each answer to one question stands for: done by the deadline, or not.
 
-    A run that was cut off before the deadline does not answer. Its place take, in equal parts, the
+    A run that was censored before the deadline does not answer. Its place take, in equal parts, the
     runs that lasted longer than it: this is the weighting by the inverse probability of not being
-    cut off, and its weighted share of runs done is the estimate of Kaplan and Meier.
+    censored, and its weighted share of runs done is the estimate of Kaplan and Meier.
 
     Parameters
     ----------
     ratios : ndarray of shape (n,)
         How long the runs that are asked took, or took at least.
-    is_cut_off : ndarray of bool, shape (n,)
+    is_censored : ndarray of bool, shape (n,)
         Which ones are the latter.
     has_ended, goes_on : ndarray of bool, shape (n,)
         Which runs had surely ended by the deadline, and which had surely not.
@@ -47,7 +47,7 @@ def answer_weights(ratios: Floats, is_cut_off: Mask, has_ended: Mask, goes_on: M
     Returns
     -------
     ndarray of shape (n,)
-        With the sum n; 0 where a run does not answer. All are 0 where runs were cut off before the
+        With the sum n; 0 where a run does not answer. All are 0 where runs were censored before the
         deadline and none is known to outlast it: nobody knows the share of these.
 
     Examples
@@ -56,9 +56,9 @@ def answer_weights(ratios: Floats, is_cut_off: Mask, has_ended: Mask, goes_on: M
     >>> answer_weights(took, cut, ~cut & (took <= 3.5), took > 3.5)
     array([1. , 0. , 1.5, 1.5])
     """
-    if not is_cut_off.any():
+    if not is_censored.any():
         return np.ones(len(ratios))
-    stands_for = len(ratios) * survival_masses(ratios, is_cut_off, one_more=False)
+    stands_for = len(ratios) * survival_masses(ratios, is_censored, one_more=False)
     weights = np.where(has_ended, stands_for, 0.0)
     left = len(ratios) - weights.sum()
     if goes_on.any():
@@ -83,9 +83,9 @@ def holdout_events(
         From runs older than these.
     forecasts, targets : array-like of shape (n_runs, n_outputs)
         Forecasts and durations in seconds; a run whose duration is NaN is left out, unless it was
-        cut off.
+        right-censored.
     at_least : array-like of the same shape, default=None
-        For runs that were cut off: how long they took at least. They had not ended by any earlier
+        Lower bounds of right-censored runs. They had not ended by any earlier
         moment; of later ones nothing is known, and there others of their output stand for them.
     multiples : sequence of float
         The deadlines, in units of the forecast.
@@ -97,16 +97,16 @@ def holdout_events(
     DataFrame
         One row a question: `row` and `output` of the run, `elapsed`, `deadline` (both in units of
         the forecast), `probability`, whether it `happened`, and `weight`: how many runs the answer
-        stands for, 1 where no run was cut off.
+        stands for, 1 where no run was censored.
 
     Notes
     -----
-    Of runs that were cut off, only the answers "not yet" are known, so without weights too few
-    would seem to be done; and without these runs too many, because it is the long ones that are cut
-    off. The weights mend both, if being cut off had nothing to do with how many times its forecast
+    Of right-censored runs, only the answers "not yet" are known, so without weights too few
+    would seem to be done; and without these runs too many, because it is the long ones that are
+    censored. The weights mend both, if censoring had nothing to do with how many times its forecast
     a run would have taken: so it is with a limit, or with runs that still go on, not with runs that
-    a person cancels. Within an output they also take all series and all forecasts to be cut off
-    alike, and one run may stand for many where most were cut off.
+    a person cancels. Within an output they also take all series and all forecasts to be
+    censored alike, and one run may stand for many where most were censored.
 
     References
     ----------
@@ -118,8 +118,8 @@ def holdout_events(
     """
     forecast, target = (np.atleast_2d(np.asarray(part, float)) for part in (forecasts, targets))
     bound = np.full(target.shape, np.nan) if at_least is None else np.asarray(at_least, float)
-    is_cut_off = np.isnan(target)
-    reached = np.where(is_cut_off, bound, target)  # NaN compares as False below
+    is_censored = np.isnan(target)
+    reached = np.where(is_censored, bound, target)  # NaN compares as False below
     ratios = reached / np.maximum(forecast, LEAST)
     columns = ("row", "output", "elapsed", "deadline", "probability", "happened", "weight")
     parts = []
@@ -128,11 +128,11 @@ def holdout_events(
         for deadline in (multiple for multiple in multiples if multiple > gone):
             limit = deadline * forecast
             has_ended = target <= limit
-            goes_on = (target > limit) | (is_cut_off & (bound >= limit))
+            goes_on = (target > limit) | (is_censored & (bound >= limit))
             weight = np.zeros(target.shape)
             for k, rows in enumerate(still.T):
                 weight[rows, k] = answer_weights(
-                    *(part[rows, k] for part in (ratios, is_cut_off, has_ended, goes_on))
+                    *(part[rows, k] for part in (ratios, is_censored, has_ended, goes_on))
                 )
             row, output = np.nonzero(weight)
             chance = known.done_by(forecast, limit, gone * forecast)[row, output]
@@ -173,7 +173,7 @@ def reliability(
         probability), `observed` (share that happened), and its exact binomial bounds
         `observed_low` and `observed_high`. These take the answers as independent; several
         questions of one run are not, and then the bounds are too narrow. With unequal weights the
-        bounds are those of the ``sum(w) ** 2 / sum(w ** 2)`` answers that they are worth.
+        bounds are those of the effective sample size ``sum(w) ** 2 / sum(w ** 2)``.
 
     References
     ----------
@@ -204,8 +204,8 @@ def reliability(
     table.insert(0, "n", bins.size())
     table.insert(0, "high", (table.index + 1) / n_bins)
     table.insert(0, "low", table.index / n_bins)
-    worth = sums["w"] ** 2 / sums["w2"]
-    bounds = share_bounds(table["observed"], worth, confidence_level)
+    n_effective = sums["w"] ** 2 / sums["w2"]
+    bounds = share_bounds(table["observed"], n_effective, confidence_level)
     table["observed_low"], table["observed_high"] = bounds
     return table.reset_index(drop=True)
 

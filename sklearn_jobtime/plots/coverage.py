@@ -34,11 +34,11 @@ MOST_COUNTS = 20
 
 
 class CoverageDisplay:
-    """Draw which share of the runs was inside its interval, beside the share that was promised.
+    """Draw which share of the runs was inside its interval, beside the nominal coverage.
 
-    The upper panel has a line for each count of the report, with its exact binomial bounds: as
-    promised are those that reach the dashed line. The lower panel follows the coverage over time.
-    A model that was right on average and wrong for the last two months shows there.
+    The upper panel has a line for each count of the report, with its exact binomial bounds: those
+    that reach the dashed line have the nominal coverage. The lower panel shows the coverage over
+    time: a model that was right on average and wrong for the last two months shows there.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class CoverageDisplay:
         Of :func:`~sklearn_jobtime.evaluation.holdout_intervals` or
         :func:`~sklearn_jobtime.evaluation.interval_table`.
     nominal : float
-        The level that was promised.
+        The nominal coverage.
 
     Attributes
     ----------

@@ -20,7 +20,9 @@ N_REMEMBERED = 1000  # newest runs of a series: lags, windows and rolling rules 
 
 def row_values(X: pd.DataFrame | NDArray) -> NDArray:
     """Numbers by which a row of an array is known again; in a table, its position."""
-    return np.arange(len(X))[:, None] if isinstance(X, pd.DataFrame) else X.reshape(len(X), -1)
+    if isinstance(X, pd.DataFrame):
+        return np.arange(len(X))[:, None]
+    return X.reshape(len(X), np.prod(X.shape[1:], dtype=int))  # -1 does not work for no rows
 
 
 class RememberedRows:

@@ -30,7 +30,7 @@ def test_a_bound_knows_only_the_runs_that_had_ended(adaptive, rule):
     changed = errors.copy()
     changed[110:] += 50
     one, other = (
-        adaptive.followed(adaptive.RULES[rule], e, 60, 0.1, (started, ended))
+        adaptive.online_bounds(adaptive.RULES[rule], e, 60, 0.1, (started, ended))
         for e in (errors, changed)
     )
     early = started[60:] < ended[110:].min()

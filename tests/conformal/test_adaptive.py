@@ -1,4 +1,4 @@
-"""Bounds that follow what happens: the long-run promise, on any sequence, in few calls."""
+"""Adaptive bounds: their long-run coverage, on any sequence of runs, in few calls."""
 
 import pickle
 
@@ -109,7 +109,7 @@ def test_an_adversary_who_sees_the_bound_gains_no_more_than_the_theory_allows():
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 30), st.booleans(), st.integers(0, 10**6))
-def test_promises_to_pending_runs_are_kept_too(n_pending, in_pool, seed):
+def test_pending_runs_have_the_coverage_too(n_pending, in_pool, seed):
     rng = np.random.default_rng(seed)
     n = 300
     errors = rng.normal(size=n) + np.repeat(rng.normal(0, 5, n // 50), 50)
@@ -118,9 +118,9 @@ def test_promises_to_pending_runs_are_kept_too(n_pending, in_pool, seed):
     for error in errors:
         pending.append((error, state.at_tails()))
         if len(pending) > n_pending:
-            known, promised = pending.pop(0)
-            missed += known > np.array(promised)
-            state.step(known, in_force=promised)
+            known, in_force = pending.pop(0)
+            missed += known > np.array(in_force)
+            state.step(known, in_force=in_force)
     for tail, count in zip(TAILS, missed, strict=True):
         assert count <= most_missed(tail, n, n_pending, in_pool) + 1e-9
 
@@ -152,7 +152,7 @@ def test_bounds_are_nested_after_anything():
         assert not np.isnan(bounds).any()
 
 
-def test_without_any_error_nothing_is_promised():
+def test_without_any_error_bounds_are_infinite():
     assert np.isposinf(AdaptiveBound([]).bounds([0.1, 0.5])).all()
 
 
@@ -163,7 +163,7 @@ def test_a_job_that_always_takes_the_same_is_never_called_a_miss():
         state.step(0.0)
 
 
-def test_a_run_that_was_cut_off_counts_only_where_it_surely_missed():
+def test_a_right_censored_run_counts_only_where_it_surely_missed():
     low, high = AdaptiveBound(range(100)), AdaptiveBound(range(100))
     before = low.bounds(TAILS)
     low.step(1.0, is_censored=True)
@@ -213,7 +213,7 @@ def test_an_alarm_stands_until_it_is_known_again_what_is_usual():
 # Several runs at once, several series
 
 
-def told(n, seed, overlap):
+def overlapping_errors(n, seed, overlap):
     """Errors of runs in start order, when they started and when they ended."""
     rng = np.random.default_rng(seed)
     started = np.sort(rng.uniform(0, n, n)).round(1)
@@ -229,7 +229,7 @@ def bounds_of(errors):
 @settings(deadline=None, max_examples=25)
 @given(st.integers(1, PENDING), st.floats(0, 20), st.booleans(), st.integers(0, 10**6))
 def test_each_run_is_held_to_the_bounds_of_its_start(n, overlap, in_pool, seed):
-    errors, started, ended = told(n, seed, overlap)
+    errors, started, ended = overlapping_errors(n, seed, overlap)
     start = bounds_of(np.random.default_rng(1).normal(size=(30, 1)))
     pools = {"above": PoolShares(2)} if in_pool else None
     fast = AdaptiveGroup(start, ["above"], 1, pools)
@@ -243,8 +243,8 @@ def test_each_run_is_held_to_the_bounds_of_its_start(n, overlap, in_pool, seed):
     slow = AdaptiveBound(start.newest["above"], pool)
     states = [(-np.inf, slow.at_tails())]
     for row in order:
-        promised = [bounds for since, bounds in states if since <= started[row]][-1]
-        slow.step(errors[row, 0], in_force=promised, ended=ended[row])
+        in_force = [bounds for since, bounds in states if since <= started[row]][-1]
+        slow.step(errors[row, 0], in_force=in_force, ended=ended[row])
         states.append((ended[row], slow.at_tails()))
     np.testing.assert_allclose(
         fast.errors("above", 1 - np.array(TAILS))[0], slow.bounds(TAILS), rtol=1e-12
@@ -263,9 +263,9 @@ def test_a_pool_has_at_each_time_what_it_had_learned_by_then(n, n_series, time, 
     for index, tail in enumerate(TAILS):
         move = 0.0
         for moment in np.unique(ended[ended <= time]):
-            told = missed[ended == moment, index]
-            worth = len(told) / (1 + (len(told) - 1) * POOL_ALIKE)
-            move -= POOL_RATE / n_series * worth * (told.mean() - tail)
+            new = missed[ended == moment, index]
+            worth = len(new) / (1 + (len(new) - 1) * POOL_ALIKE)
+            move -= POOL_RATE / n_series * worth * (new.mean() - tail)
             move = min(max(move, POOL_REACH[0] * tail), POOL_REACH[1] * tail)
         assert pool.at(time)[index] == pytest.approx(move)
 
@@ -278,12 +278,12 @@ def test_a_pool_finds_out_soon_that_all_bounds_are_too_wide():
         states = [AdaptiveBound(rng.normal(0, 5, 50), pool) for _ in range(40)]
         missed = 0
         for _ in range(40):
-            promised = [state.at_tails() for state in states]
+            in_force = [state.at_tails() for state in states]
             errors = rng.normal(size=40)
             missed += sum(
-                e > bounds[TAILS.index(0.1)] for e, bounds in zip(errors, promised, strict=True)
+                e > bounds[TAILS.index(0.1)] for e, bounds in zip(errors, in_force, strict=True)
             )
-            for state, error, bounds in zip(states, errors, promised, strict=True):
+            for state, error, bounds in zip(states, errors, in_force, strict=True):
                 state.step(error, in_force=bounds)
         share[in_pool] = missed / 1600
     assert share[False] < 0.04
@@ -419,7 +419,7 @@ def test_the_alarm_sounds_once_and_names_the_direction():
 
 
 @pytest.mark.parametrize("simultaneous", ["none", "both"])
-def test_runs_that_were_cut_off_widen_the_bounds_of_a_scheduler(simultaneous):
+def test_right_censored_runs_widen_the_bounds_of_a_scheduler(simultaneous):
     rng = np.random.default_rng(0)
     X = np.full((200, 2), 100.0)
     y = X * np.exp(rng.normal(0, 0.1, X.shape))
@@ -431,7 +431,7 @@ def test_runs_that_were_cut_off_widen_the_bounds_of_a_scheduler(simultaneous):
     assert after[0, 0] > before[0, 0]
 
 
-def test_chances_of_deadlines_follow_what_was_told():
+def test_chances_of_deadlines_know_of_updates():
     rng = np.random.default_rng(0)
     X = np.full((900, 1), 100.0)
     y = X * np.exp(rng.normal(0, 0.1, X.shape))
@@ -441,12 +441,12 @@ def test_chances_of_deadlines_follow_what_was_told():
     assert before.done_by(100.0, 150.0) > 0.95
     limit = np.full_like(y[500:], np.nan)
     limit[::2] = 170.0
-    told = np.where(np.isnan(limit), y[500:], np.nan)
-    model.update(None, y[100:500], forecast=X[100:500]).update(None, told, limit, forecast=X[500:])
+    new = np.where(np.isnan(limit), y[500:], np.nan)
+    model.update(None, y[100:500], forecast=X[100:500]).update(None, new, limit, forecast=X[500:])
     assert model.n_calibration_ == 100
     forecasts, targets, at_least = model.calibration_set()
     np.testing.assert_array_equal(targets[:500], y[:500])
-    np.testing.assert_array_equal(targets[500:], told)
+    np.testing.assert_array_equal(targets[500:], new)
     np.testing.assert_array_equal(at_least[500:], limit)
     assert forecasts.shape == (900, 1)
     assert DurationDistribution.from_forecaster(model).done_by(100.0, 150.0) < 0.2
@@ -454,7 +454,7 @@ def test_chances_of_deadlines_follow_what_was_told():
     assert newest.done_by(100.0, 150.0) < 0.05
     model.update(None, y[:400], forecast=X[:400])
     np.testing.assert_array_equal(model.calibration_set()[1][:100], y[:100])
-    assert len(model.calibration_set()[0]) == 1100  # the newest thousand that were told
+    assert len(model.calibration_set()[0]) == 1100  # the newest thousand that were new
 
 
 def test_wrong_shapes_are_named():

@@ -1,4 +1,4 @@
-"""Bounds around any forecast: their shape, their promise, what they may look at."""
+"""Bounds around any forecast: their shape, their coverage, what they may look at."""
 
 import pickle
 
@@ -17,11 +17,12 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime.baselines import OnlineMix, RollingRule
 from sklearn_jobtime.compose import ObservedRegressor
-from sklearn_jobtime.conformal import rows_needed
-from sklearn_jobtime.conformal._effective_size import effective_number
+from sklearn_jobtime.conformal import AbsoluteScore, ConformityScore, rows_needed
+from sklearn_jobtime.conformal._effective_size import effective_sample_size
 from sklearn_jobtime.conformal._group_quantiles import scaled_bounds
 from sklearn_jobtime.conformal._kaplan_meier import survival_masses
 from sklearn_jobtime.conformal._quantiles import EmpiricalQuantile
+from sklearn_jobtime.conformal._scores import SCORES
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError, TooFewRunsWarning
 from sklearn_jobtime.forecasting import forecast
@@ -115,12 +116,12 @@ def test_rows_that_repeat_count_once():
     rng = np.random.default_rng(0)
     alone = rng.normal(size=600)
     one_series = np.zeros(600, dtype=int)
-    assert effective_number(alone, one_series) == pytest.approx(600, rel=0.15)
+    assert effective_sample_size(alone, one_series) == pytest.approx(600, rel=0.15)
     overlapping = np.lib.stride_tricks.sliding_window_view(rng.normal(size=2009), 10).max(axis=1)
-    assert effective_number(overlapping, np.zeros(2000, dtype=int)) < 2000 / 5
+    assert effective_sample_size(overlapping, np.zeros(2000, dtype=int)) < 2000 / 5
     # neighbours of another series are no neighbours
     pairs = alone.repeat(2)
-    assert effective_number(pairs, np.tile([0, 1], 600)) > 900
+    assert effective_sample_size(pairs, np.tile([0, 1], 600)) > 900
 
 
 @settings(deadline=None)
@@ -351,6 +352,80 @@ def test_a_grid_search_reaches_the_estimator_and_the_score():
     grid = {"estimator__alpha": [0.1, 10.0], "conformity_score": ["log_ratio", "absolute"]}
     search = GridSearchCV(ConformalForecaster(Ridge()), grid, cv=TimeSeriesSplit(3))
     assert np.isfinite(search.fit(X, y).best_score_)
+
+
+class SquareRootScore(ConformityScore):
+    """A score that is none of the table, with a parameter."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def error_above(self, seconds, forecast):
+        return self.factor * (self.root(seconds) - self.root(forecast))
+
+    def error_below(self, seconds, forecast):
+        return self.error_above(forecast, seconds)
+
+    def bound_above(self, errors, forecast):
+        return (self.root(forecast) + errors / self.factor) ** 2
+
+    def bound_below(self, errors, forecast):
+        return np.maximum(self.root(forecast) - errors / self.factor, 0.0) ** 2
+
+    @staticmethod
+    def root(seconds):
+        return np.sqrt(np.maximum(seconds, 0.0))  # a line may forecast less than nothing
+
+
+class NormalisedSquareRootScore(SquareRootScore):
+    needs_scale_model = True
+
+
+@pytest.mark.parametrize("score", [SquareRootScore(), NormalisedSquareRootScore(2.0)])
+@pytest.mark.parametrize("simultaneous", ["none", "both"])
+def test_a_score_of_ones_own_is_a_score_like_the_others(score, simultaneous):
+    forecasts, actual = skewed(np.random.default_rng(0), 900, 2)
+    model = ConformalForecaster(Ridge(), conformity_score=score, simultaneous=simultaneous)
+    model = clone(model).fit(forecasts[:600], actual[:600])
+    assert (model.scale_model_ is not None) == score.needs_scale_model
+    low, high = np.moveaxis(model.predict_interval(forecasts[600:]), 2, 0)
+    inside = (low <= actual[600:]) & (actual[600:] <= high)
+    assert inside.all(axis=1).mean() > 0.85 if simultaneous == "both" else inside.mean() > 0.85
+    again = pickle.loads(pickle.dumps(model)).update(forecasts[600:], actual[600:])
+    assert np.isfinite(again.predict_interval(forecasts)).all()
+
+
+def test_each_name_of_the_table_is_its_score():
+    forecasts, actual = skewed(np.random.default_rng(0), 200, 1)
+    for name, score in SCORES.items():
+        options = {"quantile_estimators": [Ridge(), Ridge(1e3)]} if name == "quantile" else {}
+        by_name, by_score = (
+            ConformalForecaster(Ridge(), conformity_score=given, **options).fit(forecasts, actual)
+            for given in (name, score())
+        )
+        np.testing.assert_array_equal(
+            by_name.predict_interval(forecasts), by_score.predict_interval(forecasts)
+        )
+
+
+def test_a_grid_search_reaches_the_parameters_of_a_score():
+    forecasts, actual = skewed(np.random.default_rng(0), 120, 1)
+    model = ConformalForecaster(Ridge(), conformity_score=SquareRootScore())
+    grid = {"conformity_score": [SquareRootScore(), AbsoluteScore(), "log_ratio"]}
+    for one in (grid, {"conformity_score__factor": [0.5, 2.0]}):
+        search = GridSearchCV(model, one, cv=TimeSeriesSplit(3)).fit(forecasts, actual)
+        assert np.isfinite(search.best_score_)
+
+
+def test_rows_update_a_model_that_was_fitted_again():
+    forecasts, actual = skewed(np.random.default_rng(0), 200, 1)
+    model = ConformalForecaster(Ridge(), refit=True).fit(forecasts[:100], actual[:100])
+    by_forecast = pickle.loads(pickle.dumps(model))
+    by_forecast.update(None, actual[100:], forecast=model.predict(forecasts[100:]))
+    model.update(forecasts[100:], actual[100:])
+    np.testing.assert_array_equal(
+        model.predict_interval(forecasts), by_forecast.predict_interval(forecasts)
+    )
 
 
 def test_errors_say_what_to_do():

@@ -1,4 +1,4 @@
-"""A stored model is told of each outcome once, in the order in which outcomes became known."""
+"""A stored model is updated with each outcome once, in the order in which outcomes became known."""
 
 import pickle
 
@@ -28,7 +28,7 @@ N_FIT = 40
 
 
 def overlapping(n=80, n_series=1, seed=0):
-    """Give runs that often start before others of their series have ended, some cut off."""
+    """Give runs that often start before others of their series have ended, some right-censored."""
     rng = np.random.default_rng(seed)
     parts = {}
     for name in [f"s{k}" for k in range(n_series)]:
@@ -62,7 +62,7 @@ def assert_same(one, other, runs):
 
 
 def by_hand(model, runs):
-    """Tell what became known at each moment, with the forecasts of these rows."""
+    """Update with what became known at each moment, with the forecasts of these rows."""
     names = target_names(model)
     horizon = int(names.get_level_values("step").max())
     forecasts = model.predict(runs)
@@ -83,13 +83,13 @@ def by_hand(model, runs):
     events = events[events["when"] > fitted_until].sort_values(["when", "row"], kind="stable")
     outputs = {name: position for position, name in enumerate(names)}
     for when, group in events.groupby("when"):
-        told = np.zeros(y.shape, dtype=bool)
-        told[
+        used = np.zeros(y.shape, dtype=bool)
+        used[
             group["row"], [outputs[name] for name in zip(group["step"], group["job"], strict=True)]
         ] = True
         rows = slice(group["row"].min(), int((runs[STARTED_AT] <= when).sum()))
         clock = as_of(runs, when)[[STARTED_AT, ENDED_AT]].iloc[rows]
-        outcome, least = (part.where(told).iloc[rows] for part in (y, at_least))
+        outcome, least = (part.where(used).iloc[rows] for part in (y, at_least))
         model.update(clock, outcome, least, forecast=forecasts[rows])
     return model
 
@@ -108,7 +108,7 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 1000), nights=st.lists(st.floats(0.6, 1), max_size=4))
-def test_told_at_once_night_by_night_or_by_hand_is_the_same(kind, n_series, seed, nights):
+def test_at_once_night_by_night_or_by_hand_is_the_same(kind, n_series, seed, nights):
     runs = overlapping(60 if n_series == 1 else 40, n_series, seed)
     at_once, nightly, hand = (fitted(runs, **kind) for _ in range(3))
     span = runs[ENDED_AT].max() - runs[STARTED_AT].min()
@@ -143,20 +143,20 @@ def test_runs_of_a_series_that_start_at_once_keep_their_order():
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 1000), share=st.floats(0.55, 0.95), more=st.integers(1, 30))
-def test_each_target_is_told_once_and_only_when_known(seed, share, more):
+def test_each_target_is_used_once_and_only_when_known(seed, share, more):
     runs = overlapping(seed=seed)
     model = fitted(runs, horizon=2)
     fitted_until = pd.Timestamp(model.updated_until_, unit="s", tz="UTC").round("us")
     now = runs[STARTED_AT].iloc[int(share * len(runs))]
     moments = [now, now + pd.Timedelta(more, "h"), runs[ENDED_AT].max()]
-    told = 0
+    used = 0
     for moment in moments:
-        told += online_update(model, runs, now=moment).jobs["targets"].to_numpy().sum()
+        used += online_update(model, runs, now=moment).jobs["targets"].to_numpy().sum()
         known = make_targets(as_of(runs, moment), 2)
         is_past = as_of(runs, moment)[ENDED_AT] <= fitted_until
         by_step = {step: is_past.shift(1 - step, fill_value=False) for step in (1, 2)}
         new = sum(int(known.loc[~by_step[step], step].notna().sum().sum()) for step in (1, 2))
-        assert told == new
+        assert used == new
         before = pickle.dumps(model)
         assert online_update(model, runs, now=moment).n_runs == 0
         assert pickle.dumps(model) == before
@@ -175,7 +175,7 @@ def test_outcomes_that_are_not_known_yet_change_nothing():
     assert_same(*models, as_of(runs, now))
 
 
-def test_rows_of_fit_are_not_told_again_and_running_ones_not_yet():
+def test_rows_of_fit_are_not_used_again_and_running_ones_not_yet():
     runs = overlapping()
     past = as_of(runs, runs[STARTED_AT].iloc[N_FIT])
     model = fitted(runs)
@@ -187,11 +187,11 @@ def test_rows_of_fit_are_not_told_again_and_running_ones_not_yet():
     online_update(model, runs)
     taken = model.calibration_set()[1][model.n_calibration_ :]
     late = make_targets(runs)[~(runs[ENDED_AT] <= past[ENDED_AT].max())].dropna(how="all")
-    taken = taken[~np.isnan(taken).all(axis=1)]  # the others were cut off
+    taken = taken[~np.isnan(taken).all(axis=1)]  # the others were right-censored
     np.testing.assert_array_equal(taken, late)
 
 
-def test_time_outs_are_told_as_at_least_and_failures_not_at_all():
+def test_time_outs_are_right_censored_and_failures_say_nothing():
     runs = overlapping(seed=1)
     model = fitted(runs)
     new = runs[runs[ENDED_AT].to_numpy() > pd.Timestamp(model.updated_until_, unit="s", tz="UTC")]
@@ -215,14 +215,14 @@ def test_a_shift_advises_a_fit_until_it_is_known_what_is_usual():
     assert online_update(model, slower).refit_advised
 
 
-def test_a_series_that_is_new_since_fit_is_told_too():
+def test_a_series_that_is_new_since_fit_is_updated_too():
     runs = overlapping(n_series=2, n=120)
     is_known = runs.index.get_level_values(0) == "s0"
     model = fitted(runs[is_known])
     online_update(model, runs)
     since = pd.Timestamp(model.fitted_until_, unit="s", tz="UTC")
-    told = runs[runs[ENDED_AT] > since]
-    seen = make_targets(told).notna() | make_lower_bounds(told).notna()
+    used = runs[runs[ENDED_AT] > since]
+    seen = make_targets(used).notna() | make_lower_bounds(used).notna()
     assert model.n_updates_ == seen.any(axis=1).sum()
     assert set(model._bounds.updated) == {("s0",), ("s1",)}
 

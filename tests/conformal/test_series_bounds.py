@@ -57,7 +57,7 @@ def inside(model, X, y):
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_bounds_follow_each_series_though_all_of_a_night_are_told_at_once(symmetric):
+def test_bounds_adapt_to_each_series_though_all_of_a_night_are_known_at_once(symmetric):
     X, y = later(400, after=60)
     model = calibrated(symmetric=symmetric)
     nights = [slice(k, k + 3) for k in range(0, len(X), 3)]
@@ -102,10 +102,10 @@ def test_a_series_with_few_rows_starts_as_one_nobody_knows():
     one_row = pool(1, names=("calm",))
     stranger = one_row[0].rename({"calm": "stranger"}, level=0), one_row[1]
 
-    def width(rows, told):
+    def width(rows, new_rows):
         model = ConformalForecaster(FirstColumn(), cv="prefit").fit(X[rows], y[rows])
-        model.update(told[0], told[1], forecast=told[0])
-        return np.diff(model.predict_interval(told[0], 0.8)[0, 0])
+        model.update(new_rows[0], new_rows[1], forecast=new_rows[0])
+        return np.diff(model.predict_interval(new_rows[0], 0.8)[0, 0])
 
     assert width(short, one_row) == width(short, stranger)
     assert width(short | True, one_row) < width(short, one_row) / 2
@@ -117,16 +117,16 @@ def ended_first(runs, y, n):
     return np.sort(order[:n]), np.sort(order[n:])
 
 
-def test_rows_and_forecasts_tell_the_same_of_a_pool_and_pickles_go_on():
+def test_rows_and_forecasts_update_a_pool_alike_and_pickles_go_on():
     runs = make_job_runs(n_runs=150, n_jobs=2, n_series=3, random_state=0).sort_values("started_at")
     y = make_targets(runs)
     model = ConformalForecaster(RollingRule(), simultaneous="jobs").fit(runs[:300], y[:300])
-    new, told = runs[300:], y[300:]
+    new, new_y = runs[300:], y[300:]
     forecast = model.predict(new)
-    by_rows = pickle.loads(pickle.dumps(model)).update(new, told)
-    for rows in ended_first(new, told, 50):
+    by_rows = pickle.loads(pickle.dumps(model)).update(new, new_y)
+    for rows in ended_first(new, new_y, 50):
         model = pickle.loads(pickle.dumps(model))
-        model.update(new.iloc[rows], told.iloc[rows], forecast=forecast[rows])
+        model.update(new.iloc[rows], new_y.iloc[rows], forecast=forecast[rows])
     np.testing.assert_array_equal(by_rows.predict_interval(new), model.predict_interval(new))
     np.testing.assert_array_equal(by_rows.drift_, model.drift_)
 
@@ -158,7 +158,7 @@ def test_runs_are_learned_in_the_order_of_their_ends(seed):
 @pytest.mark.parametrize(
     ("times_known", "share"), [(True, 0.8), pytest.param(False, 0.66, marks=pytest.mark.slow)]
 )
-def test_runs_that_overlap_are_inside_as_often_as_promised(times_known, share):
+def test_runs_that_overlap_have_the_nominal_coverage(times_known, share):
     n, n_pending = 1500, 20
     rng = np.random.default_rng(0)
     started = pd.to_datetime(np.arange(n + 200), unit="s", utc=True)
@@ -180,7 +180,7 @@ def test_runs_that_overlap_are_inside_as_often_as_promised(times_known, share):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("times_known", [True, False])
-def test_later_steps_are_inside_as_often_as_promised(times_known):
+def test_later_steps_have_the_nominal_coverage(times_known):
     n, horizon = 1500, 12
     rng = np.random.default_rng(0)
     started = pd.to_datetime(np.arange(n) * 100, unit="s", utc=True)
@@ -195,9 +195,9 @@ def test_later_steps_are_inside_as_often_as_promised(times_known):
     model.fit(X[:150], y[:150])
     held = []
     for row in range(150, n - horizon):
-        told = slice(row - horizon, row)  # of which one step each became known just now
-        new = np.where(steps[told] == row - 1, y[told], np.nan)
-        model.update((clock if times_known else X)[told], new, forecast=forecasts[told])
+        new_rows = slice(row - horizon, row)  # of which one step each became known just now
+        new = np.where(steps[new_rows] == row - 1, y[new_rows], np.nan)
+        model.update((clock if times_known else X)[new_rows], new, forecast=forecasts[new_rows])
         low, high = model.predict_interval(X[row : row + 1])[0, -1]
         held.append(low <= y[row, -1] <= high)
     assert np.mean(held) == pytest.approx(0.8 if times_known else 0.7, abs=0.02)
@@ -237,7 +237,7 @@ def test_a_series_without_a_name_is_known_again_after_a_pickle():
     assert len(again._bounds.updated) == 3
 
 
-def test_a_promise_for_each_series():
+def test_nominal_coverage_of_each_series():
     X, y = later(3000, after=1000)
     pooled, each = calibrated(1000), calibrated(1000, group_conditional=True)
     np.testing.assert_allclose(inside(each, X, y)[0].groupby(level=0).mean(), 0.9, atol=0.03)

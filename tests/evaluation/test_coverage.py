@@ -1,4 +1,4 @@
-"""The coverage report counts what a loop counts, and tells a kept promise from a broken one."""
+"""The coverage report counts what a loop counts, and tells whether it is the nominal coverage."""
 
 import numpy as np
 import pandas as pd
@@ -105,7 +105,7 @@ def tested():
 
 
 @pytest.mark.parametrize("simultaneous", ["none", "both"])
-def test_marginal_intervals_keep_no_joint_promise_and_joint_ones_do(tested, simultaneous):
+def test_only_simultaneous_intervals_have_simultaneous_coverage(tested, simultaneous):
     runs, train, is_test = tested
     model = ConformalForecaster(RollingRule("median"), 0.9, simultaneous=simultaneous)
     model.fit(train, make_targets(train, 2))

@@ -1,4 +1,4 @@
-"""The promise itself: on a thousand simulated data sets, bounds hold as often as they say."""
+"""Nominal coverage: on a thousand simulated data sets, bounds hold as often as they say."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_intervals_for_each_target_do_not_hold_together():
     """The reason for the other kinds of coverage."""
     inside = np.array([held(seed, 200, "none") for seed in range(200)])
     low, high = band(LEVEL, 200)
-    assert low <= inside[:, 3, 4].sum() <= high  # each of them keeps its own promise
+    assert low <= inside[:, 3, 4].sum() <= high  # each of them has its nominal coverage
     whole = inside.all(axis=(1, 2)).mean()
     print(f"intervals for each target: {whole:.0%} of the nights inside")
     assert whole < 0.2
@@ -74,7 +74,7 @@ def test_intervals_for_each_target_do_not_hold_together():
 @pytest.mark.parametrize("n", [50])
 @pytest.mark.parametrize("simultaneous", ["none", "jobs", "horizon", "both"])
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_each_kind_of_coverage_is_the_promised_one(simultaneous, n, symmetric):
+def test_each_kind_of_coverage_is_the_nominal_one(simultaneous, n, symmetric):
     kind = {"simultaneous": simultaneous, "symmetric": symmetric, "shape": (2, 3)}
     inside = np.array([held(seed, n, **kind) for seed in range(N_SETS)])
     together = {
@@ -105,8 +105,8 @@ def test_over_many_fits_coverage_is_beta_binomial():
 
 @pytest.mark.parametrize("limit", ["each its own", "one for all"])
 @pytest.mark.parametrize("n_outputs", [1, 3])
-def test_runs_that_were_cut_off_count(limit, n_outputs):
-    """One run in five is cut off. What is covered is how long it would have taken."""
+def test_right_censored_runs_count(limit, n_outputs):
+    """One run in five is right-censored. What is covered is how long it would have taken."""
     inside = {"counted": [], "left out": []}
     for seed in range(150):
         rng = np.random.default_rng(seed)
