@@ -9,19 +9,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import (
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.baselines._online_mix import OnlineMix
 from sklearn_jobtime.compose._observed import at_least_parameter, observing
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._splits import newest_share
 from sklearn_jobtime.runs._schema import STARTED_AT
-from sklearn_jobtime.runs._target_arrays import check_lower_bounds, check_targets
+from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = ["ANCHOR_COLUMN", "AnchoredRegressor"]
 
@@ -239,14 +236,12 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         self
         """
-        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
-        X = self._checked(X, reset=True)
-        named = y
-        y = check_targets(self, X, y)
-        self._is_1d = y.ndim == 1
+        X = read_rows(self, X, reset=True)
+        given = read_targets(self, X, y, at_least)
+        targets, self._form = given.observed, given.form
+        self.target_names_ = self._form.names
         self.anchor_ = clone(OnlineMix() if self.anchor is None else self.anchor)
-        self.anchor_.fit(X, named if self.target_names_ is not None else y)
-        targets = y.reshape(len(y), -1)
+        self.anchor_.fit(X, y if self.target_names_ is not None else self._form.of(targets))
         anchor = np.reshape(self.anchor_.predict(X), targets.shape)
         self.floor_ = least_positive(targets)
         ratios = to_log_ratio(targets, anchor, self.floor_, self.clip)
@@ -255,7 +250,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self.shrinkage_ = n_observed / np.maximum(n_observed + prior, 1)
         self._learned = n_observed > 0
         if at_least is not None:
-            bounds = to_log_ratio(check_lower_bounds(at_least, y), anchor, self.floor_, self.clip)
+            bounds = to_log_ratio(given.lower_bounds, anchor, self.floor_, self.clip)
             fit_params |= at_least_parameter(self._new_regressor(ratios), self._as_learned(bounds))
         X = self._shown(X, anchor)
         if self.validate:
@@ -285,16 +280,16 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         ndarray of shape (n_runs,) or (n_runs, n_outputs), in seconds
         """
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
+        X = read_rows(self, X, reset=False)
         anchor = np.asarray(self.anchor_.predict(X), dtype=np.float64).reshape(
             -1, len(self.shrinkage_)
         )
         if self.regressor_ is None:
-            return self._as_given(anchor)
+            return self._form.of(anchor)
         X = self._shown(X, anchor)
         ratio = self._corrections(self.regressor_, X, len(anchor), **predict_params)
         ratio = ratio * self.shrinkage_
-        return self._as_given(from_log_ratio(ratio, anchor, self.floor_, self.clip))
+        return self._form.of(from_log_ratio(ratio, anchor, self.floor_, self.clip))
 
     def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
         """Tell what each forecast mostly rests on.
@@ -312,12 +307,12 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             regressor are followed at least half the way, and "baselines" where they are not.
         """
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
+        X = read_rows(self, X, reset=False)
         found = np.full((len(X), len(self.shrinkage_)), "baselines")
         if hasattr(self.anchor_, "sources"):
             found = np.reshape(self.anchor_.sources(X), found.shape)
         followed = (found == "baselines") & (self.shrinkage_ >= 0.5)
-        return self._as_given(np.where(followed, "model", found))
+        return self._form.of(np.where(followed, "model", found))
 
     def _best_factors(
         self,
@@ -354,12 +349,9 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             factors[k] = shrink_factor(errors, self.caution)
         return factors
 
-    def _as_given(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        return outputs[:, 0] if self._is_1d else outputs
-
     def _as_learned(self, outputs: Floats) -> Floats:
         """Take the outputs of which the regressor can learn; the others are the anchor's alone."""
-        return self._as_given(outputs[:, self._learned])
+        return self._form.of(outputs[:, self._learned])
 
     def _named(self, ratios: Floats) -> Floats | pd.DataFrame:
         """Give the ratios to learn the names that `y` had, for a regressor that reads them."""
@@ -390,20 +382,9 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     def _new_regressor(self, ratios: Floats) -> Any:
         return observing(self.regressor, self._as_learned(ratios), self.missing_targets)
 
-    def _checked(self, X: Any, *, reset: bool) -> Any:
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        return validate_data(
-            self, X, reset=reset, ensure_all_finite="allow-nan" if self._allows_nan() else True
-        )
-
-    def _allows_nan(self) -> bool:
-        return bool(get_tags(self.regressor).input_tags.allow_nan)
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._allows_nan()
+        tags.input_tags.allow_nan = get_tags(self.regressor).input_tags.allow_nan
         tags.target_tags.multi_output = True
         tags.regressor_tags.poor_score = True  # an anchor looks back, whatever the columns say
         return tags

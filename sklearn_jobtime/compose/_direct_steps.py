@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._estimator import ObservedScoreMixin, read_array
 from sklearn_jobtime._typing import Floats, Ints
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.runs._target_arrays import check_targets
+from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = ["PooledSteps"]
 
@@ -143,11 +143,10 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         self
         """
-        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
-        X = self._checked(X, reset=True)
-        y = check_targets(self, X, y)
-        self._is_1d = y.ndim == 1
-        targets = y.reshape(len(y), -1)
+        X = read_array(self, X, reset=True)
+        given = read_targets(self, X, y)
+        targets, self._form = given.observed, given.form
+        self.target_names_ = self._form.names
         never = np.isnan(targets).all(axis=0)
         if never.any():
             raise NoHistoryError(
@@ -179,20 +178,16 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         ndarray of shape (n,) or (n, n_outputs), as `y` was
         """
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
+        X = read_array(self, X, reset=False)
         forecast = np.empty((len(X), len(self.steps_)))
         for one, outputs in zip(self.regressors_, self.outputs_, strict=True):
             steps = np.tile(self.steps_[outputs], len(X))
             inputs = self._with_step(np.repeat(X, len(outputs), axis=0), steps, len(outputs))
             forecast[:, outputs] = np.reshape(one.predict(inputs), (len(X), len(outputs)))
-        return forecast[:, 0] if self._is_1d else forecast
+        return self._form.of(forecast)
 
     def _with_step(self, X: Floats, steps: Floats, n_steps: int) -> Floats:
         return X if n_steps == 1 else np.column_stack([X, steps])
-
-    def _checked(self, X: Any, *, reset: bool) -> Floats:
-        finite = "allow-nan" if get_tags(self.regressor).input_tags.allow_nan else True
-        return validate_data(self, X, reset=reset, ensure_all_finite=finite, dtype="numeric")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.ensemble._base import _BaseHeterogeneousEnsemble
-from sklearn.utils import Bunch, Tags, check_array
+from sklearn.utils import Bunch, Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from sklearn_jobtime._estimator import ObservedScoreMixin
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.compose._observed import at_least_parameter, observing
+from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = ["ForecastMean"]
 
@@ -40,6 +41,11 @@ def weighted_mean(forecasts: Sequence[Floats], weights: ArrayLike) -> Floats:
     shares = np.asarray(weights, dtype=np.float64)
     shares = shares / shares.sum()
     return np.sum([share * one for share, one in zip(shares, forecasts, strict=True)], axis=0)
+
+
+def row_by_row(X: Any) -> Any:
+    """Lay the numbers of a table out as its rows are; windows stay the view that they may be."""
+    return np.ascontiguousarray(X) if isinstance(X, np.ndarray) and X.ndim == 2 else X
 
 
 class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
@@ -141,16 +147,13 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         -------
         self
         """
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None; build "
-                "it with sklearn_jobtime.runs.make_targets(runs)."
-            )
+        given = read_targets(self, X, y)
         names, members = self._validate_estimators()
         weights = self._checked_weights([member == "drop" for member in members])
-        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
-        targets = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64")
+        self.target_names_ = given.form.names
+        targets = given.form.of(given.observed)
         self._outputs = targets.shape[1:]
+        X = row_by_row(X)
         self.estimators_, self.named_estimators_ = [], Bunch()
         for name, member in zip(names, members, strict=True):
             if member == "drop":
@@ -182,6 +185,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         ndarray of shape (n,) or (n, n_outputs), as `y` was
         """
         check_is_fitted(self)
+        X = row_by_row(X)
         forecasts = [np.asarray(one.predict(X), dtype=np.float64) for one in self.estimators_]
         # some members give one output as a column, others as a row
         shaped = [one.reshape(len(one), *self._outputs) for one in forecasts]

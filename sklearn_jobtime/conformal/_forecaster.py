@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.conformal._calibration_set import HeldOut, Told
 from sklearn_jobtime.conformal._inner_estimators import (
@@ -22,7 +22,6 @@ from sklearn_jobtime.conformal._inner_estimators import (
     fit_difficulty,
     fitted,
     quantile_pair,
-    read_rows,
 )
 from sklearn_jobtime.conformal._quantiles import groups_of, levels_of, warn_if_too_few
 from sklearn_jobtime.conformal._scores import (
@@ -38,7 +37,7 @@ from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._splits import known_targets, split_rows
 from sklearn_jobtime.point_in_time._table_memory import RememberedRows
 from sklearn_jobtime.runs._schema import ENDED_AT
-from sklearn_jobtime.runs._target_arrays import TargetForm, read_targets
+from sklearn_jobtime.runs._target_arrays import read_targets
 from sklearn_jobtime.runs._timeline import as_of
 
 __all__ = ["ConformalForecaster"]
@@ -294,8 +293,8 @@ class ConformalForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator)
         self
         """
         X = self._checked(X, reset=True)
-        targets, limits = read_targets(X, y, at_least)
-        self._form = TargetForm(y)
+        given = read_targets(self, X, y, at_least, strict=True)
+        targets, limits, self._form = given.observed, given.lower_bounds, given.form
         self.target_names_ = self._form.names
         clock = read_clock(X)
         steps, jobs = self._form.steps_and_jobs(targets.shape[1], self.horizon)
@@ -577,7 +576,7 @@ class ConformalForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator)
         return centres_of(outputs, self._least_unit, self.conformity_score)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        return read_rows(self, self.estimator, X, reset=reset)
+        return read_rows(self, X, reset=reset)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -20,7 +20,12 @@ from sklearn_jobtime.lstm.batches import RowsDataset, WindowDataset
 from sklearn_jobtime.lstm.callbacks import new_log_folder
 from sklearn_jobtime.lstm.losses import LOSSES, WithinTenPercent, make_loss
 from sklearn_jobtime.lstm.network import ACTIVATIONS, LSTMEnsemble, LSTMNetwork
-from sklearn_jobtime.lstm.targets import Targets, check_observed, merge_repeats, read_targets
+from sklearn_jobtime.lstm.targets import (
+    Targets,
+    check_observed,
+    merge_repeats,
+    read_weighted_targets,
+)
 from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS
 from sklearn_jobtime.lstm.window_inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.metrics import observed_r2
@@ -502,7 +507,7 @@ class LSTMForecaster(RegressorMixin, training.StoredOnCPU):
         reset: bool,
     ) -> tuple[Floats, Targets]:
         windows = read_windows(self, X, reset=reset)
-        targets = read_targets(y, sample_weight, at_least, windows)
+        targets = read_weighted_targets(self, windows, y, at_least, sample_weight)
         if reset:
             check_observed(targets)
             self.target_names_, self.target_ndim_ = targets.names, targets.ndim
