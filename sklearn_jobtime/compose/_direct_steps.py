@@ -16,7 +16,7 @@ from sklearn_jobtime._typing import Floats, Ints
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._target_arrays import read_targets
 
-__all__ = ["PooledSteps"]
+__all__ = ["DirectMultiStepRegressor"]
 
 
 def thinned(observed: NDArray[np.bool_], max_rows: int) -> tuple[Ints, Ints]:
@@ -63,7 +63,7 @@ def grouped_outputs(steps: Floats, jobs: pd.Index) -> list[Ints]:
     return [group for group in groups if group.size]
 
 
-class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
+class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     """Fit any regressor twice a job: on its next run, and on all runs after that.
 
     Ten jobs ten runs ahead are a hundred outputs, and a regressor that knows one output, such as
@@ -71,7 +71,7 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     is known of a run that starts now: its event, the size of its change. Of the runs after it only
     the history tells, which says nearly the same of all of them. So the later steps of a job share
     a regressor, which sees the step as its last column. Targets that were not observed (NaN) are
-    left out, as in :class:`~sklearn_jobtime.compose.ObservedRegressor`.
+    left out, as in :class:`~sklearn_jobtime.compose.CompleteCaseRegressor`.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     max_rows : int, default=5000
         With more targets of the later steps of a job than about this, some are left out, evenly
         over rows and steps (every other step of a row, say). They overlap: step 3 of a row is step
-        2 of the next one. More made no forecast of six real series better.
+        2 of the next one.
 
     Attributes
     ----------
@@ -107,11 +107,11 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     --------
     >>> import pandas as pd
     >>> from sklearn.linear_model import LinearRegression
-    >>> from sklearn_jobtime.compose import PooledSteps
+    >>> from sklearn_jobtime.compose import DirectMultiStepRegressor
     >>> X = [[1.0], [2.0], [3.0]]
     >>> ahead = pd.MultiIndex.from_product([[1, 2, 3], ["build"]], names=["step", "job"])
     >>> y = pd.DataFrame([[10.0, 20, 30], [20.0, 30, 40], [30.0, 40, None]], columns=ahead)
-    >>> model = PooledSteps(LinearRegression()).fit(X, y)
+    >>> model = DirectMultiStepRegressor(LinearRegression()).fit(X, y)
     >>> len(model.regressors_), model.predict([[4.0]]).round(6)
     (2, array([[40., 50., 60.]]))
     """

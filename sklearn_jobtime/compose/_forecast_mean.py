@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_jobtime._estimator import ObservedScoreMixin
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.compose._observed import at_least_parameter, observing
+from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
 from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = ["ForecastMean"]
@@ -56,7 +56,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
     a history of runs needs: several outputs, windows of three dimensions or a table of runs as
     input, and targets that were not observed. A member that masks missing targets gets all rows;
     for any other the rows are left out, output by output
-    (:class:`~sklearn_jobtime.compose.ObservedRegressor`).
+    (:class:`~sklearn_jobtime.compose.CompleteCaseRegressor`).
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class ConformalForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator)
         Any regressor, or a pipeline that ends in one. It is cloned, and fitted on the training
         part as it was known at the split. Where targets are missing and it does not take that, its
         last step is fitted on the observed ones
-        (:class:`~sklearn_jobtime.compose.ObservedRegressor`).
+        (:class:`~sklearn_jobtime.compose.CompleteCaseRegressor`).
     confidence_level : float, default=0.9
         What is promised when no other level is asked: how often the bounds hold. Any other can
         be asked later, of the same fit.

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval
 
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
-from sklearn_jobtime.compose._observed import at_least_parameter, observing
+from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
 from sklearn_jobtime.conformal._scores import LEAST, around
 from sklearn_jobtime.point_in_time._job_history import JobHistory
 from sklearn_jobtime.point_in_time._rolling import row_mean, row_median

@@ -28,6 +28,7 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._order import ended_order
 from sklearn_jobtime.point_in_time._rolling import newest
+from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
     STARTED_AT,
@@ -119,7 +120,7 @@ def levels_around(values: Floats, series: NDArray[np.intp]) -> Floats:
     array([60., 60., 60., 90., 90.])
     """
     level = np.full(len(values), np.nan)
-    least = _least(values)
+    least = least_duration(values)
     for code in np.unique(series):
         rows = np.flatnonzero(series == code)
         seen = rows[~np.isnan(values[rows])]
@@ -290,9 +291,8 @@ class Pasts:
         return observed_durations(self.runs, jobs)[source].notna().to_numpy(dtype=bool)
 
     def _log_ratio(self, source: str) -> Floats:
-        floor = _least(self.seconds[source])
-        level = np.maximum(self.level[source], floor)
-        return np.log(np.maximum(self.seconds[source], floor)) - np.log(level)
+        floor = least_duration(self.seconds[source])
+        return log_ratio(self.seconds[source], self.level[source], floor)
 
     def _derived(self, source: str) -> list[str]:
         if source == WHOLE_RUN:
@@ -372,11 +372,6 @@ def read_pasts(runs: pd.DataFrame, jobs: Sequence[str] | None = None) -> Pasts:
     usual = {name: usual_values(values, clock) for name, values in good.items()}
     level = {name: levels_around(values, clock.series) for name, values in good.items()}
     return Pasts(runs, clock, seconds, usual, level)
-
-
-def _least(seconds: Floats) -> float:
-    positive = seconds[(seconds > 0) & np.isfinite(seconds)]
-    return float(positive.min()) / 2 if positive.size else 1.0
 
 
 def _covariate_columns(runs: pd.DataFrame, sources: Sequence[str]) -> list[pd.Series]:

@@ -15,6 +15,7 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.forecasting import outputs_of_step
 from sklearn_jobtime.inspection._counterfactual import block_permutation, read_pasts
+from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 from sklearn_jobtime.runs._targets import make_targets
 
@@ -361,10 +362,8 @@ def _log_losses(actual: Floats, real: Floats, redrawn: Floats) -> tuple[float, F
     errors miss, and Huber's bound keeps one hung run from deciding: 1.345 robust standard
     deviations of the errors are his own choice, 95 % as good as squares where errors are normal.
     """
-    positive = actual[actual > 0]
-    floor = positive.min() / 2 if positive.size else 1.0
-    logs = np.log(np.maximum(actual, floor))
-    errors = np.log(np.maximum(real, floor)) - logs
+    floor = least_duration(actual)
+    errors = log_ratio(real, actual, floor)
     bound = max(1.345 * median_abs_deviation(errors, scale="normal"), 1e-9)
-    other = np.log(np.maximum(redrawn, floor)) - logs
+    other = log_ratio(redrawn, actual, floor)
     return float(huber(bound, errors).mean()), huber(bound, other).mean(axis=-1)

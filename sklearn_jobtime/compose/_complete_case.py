@@ -19,7 +19,7 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._target_arrays import read_targets
 
-__all__ = ["ObservedRegressor", "at_least_parameter", "observing"]
+__all__ = ["CompleteCaseRegressor", "at_least_parameter", "observing"]
 
 
 def _last_step(regressor: Any) -> Any:
@@ -41,7 +41,7 @@ def observing(regressor: Any, y: Floats, missing_targets: str = "auto") -> Any:
     Returns
     -------
     estimator
-        With the last step in an :class:`ObservedRegressor`, or as it is.
+        With the last step in an :class:`CompleteCaseRegressor`, or as it is.
     """
     regressor = clone(regressor)
     last = _last_step(regressor)
@@ -53,9 +53,9 @@ def observing(regressor: Any, y: Floats, missing_targets: str = "auto") -> Any:
     if not np.isnan(y).any() and not one_by_one and missing_targets == "auto":
         return regressor
     if isinstance(regressor, Pipeline):
-        regressor.steps[-1] = (regressor.steps[-1][0], ObservedRegressor(last))
+        regressor.steps[-1] = (regressor.steps[-1][0], CompleteCaseRegressor(last))
         return regressor
-    return ObservedRegressor(last)
+    return CompleteCaseRegressor(last)
 
 
 def at_least_parameter(regressor: Any, at_least: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def at_least_parameter(regressor: Any, at_least: Any) -> dict[str, Any]:
     return {f"{step}at_least": at_least}
 
 
-class ObservedRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
+class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     """Fit any regressor on the observed targets: rows with NaN are left out, output by output.
 
     The targets of a run table have gaps: a run failed, or has not ended. Most regressors of
@@ -99,9 +99,9 @@ class ObservedRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     --------
     >>> import numpy as np
     >>> from sklearn.linear_model import LinearRegression
-    >>> from sklearn_jobtime.compose import ObservedRegressor
+    >>> from sklearn_jobtime.compose import CompleteCaseRegressor
     >>> X, y = np.array([[1.0], [2.0], [3.0]]), np.array([10.0, np.nan, 30.0])
-    >>> ObservedRegressor(LinearRegression()).fit(X, y).predict([[4.0]]).round(6)
+    >>> CompleteCaseRegressor(LinearRegression()).fit(X, y).predict([[4.0]]).round(6)
     array([40.])
     """
 
