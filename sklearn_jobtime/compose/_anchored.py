@@ -347,7 +347,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         return factors
 
     def _as_learned(self, outputs: Floats) -> Floats:
-        """Take the outputs of which the regressor can learn; the base forecast stands for others."""
+        """Take the outputs that the regressor can learn; the others keep the base forecast."""
         return self._form.of(outputs[:, self._learned])
 
     def _named(self, ratios: Floats) -> Floats | pd.DataFrame:

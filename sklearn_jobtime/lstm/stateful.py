@@ -124,9 +124,9 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     event every 40 to 80 runs that sets how long the runs take until the next one, and inputs that
     do not show it in between, windows of 20 were off by 8 to 14 s where the event was 40 runs ago
     or more, the state trained in chunks of 20 by 0.9 s, as near as windows of 100 (the noise alone
-    makes 0.8 s). *When it is not.* In the recipe of ``jobtime`` the base forecast already knows the
-    level: on the test parts of six real series the error was 1.03 times that of windows of 20 with
-    chunks of 20, and 1.00 times with chunks of 100; but no memory at all (windows of one run) gave 1.00
+    makes 0.8 s). *When it is not.* In the recipe of ``jobtime`` the anchor already knows the level:
+    on the test parts of six real series the error was 1.03 times that of windows of 20 with chunks
+    of 20, and 1.00 times with chunks of 100; but no memory at all (windows of one run) gave 1.00
     too. The worst series was 1.10. On the training parts (``--choose`` of the benchmark), chunks of
     20 and of 100 were within 1.3 % of windows, the shorter ones nearer: they are the default.
 
