@@ -8,13 +8,13 @@ mean absolute errors over successful test runs, per job and series, relative to
 
 - `best rule`: the rule that was best on these very test runs, which nobody could know,
 - `tail rule`: the rule that was best on the newest quarter of the training runs,
-- `lightgbm`: boosted trees with the same inputs and the same anchor.
+- `lightgbm`: boosted trees with the same inputs and the same base forecast.
 
 The models are the rules, `recipe` (`make_anchored_forecaster`), `anchored lstm` (the same without
 its trees), `plain lstm` (`make_forecast_pipeline`), and LightGBM and HistGradientBoosting with the
-inputs and the anchor of the recipe. One recipe with one set of defaults serves every history. Test
-rows choose nothing. It writes `accuracy.csv` (a row for each model, seed, job and series) and
-`accuracy.md`.
+inputs and the base forecast of the recipe. One recipe with one set of defaults serves every
+history. Test rows choose nothing. It writes `accuracy.csv` (a row for each model, seed, job and
+series) and `accuracy.md`.
 """
 
 import argparse
@@ -100,7 +100,7 @@ class TailLightGBM(BaseEstimator):
 
 
 def with_trees(history: History, trees: BaseEstimator) -> AnchoredRegressor:
-    """Give trees the inputs and the anchor of the recipe."""
+    """Give trees the inputs and the base forecast of the recipe."""
     model = make_anchored_forecaster(jobs=history.jobs, known=history.known)
     steps = model.regressor.steps[:-1]
     flat = FlatWindows(known=history.known or None)

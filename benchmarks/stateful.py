@@ -49,8 +49,8 @@ def models_of(history: History, seed: int) -> dict[str, AnchoredRegressor]:
         model = make_anchored_forecaster(
             jobs=history.jobs, known=history.known, n_steps=n_steps, device="cpu", random_state=seed
         )
-        # the LSTM alone, which does not look at the anchor
-        model.set_params(regressor__mean__trees="drop", show_anchor=False)
+        # the LSTM alone, which does not look at the base forecast
+        model.set_params(regressor__mean__trees="drop", show_base_forecast=False)
         if chunk is not None:
             name = "regressor__mean__lstm__network"
             stateful = StatefulForecaster(model.get_params()[name], n_steps=chunk)

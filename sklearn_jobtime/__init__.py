@@ -12,7 +12,7 @@ from sklearn_jobtime._version import __version__
 if TYPE_CHECKING:
     from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
     from sklearn_jobtime.baselines import OnlineMix
-    from sklearn_jobtime.compose import AnchoredRegressor, ForecastMean, PooledSteps
+    from sklearn_jobtime.compose import AnchoredRegressor, DirectMultiStepRegressor, ForecastMean
     from sklearn_jobtime.conformal import ConformalForecaster, DurationDistribution
     from sklearn_jobtime.datasets import make_job_runs
     from sklearn_jobtime.evaluation import evaluate
@@ -46,7 +46,7 @@ _HOME = {
     "LevelScaler": "preprocessing",
     "MinMaxScaler": "preprocessing",
     "OnlineMix": "baselines",
-    "PooledSteps": "compose",
+    "DirectMultiStepRegressor": "compose",
     "RecentRuns": "preprocessing",
     "SequenceWindower": "preprocessing",
     "SeriesEncoder": "preprocessing",
@@ -67,6 +67,7 @@ __all__ = [
     "AnchoredRegressor",
     "ConformalForecaster",
     "CovariateEncoder",
+    "DirectMultiStepRegressor",
     "DurationDistribution",
     "FailureImputer",
     "ForecastMean",
@@ -76,7 +77,6 @@ __all__ = [
     "LevelScaler",
     "MinMaxScaler",
     "OnlineMix",
-    "PooledSteps",
     "RecentRuns",
     "SequenceWindower",
     "SeriesEncoder",

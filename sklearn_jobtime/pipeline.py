@@ -10,8 +10,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from sklearn_jobtime.compose._anchored import ANCHOR_COLUMN, AnchoredRegressor
-from sklearn_jobtime.compose._direct_steps import PooledSteps
+from sklearn_jobtime.compose._anchored import BASE_FORECAST_COLUMN, AnchoredRegressor
+from sklearn_jobtime.compose._direct_steps import DirectMultiStepRegressor
 from sklearn_jobtime.compose._forecast_mean import ForecastMean
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
 from sklearn_jobtime.lstm.residual import ResidualForecaster
@@ -69,7 +69,7 @@ def make_forecast_pipeline(
     n_steps : int, default=20
         How many ended runs a window holds: about three weeks of a nightly job.
     hidden_size : int, default=32
-        Units of the LSTM; run histories are short, and more units seldom helped.
+        Units of the LSTM: run histories are short.
     device : str, default="cuda"
         Where to train; without CUDA the CPU is used and a message says so.
     random_state : int, default=None
@@ -122,14 +122,57 @@ def make_forecast_pipeline(
     )
 
 
-def without_anchor(runs: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the anchor's forecasts, which `show_anchor` adds."""
-    return runs.loc[:, ~runs.columns.str.startswith(ANCHOR_COLUMN)]
+def without_base_forecast(runs: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the base forecasts, which `show_base_forecast` adds."""
+    return runs.loc[:, ~runs.columns.str.startswith(BASE_FORECAST_COLUMN)]
 
 
 def flatten(windows: NDArray[np.floating]) -> NDArray[np.floating]:
     """Make one row of numbers of each window; a column that is nowhere known stops no trees."""
     return np.nan_to_num(windows.reshape(len(windows), -1), nan=UNKNOWN)
+
+
+def network_member(
+    known: list[str], n_steps: int, n_members: int, device: str, random_state: int | None
+) -> Pipeline:
+    """Make the member of the recipe that is a network: a few small LSTMs, trained together."""
+    network = ResidualForecaster(
+        dropout=0.2,
+        n_members=n_members,
+        lr=0.003,
+        batch_size=128,
+        max_epochs=60,
+        patience=15,
+        device=device,
+        random_state=random_state,
+    )
+    return Pipeline(
+        [
+            ("columns", FunctionTransformer(without_base_forecast)),
+            ("windows", SequenceWindower(n_steps=n_steps, known=known or None)),
+            ("network", network),
+        ]
+    )
+
+
+def trees_member(known: list[str], random_state: int | None) -> Pipeline:
+    """Make the member of the recipe that is boosted trees, of the last two runs of each job."""
+    boosting = HistGradientBoostingRegressor(
+        loss="absolute_error",
+        learning_rate=0.05,
+        max_iter=100,
+        max_leaf_nodes=15,
+        max_features=0.3,
+        early_stopping=False,
+        random_state=random_state,
+    )
+    return Pipeline(
+        [
+            ("windows", SequenceWindower(n_steps=2, known=known or None)),
+            ("flat", FunctionTransformer(flatten)),
+            ("boosting", DirectMultiStepRegressor(boosting)),
+        ]
+    )
 
 
 def make_anchored_forecaster(
@@ -142,13 +185,13 @@ def make_anchored_forecaster(
     device: str = "cuda",
     random_state: int | None = None,
 ) -> AnchoredRegressor:
-    """Make the forecaster to deploy: a mix of rules, an LSTM and trees on what it leaves.
+    """Make the forecaster to deploy: baselines, and an LSTM and trees on what they leave.
 
-    A mix of rolling rules forecasts the level of every job. Three small LSTMs, trained together,
-    and boosted trees learn by which factor it will be wrong, from what is known when a run starts
-    (calendar, covariates, what became of the runs that had ended) and from the last runs, all in
-    ratios to their level; their mean corrects the mix. With few runs it stays near the mix. The
-    defaults are the same for every history; nothing was tuned to one.
+    A weighted average of baselines forecasts the local level of every job. Three small LSTMs,
+    trained together, and boosted trees learn by which factor it will be wrong, from what is known
+    when a run starts (calendar, covariates, what became of the runs that had ended) and from the
+    last runs, all in ratios to their local level; their mean corrects the base forecast. With few
+    runs it stays near that. The defaults are the same for every history; nothing was tuned to one.
 
     The steps of its `regressor` are `timestamps`, `failures`, `recent`, `levels`, `covariates` and
     `mean`, a :class:`~sklearn_jobtime.ForecastMean` of two pipelines: `lstm` (`columns`, `windows`
@@ -173,9 +216,8 @@ def make_anchored_forecaster(
         Networks whose forecasts are averaged.
     series_identity : bool, default=False
         Let the network know which series of a pool a run belongs to
-        (:class:`~sklearn_jobtime.SeriesEncoder`, the step `series`). Off, since on the training
-        parts of real pools it made forecasts worse or changed nothing: inputs and targets are
-        relative to the level of their series already.
+        (:class:`~sklearn_jobtime.SeriesEncoder`, the step `series`). Off, since inputs and targets
+        are relative to the local level of their series already.
     device : str, default="cuda"
         Where to train; without CUDA the CPU is used and a message says so. For a few thousand runs
         a CPU is as fast.
@@ -185,23 +227,6 @@ def make_anchored_forecaster(
     Returns
     -------
     AnchoredRegressor
-
-    Notes
-    -----
-    Chosen on the training parts of six real series and four pools (`benchmarks/accuracy.py` has
-    the figures on the test parts). There the error relative to the mix of rules was 0.958 for the
-    LSTM alone, 0.938 for the trees alone and 0.940 for their mean with weights 1 and 2 (0.942 with
-    equal ones); in two pools and three wide tables 1.002, 0.995 and 0.994. What helped the trees:
-    columns drawn for each split (0.8 %), the forecast of the mix as an input (0.7 %).
-
-    What did not help, or not measurably: the month as an input (less than two years teach no
-    season), levels themselves as inputs of the LSTM, states of the project such as its source
-    lines, weighting runs by their level or their age, more units or layers, averaging weights over
-    steps, training again on all rows for as many epochs, a factor of shrinkage learned on held-out
-    rows; for the trees also longer windows, raw covariates, forecasts of the single rules, more or
-    larger trees, early stopping, random forests. Extremely randomised trees as a third member took
-    0.4 % off the six series, but lost 1 to 2 % in two pools. A mix with several half-lives was 4 %
-    better in one pool and 0.2 % worse on the six.
 
     Examples
     --------
@@ -217,51 +242,21 @@ def make_anchored_forecaster(
     ([1, 2], True)
     """
     known = list(known)
-    network = ResidualForecaster(
-        dropout=0.2,
-        n_members=n_members,
-        lr=0.003,
-        batch_size=128,
-        max_epochs=60,
-        patience=15,
-        device=device,
-        random_state=random_state,
+    failures = FailureImputer(
+        jobs=None if jobs is None else list(jobs),
+        on_no_success="pooled",  # a new job must not be an error
     )
-    boosting = HistGradientBoostingRegressor(
-        loss="absolute_error",
-        learning_rate=0.05,
-        max_iter=100,
-        max_leaf_nodes=15,
-        max_features=0.3,
-        early_stopping=False,
-        random_state=random_state,
-    )
-    lstm = [
-        ("columns", FunctionTransformer(without_anchor)),
-        ("windows", SequenceWindower(n_steps=n_steps, known=known or None)),
-        ("network", network),
-    ]
-    trees = [
-        ("windows", SequenceWindower(n_steps=2, known=known or None)),
-        ("flat", FunctionTransformer(flatten)),
-        ("boosting", PooledSteps(boosting)),
+    members = [
+        ("lstm", network_member(known, n_steps, n_members, device, random_state)),
+        ("trees", trees_member(known, random_state)),
     ]
     steps = [
         ("timestamps", TimestampToNumeric(month=False)),
-        (
-            "failures",
-            FailureImputer(
-                jobs=None if jobs is None else list(jobs),
-                on_no_success="pooled",  # a new job must not be an error
-            ),
-        ),
+        ("failures", failures),
         ("recent", RecentRuns(by=known)),
         ("levels", LevelScaler()),
         ("covariates", CovariateEncoder(known)),
         *([("series", SeriesEncoder())] if series_identity else []),
-        (
-            "mean",
-            ForecastMean([("lstm", Pipeline(lstm)), ("trees", Pipeline(trees))], weights=[1, 2]),
-        ),
+        ("mean", ForecastMean(members, weights=[1, 2])),
     ]
-    return AnchoredRegressor(Pipeline(steps), show_anchor=True)
+    return AnchoredRegressor(Pipeline(steps), show_base_forecast=True)

@@ -10,6 +10,7 @@ from sklearn_jobtime import (
     AnchoredRegressor,
     ConformalForecaster,
     CovariateEncoder,
+    DirectMultiStepRegressor,
     FailureImputer,
     ForecastMean,
     JobTimeAnomalyDetector,
@@ -17,7 +18,6 @@ from sklearn_jobtime import (
     LSTMForecaster,
     LSTMTagger,
     MinMaxScaler,
-    PooledSteps,
     RecentRuns,
     SequenceWindower,
     SeriesEncoder,
@@ -31,7 +31,7 @@ from sklearn_jobtime.baselines import (
     RollingRule,
     SeasonalRule,
 )
-from sklearn_jobtime.compose import ObservedRegressor
+from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.conformal import LogRatioScore, RecentSpread
 from sklearn_jobtime.lstm import ResidualForecaster
 
@@ -84,8 +84,8 @@ ESTIMATORS = [
     (SeriesEncoder(), {}),
     (LevelScaler(), LOOKS_BACK),
     (LevelScaler(n_runs=3, statistic="mean", keep_level=True), LOOKS_BACK),
-    (ObservedRegressor(Ridge()), {}),
-    (PooledSteps(Ridge()), {}),
+    (CompleteCaseRegressor(Ridge()), {}),
+    (DirectMultiStepRegressor(Ridge()), {}),
     (ForecastMean([("line", Ridge()), ("tree", DecisionTreeRegressor(random_state=0))]), {}),
     (ForecastMean([("line", Ridge()), ("flat", Ridge(1e3))], weights=[1, 2]), {}),
     (AnchoredRegressor(Ridge()), LOOKS_BACK),

@@ -21,6 +21,7 @@ from sklearn_jobtime import (
     AnchoredRegressor,
     ConformalForecaster,
     CovariateEncoder,
+    DirectMultiStepRegressor,
     FailureImputer,
     ForecastMean,
     JobTimeAnomalyDetector,
@@ -28,7 +29,6 @@ from sklearn_jobtime import (
     LSTMForecaster,
     LSTMTagger,
     MinMaxScaler,
-    PooledSteps,
     RecentRuns,
     SequenceWindower,
     SeriesEncoder,
@@ -42,7 +42,7 @@ from sklearn_jobtime.baselines import (
     RollingRule,
     SeasonalRule,
 )
-from sklearn_jobtime.compose import ObservedRegressor
+from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.conformal import RecentSpread
 
 ROWS, NEW_ROWS, COLUMNS = 150, 60, 4
@@ -149,10 +149,10 @@ CASES = {
     "LevelScaler": Case(LevelScaler(statistic="mean"), methods=TRANSFORM),
     "MinMaxScaler": Case(MinMaxScaler(), methods=TRANSFORM),
     "MinMaxScaler of windows": Case(MinMaxScaler(), methods=TRANSFORM, windows=True),
-    "ObservedRegressor": Case(ObservedRegressor(LINE), 2, weighted=True, frames_go_on=True),
-    "ObservedRegressor of trees": Case(ObservedRegressor(TREES), 2, weighted=True),
+    "CompleteCaseRegressor": Case(CompleteCaseRegressor(LINE), 2, weighted=True, frames_go_on=True),
+    "CompleteCaseRegressor of trees": Case(CompleteCaseRegressor(TREES), 2, weighted=True),
     "OnlineMix": Case(OnlineMix(), COLUMNS),
-    "PooledSteps": Case(PooledSteps(LINE), 2),
+    "DirectMultiStepRegressor": Case(DirectMultiStepRegressor(LINE), 2),
     "RecentRuns": Case(RecentRuns(), methods=TRANSFORM),
     "RecentSpread": Case(RecentSpread(), COLUMNS),
     "RollingRule": Case(RollingRule("mean", n_runs="auto"), COLUMNS),

@@ -69,7 +69,7 @@ def make_model(known: Sequence[str], seed: int) -> AnchoredRegressor:
         ]
     )
     # The network is followed in full: the seasonal naive forecast is no rule to stay near.
-    return AnchoredRegressor(pipeline, SeasonalRule("month", n_runs=1), prior_runs=0)
+    return AnchoredRegressor(pipeline, SeasonalRule("month", n_runs=1), prior_sample_size=0)
 
 
 def months_ahead(model: AnchoredRegressor, sales: pd.Series, n: int) -> np.ndarray:

@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.baselines._shrinkage import pooled_medians, prior_weight, shrunk
 from sklearn_jobtime.exceptions import NoHistoryError
@@ -26,7 +26,7 @@ from sklearn_jobtime.point_in_time._job_history import JobHistory
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import ended_order
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, status_column
-from sklearn_jobtime.runs._target_arrays import check_targets
+from sklearn_jobtime.runs._target_arrays import read_targets
 from sklearn_jobtime.runs._targets import observed_durations
 from sklearn_jobtime.runs._validation import to_utc
 
@@ -161,17 +161,18 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         -------
         self
         """
-        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
-        X, y = self._checked(X, y, reset=True)
-        self.jobs_ = self._jobs_of(X, self.target_names_, 1 if y.ndim == 1 else y.shape[1])
-        targets = y.reshape(len(y), -1)
+        X = read_rows(self, X, reset=True)
+        given = read_targets(self, X, y)
+        targets, self._form = given.observed, given.form
+        self.target_names_ = self._form.names
+        self.jobs_ = self._jobs_of(X, self.target_names_, targets.shape[1])
         seen = ~np.isnan(targets).all(axis=0)
         if not seen.any():
             raise NoHistoryError(
                 f"y contains NaN only: no target of {', '.join(map(repr, self._history_jobs))} was "
                 "observed, so there is nothing to forecast from; load a longer history."
             )
-        observed = {job for job, some in zip(self.jobs_, seen, strict=True) if some}
+        observed = {self.jobs_[output] for output in np.flatnonzero(seen)}
         for job in self._history_jobs:
             if job not in observed:
                 logging.getLogger("sklearn_jobtime").warning(
@@ -180,7 +181,6 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
                     job,
                 )
         self.fallback_ = pooled_medians(targets, self.jobs_)
-        self._is_1d = y.ndim == 1
         values, clock = self._values(X)
         learned = {
             history.job: self.learn(history, targets[:, [job == history.job for job in self.jobs_]])
@@ -208,8 +208,7 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         ndarray of shape (n_runs,) or (n_runs, n_outputs), in seconds
         """
         forecasts, weights = self._forecasts(X)
-        outputs = shrunk(forecasts, self.fallback_, weights)
-        return outputs[:, 0] if self._is_1d else outputs
+        return self._form.of(shrunk(forecasts, self.fallback_, weights))
 
     def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
         """Tell what each forecast mostly rests on.
@@ -226,13 +225,12 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
             no run was known; else "baselines".
         """
         _, weights = self._forecasts(X)
-        found = np.where(weights >= 0.5, "prior", "baselines")
-        return found[:, 0] if self._is_1d else found
+        return self._form.of(np.where(weights >= 0.5, "prior", "baselines"))
 
     def _forecasts(self, X: Any) -> tuple[Floats, Floats]:
         """Forecasts from the history, NaN where there is none, and weights of the prior."""
         check_is_fitted(self)
-        X, _ = self._checked(X)
+        X = read_rows(self, X, reset=False)
         values, given = self._values(X)
         kept, clock = recall(self._memory, values, given)
         values = np.concatenate([self._memory.table[kept], values])
@@ -248,15 +246,6 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
     @property
     def _history_jobs(self) -> list:
         return list(dict.fromkeys(self.jobs_))
-
-    def _checked(self, X: Any, y: Any = None, reset: bool = False) -> tuple[Any, Any]:
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        else:
-            X = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan", order="C")
-        if not reset:
-            return X, None
-        return X, check_targets(self, X, y)
 
     def _jobs_of(self, X: Any, y_columns: pd.Index | None, n_outputs: int) -> list:
         if isinstance(y_columns, pd.MultiIndex):

@@ -1,4 +1,4 @@
-"""Any regressor on top of a rule: it learns by which factor the rule will be wrong."""
+"""Any regressor on top of a base forecast: it learns by which factor that will be wrong."""
 
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -9,44 +9,36 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import (
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.baselines._online_mix import OnlineMix
-from sklearn_jobtime.compose._observed import at_least_parameter, observing
+from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._splits import newest_share
+from sklearn_jobtime.runs._log_ratio import least_duration
 from sklearn_jobtime.runs._schema import STARTED_AT
-from sklearn_jobtime.runs._target_arrays import check_lower_bounds, check_targets
+from sklearn_jobtime.runs._target_arrays import read_targets
 
-__all__ = ["ANCHOR_COLUMN", "AnchoredRegressor"]
+__all__ = ["BASE_FORECAST_COLUMN", "AnchoredRegressor"]
 
 
-ANCHOR_COLUMN = f"{STARTED_AT}__anchor_"  # of a job: what `show_anchor` adds
+BASE_FORECAST_COLUMN = f"{STARTED_AT}__base_forecast_"  # of a job: what `show_base_forecast` adds
 FACTORS = np.linspace(0.0, 1.0, 11)
 LEAST_VALIDATION = 10  # observed targets below which a factor would be chosen by chance
 
 
-def least_positive(targets: Floats) -> Floats:
-    """Half the smallest positive target of each output, 1 where there is none."""
-    positive = np.where(targets > 0, targets, np.inf).min(axis=0)
-    return np.where(np.isfinite(positive), positive / 2, 1.0)
-
-
-def to_log_ratio(targets: Floats, anchor: Floats, floor: Floats, clip: float) -> Floats:
-    """Clipped log of target over anchor; an anchor below `floor` moves in units of the floor."""
-    change = (targets - anchor) / np.maximum(anchor, floor)
+def log_correction(targets: Floats, base: Floats, floor: Floats, clip: float) -> Floats:
+    """Clipped log of target over base forecast; one below `floor` moves in units of the floor."""
+    change = (targets - base) / np.maximum(base, floor)
     return np.clip(np.log1p(np.maximum(change, np.expm1(-clip))), -clip, clip)
 
 
-def from_log_ratio(ratio: Floats, anchor: Floats, floor: Floats, clip: float) -> Floats:
-    """Inverse of :func:`to_log_ratio`: exactly the anchor where `ratio` is 0, never below 0."""
-    moved = anchor + np.maximum(anchor, floor) * np.expm1(np.clip(ratio, -clip, clip))
-    return np.maximum(moved, np.minimum(anchor, 0.0))
+def corrected(log_corrections: Floats, base: Floats, floor: Floats, clip: float) -> Floats:
+    """Inverse of :func:`log_correction`: exactly the base forecast where it is 0, never below 0."""
+    moved = base + np.maximum(base, floor) * np.expm1(np.clip(log_corrections, -clip, clip))
+    return np.maximum(moved, np.minimum(base, 0.0))
 
 
 def shrink_factor(errors: Floats, caution: float) -> float:
@@ -73,49 +65,47 @@ def shrink_factor(errors: Floats, caution: float) -> float:
 
 
 class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
-    """Let a regressor learn by which factor a rule will be wrong, instead of the run time itself.
+    """Let a regressor learn by which factor a base forecast will be wrong, not the run time itself.
 
     A rolling median is hard to beat, and a network that has to learn the level of a job before
-    anything else often loses to it. Here a rule, the *anchor*, forecasts first, from nothing but
-    the runs that had ended; the regressor learns ``log(actual / anchor)``, and the forecast is
-    ``anchor * exp(regressor)``. A regressor that predicts 0 gives exactly the anchor's forecast,
-    so there is a floor under what it can lose; a change of level is the anchor's work; and since
+    anything else often loses to it. Here a baseline gives a *base forecast* first, from nothing but
+    the runs that had ended; the regressor learns ``log(actual / base)``, and the forecast is
+    ``base * exp(regressor)``. A regressor that predicts 0 gives exactly the base forecast, so there
+    is a floor under what it can lose; a change of level is the work of the base forecast; and since
     ratios are alike for jobs of seconds and of hours, many series can be learned at once.
 
-    A series or a job of which no run was known starts from the anchor's prior, and :meth:`sources`
-    tells which forecasts rest on it, on the anchor's rule, or on the regressor.
+    A series or a job of which no run was known starts from the prior of the base forecast, and
+    :meth:`sources` tells which forecasts rest on it, on the baselines, or on the regressor.
 
     The regressor may still lose where the future is unlike the past or runs are few. So its
-    corrections are multiplied by ``n / (n + prior_runs)``, with n observed targets a series: with
-    ten runs the rule is the model, with thousands the regressor is. Many series count as one of
-    their mean length, since those of one batch have their good and bad nights together, and such
-    nights are no more than those of one series. For one that can overfit, `validate`
-    also fits it on the older training rows alone and scores it on the newest; the corrections are
-    then also multiplied by the factor between 0 and 1 that would have been best there. With 0, the
-    regressor is not trained at all.
+    corrections are shrunk: multiplied by ``n / (n + prior_sample_size)``, with n observed targets a
+    series. With ten runs the base forecast is the model, with thousands the regressor is. Many
+    series count as one of their mean length, since those of one batch have their good and bad
+    nights together, and such nights are no more than those of one series. For a regressor that can
+    overfit, `validate` also fits it on the older training rows alone and scores it on the newest;
+    the corrections are then also multiplied by the factor between 0 and 1 that would have been best
+    there. With 0, the regressor is not trained at all.
 
     Parameters
     ----------
     regressor : estimator
         Any regressor, or a pipeline that makes numbers of a run table and ends in one. It is
         cloned. Where targets are missing, see `missing_targets`.
-    anchor : estimator, default=None
+    base_forecaster : estimator, default=None
         A regressor over the same `X` whose forecasts for its own training rows are causal, such as
-        the rules of :mod:`sklearn_jobtime.baselines`. None takes
-        :class:`~sklearn_jobtime.baselines.OnlineMix`, which was better than any single rule.
+        those of :mod:`sklearn_jobtime.baselines`. None takes
+        :class:`~sklearn_jobtime.baselines.OnlineMix`.
     clip : float, default=3.0
         Bound of the log ratios in training and prediction: a run 20 times as long as expected went
         wrong, and says nothing about the next one.
-    prior_runs : float, default=400.0
-        How many runs of a series it takes to follow the regressor half the way; 0 follows it in
-        full. On the training parts of six real series, 400 took 0.9 % off the error of an LSTM that
-        stops early, as much as any rule that learns the factor, and the worst case fell from 1.06
-        to 1.03 of the anchor's error; with less, pools of many series lost to their anchor.
-    show_anchor : bool, default=False
-        Give the regressor the anchor's forecasts too, as columns ``started_at__anchor_<job>`` (the
-        logarithm of the seconds; known at the start, as the name says) behind those of `X`. Boosted
-        trees then see when a job is unlike its usual self, and lost 0.7 % of their error; an LSTM,
-        which follows a level to where it has never been, became worse.
+    prior_sample_size : float, default=400.0
+        How many runs the base forecast is worth: the regressor is followed half the way in a series
+        of so many runs, and in full with 0.
+    show_base_forecast : bool, default=False
+        Give the regressor the base forecasts too, as columns ``started_at__base_forecast_<job>``
+        (the logarithm of the seconds; known at the start, as the name says) behind those of `X`.
+        Boosted trees then see when a job is unlike its usual self. An LSTM follows a level to where
+        it has never been: for one, leave it off.
     validate : bool, default=False
         Learn on held-out rows how far to follow the regressor. It costs one more fit, and pays for
         regressors without early stopping.
@@ -127,20 +117,20 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     missing_targets : {"auto", "pass", "drop"}, default="auto"
         What to do with rows whose target is NaN: "pass" them to a regressor that masks them, or
         "drop" them for the last step of the pipeline, output by output
-        (:class:`~sklearn_jobtime.compose.ObservedRegressor`). "auto" passes them to a regressor
+        (:class:`~sklearn_jobtime.compose.CompleteCaseRegressor`). "auto" passes them to a regressor
         whose class says ``masks_missing_targets = True``, as LSTMForecaster does.
 
     Attributes
     ----------
-    anchor_ : estimator
-        The fitted anchor.
+    base_forecaster_ : estimator
+        Fitted.
     regressor_ : estimator or None
         The fitted regressor; None where `shrinkage_` is 0 for all outputs.
     shrinkage_ : ndarray of shape (n_outputs,)
-        By how much its corrections are multiplied, from 0 (the anchor alone) to 1.
+        By how much its corrections are multiplied, from 0 (the base forecast alone) to 1.
     floor_ : ndarray of shape (n_outputs,)
-        Half the smallest positive target, in seconds: the unit of corrections to an anchor below
-        it, such as 0 s.
+        Half the smallest positive target, in seconds: the unit of corrections to a base
+        forecast below it, such as 0 s.
     target_names_ : Index or None
         The columns of `y`, when it was a DataFrame.
     n_features_in_ : int
@@ -151,8 +141,8 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     Raises
     ------
     NoHistoryError
-        When nothing was observed in `fit`. An output that was not, beside others that were, is
-        forecast by the anchor alone.
+        When nothing was observed in `fit`. An output that was not, beside others that were, gets
+        the base forecast alone.
 
     See Also
     --------
@@ -170,7 +160,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     >>> y = make_targets(runs)[[(1, "whole_run")]]
     >>> zero = DummyRegressor(strategy="constant", constant=0.0)
     >>> model = AnchoredRegressor(zero, RollingRule("median")).fit(runs, y)
-    >>> bool((model.predict(runs) == model.anchor_.predict(runs)).all())
+    >>> bool((model.predict(runs) == model.base_forecaster_.predict(runs)).all())
     True
     """
 
@@ -178,11 +168,11 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "regressor": [HasMethods(["fit", "predict"])],
-        "anchor": [HasMethods(["fit", "predict"]), None],
+        "base_forecaster": [HasMethods(["fit", "predict"]), None],
         "clip": [Interval(Real, 0, None, closed="neither")],
-        "prior_runs": [Interval(Real, 0, None, closed="left")],
+        "prior_sample_size": [Interval(Real, 0, None, closed="left")],
         "validate": ["boolean"],
-        "show_anchor": ["boolean"],
+        "show_base_forecast": ["boolean"],
         "caution": [Interval(Real, 0, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "missing_targets": [StrOptions({"auto", "pass", "drop"})],
@@ -191,21 +181,21 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     def __init__(
         self,
         regressor: Any,
-        anchor: Any = None,
+        base_forecaster: Any = None,
         *,
         clip: float = 3.0,
-        prior_runs: float = 400.0,
-        show_anchor: bool = False,
+        prior_sample_size: float = 400.0,
+        show_base_forecast: bool = False,
         validate: bool = False,
         caution: float = 0.5,
         validation_fraction: float = 0.2,
         missing_targets: str = "auto",
     ) -> None:
         self.regressor = regressor
-        self.anchor = anchor
+        self.base_forecaster = base_forecaster
         self.clip = clip
-        self.prior_runs = prior_runs
-        self.show_anchor = show_anchor
+        self.prior_sample_size = prior_sample_size
+        self.show_base_forecast = show_base_forecast
         self.validate = validate
         self.caution = caution
         self.validation_fraction = validation_fraction
@@ -219,7 +209,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         at_least: pd.DataFrame | ArrayLike | None = None,
         **fit_params: Any,
     ) -> Self:
-        """Fit the anchor, and the regressor on what the anchor leaves.
+        """Fit the base forecaster, and the regressor on what it leaves.
 
         Parameters
         ----------
@@ -228,10 +218,10 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
             Targets from :func:`~sklearn_jobtime.runs.make_targets`, in seconds.
         at_least : DataFrame or array of the shape of `y`, default=None
-            Seconds that a run took at least that was cut off, NaN elsewhere, from
-            :func:`~sklearn_jobtime.runs.make_lower_bounds`. It goes, as log ratios to the anchor,
-            to a regressor whose `fit` takes `at_least`, as LSTMForecaster's does; any other
-            regressor, and the anchor, do not hear of it.
+            Lower bounds of right-censored runs in seconds, NaN elsewhere, from
+            :func:`~sklearn_jobtime.runs.make_lower_bounds`. They go, as log ratios to the base
+            forecast, to a regressor whose `fit` takes `at_least`, as LSTMForecaster's does; any
+            other regressor, and the base forecaster, do not get them.
         **fit_params : dict
             Go to the regressor as they are, such as ``trees__sample_weight`` for a step `trees`.
 
@@ -239,30 +229,32 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         self
         """
-        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
-        X = self._checked(X, reset=True)
-        named = y
-        y = check_targets(self, X, y)
-        self._is_1d = y.ndim == 1
-        self.anchor_ = clone(OnlineMix() if self.anchor is None else self.anchor)
-        self.anchor_.fit(X, named if self.target_names_ is not None else y)
-        targets = y.reshape(len(y), -1)
-        anchor = np.reshape(self.anchor_.predict(X), targets.shape)
-        self.floor_ = least_positive(targets)
-        ratios = to_log_ratio(targets, anchor, self.floor_, self.clip)
+        X = read_rows(self, X, reset=True)
+        given = read_targets(self, X, y, at_least)
+        targets, self._form = given.observed, given.form
+        self.target_names_ = self._form.names
+        self.base_forecaster_ = clone(
+            OnlineMix() if self.base_forecaster is None else self.base_forecaster
+        )
+        self.base_forecaster_.fit(
+            X, y if self.target_names_ is not None else self._form.of(targets)
+        )
+        base = np.reshape(self.base_forecaster_.predict(X), targets.shape)
+        self.floor_ = np.array([least_duration(output) for output in targets.T])
+        ratios = log_correction(targets, base, self.floor_, self.clip)
         n_observed = (~np.isnan(targets)).sum(axis=0)
-        prior = self.prior_runs * len(read_clock(X).keys)
+        prior = self.prior_sample_size * len(read_clock(X).keys)
         self.shrinkage_ = n_observed / np.maximum(n_observed + prior, 1)
         self._learned = n_observed > 0
         if at_least is not None:
-            bounds = to_log_ratio(check_lower_bounds(at_least, y), anchor, self.floor_, self.clip)
+            bounds = log_correction(given.lower_bounds, base, self.floor_, self.clip)
             fit_params |= at_least_parameter(self._new_regressor(ratios), self._as_learned(bounds))
-        X = self._shown(X, anchor)
+        X = self._shown(X, base)
         if self.validate:
             observed = (~np.isnan(targets)).any(axis=1)
             is_new = newest_share(X, np.asarray(observed), self.validation_fraction)
             self.shrinkage_ = self.shrinkage_ * self._best_factors(
-                X, targets, anchor, ratios, is_new, fit_params
+                X, targets, base, ratios, is_new, fit_params
             )
         self.regressor_ = None
         if self.shrinkage_.any():
@@ -270,7 +262,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         return self
 
     def predict(self, X: pd.DataFrame | ArrayLike, **predict_params: Any) -> Floats:
-        """Forecast each row: the anchor's forecast, corrected.
+        """Forecast each row: the base forecast, corrected.
 
         Parameters
         ----------
@@ -285,16 +277,16 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         ndarray of shape (n_runs,) or (n_runs, n_outputs), in seconds
         """
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
-        anchor = np.asarray(self.anchor_.predict(X), dtype=np.float64).reshape(
+        X = read_rows(self, X, reset=False)
+        base = np.asarray(self.base_forecaster_.predict(X), dtype=np.float64).reshape(
             -1, len(self.shrinkage_)
         )
         if self.regressor_ is None:
-            return self._as_given(anchor)
-        X = self._shown(X, anchor)
-        ratio = self._corrections(self.regressor_, X, len(anchor), **predict_params)
+            return self._form.of(base)
+        X = self._shown(X, base)
+        ratio = self._corrections(self.regressor_, X, len(base), **predict_params)
         ratio = ratio * self.shrinkage_
-        return self._as_given(from_log_ratio(ratio, anchor, self.floor_, self.clip))
+        return self._form.of(corrected(ratio, base, self.floor_, self.clip))
 
     def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
         """Tell what each forecast mostly rests on.
@@ -307,23 +299,23 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         Returns
         -------
         ndarray of str, shape (n_runs,) or (n_runs, n_outputs)
-            "prior" where the anchor says so: what other series or jobs take, for a series or a
-            job of which few runs or none were known; else "model" where the corrections of the
+            "prior" where the base forecaster says so: what other series or jobs take, for a series
+            or a job of which few runs or none were known; else "model" where the corrections of the
             regressor are followed at least half the way, and "baselines" where they are not.
         """
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
+        X = read_rows(self, X, reset=False)
         found = np.full((len(X), len(self.shrinkage_)), "baselines")
-        if hasattr(self.anchor_, "sources"):
-            found = np.reshape(self.anchor_.sources(X), found.shape)
+        if hasattr(self.base_forecaster_, "sources"):
+            found = np.reshape(self.base_forecaster_.sources(X), found.shape)
         followed = (found == "baselines") & (self.shrinkage_ >= 0.5)
-        return self._as_given(np.where(followed, "model", found))
+        return self._form.of(np.where(followed, "model", found))
 
     def _best_factors(
         self,
         X: Any,
         targets: Floats,
-        anchor: Floats,
+        base: Floats,
         ratios: Floats,
         is_new: Mask,
         fit_params: dict[str, Any],
@@ -344,22 +336,19 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         factors = np.zeros(targets.shape[1])
         for k in range(targets.shape[1]):
             seen = ~np.isnan(targets[is_new, k])
-            corrected = from_log_ratio(
+            seconds = corrected(
                 forecast[seen, k, None] * FACTORS,
-                anchor[is_new, k][seen, None],
+                base[is_new, k][seen, None],
                 self.floor_[k],
                 self.clip,
             )
-            errors = np.abs(corrected - targets[is_new, k][seen, None])
+            errors = np.abs(seconds - targets[is_new, k][seen, None])
             factors[k] = shrink_factor(errors, self.caution)
         return factors
 
-    def _as_given(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        return outputs[:, 0] if self._is_1d else outputs
-
     def _as_learned(self, outputs: Floats) -> Floats:
-        """Take the outputs of which the regressor can learn; the others are the anchor's alone."""
-        return self._as_given(outputs[:, self._learned])
+        """Take the outputs that the regressor can learn; the others keep the base forecast."""
+        return self._form.of(outputs[:, self._learned])
 
     def _named(self, ratios: Floats) -> Floats | pd.DataFrame:
         """Give the ratios to learn the names that `y` had, for a regressor that reads them."""
@@ -373,36 +362,28 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         ratios[:, self._learned] = np.reshape(regressor.predict(X, **predict_params), (n_rows, -1))
         return ratios
 
-    def _shown(self, X: Any, anchor: Floats) -> Any:
-        """Add the anchor's forecasts of the first output of each job, when they are to be seen."""
-        if not self.show_anchor:
+    def _shown(self, X: Any, base: Floats) -> Any:
+        """Add the base forecasts of the first output of each job, when they are to be seen."""
+        if not self.show_base_forecast:
             return X
-        jobs = pd.RangeIndex(anchor.shape[1])
+        jobs = pd.RangeIndex(base.shape[1])
         if isinstance(self.target_names_, pd.MultiIndex):
             jobs = self.target_names_.get_level_values(-1)
         first = ~jobs.duplicated()
-        logs = np.log(np.maximum(anchor, self.floor_))[:, first]
+        logs = np.log(np.maximum(base, self.floor_))[:, first]
         if not isinstance(X, pd.DataFrame):
             return np.column_stack([X, logs])
-        names = [f"{ANCHOR_COLUMN}{job}" for job in jobs[first]]
+        names = [f"{BASE_FORECAST_COLUMN}{job}" for job in jobs[first]]
         return pd.concat([X, pd.DataFrame(logs, index=X.index, columns=names)], axis=1)
 
     def _new_regressor(self, ratios: Floats) -> Any:
         return observing(self.regressor, self._as_learned(ratios), self.missing_targets)
 
-    def _checked(self, X: Any, *, reset: bool) -> Any:
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        finite = "allow-nan" if self._allows_nan() else True
-        return validate_data(self, X, reset=reset, ensure_all_finite=finite, order="C")
-
-    def _allows_nan(self) -> bool:
-        return bool(get_tags(self.regressor).input_tags.allow_nan)
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._allows_nan()
+        tags.input_tags.allow_nan = get_tags(self.regressor).input_tags.allow_nan
         tags.target_tags.multi_output = True
-        tags.regressor_tags.poor_score = True  # an anchor looks back, whatever the columns say
+        tags.regressor_tags.poor_score = (
+            True  # a base forecast looks back, whatever the columns say
+        )
         return tags

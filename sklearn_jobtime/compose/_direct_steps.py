@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._estimator import ObservedScoreMixin, read_array
 from sklearn_jobtime._typing import Floats, Ints
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.runs._target_arrays import check_targets
+from sklearn_jobtime.runs._target_arrays import read_targets
 
-__all__ = ["PooledSteps"]
+__all__ = ["DirectMultiStepRegressor"]
 
 
 def thinned(observed: NDArray[np.bool_], max_rows: int) -> tuple[Ints, Ints]:
@@ -63,7 +63,7 @@ def grouped_outputs(steps: Floats, jobs: pd.Index) -> list[Ints]:
     return [group for group in groups if group.size]
 
 
-class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
+class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     """Fit any regressor twice a job: on its next run, and on all runs after that.
 
     Ten jobs ten runs ahead are a hundred outputs, and a regressor that knows one output, such as
@@ -71,7 +71,7 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     is known of a run that starts now: its event, the size of its change. Of the runs after it only
     the history tells, which says nearly the same of all of them. So the later steps of a job share
     a regressor, which sees the step as its last column. Targets that were not observed (NaN) are
-    left out, as in :class:`~sklearn_jobtime.compose.ObservedRegressor`.
+    left out, as in :class:`~sklearn_jobtime.compose.CompleteCaseRegressor`.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     max_rows : int, default=5000
         With more targets of the later steps of a job than about this, some are left out, evenly
         over rows and steps (every other step of a row, say). They overlap: step 3 of a row is step
-        2 of the next one. More made no forecast of six real series better.
+        2 of the next one.
 
     Attributes
     ----------
@@ -107,11 +107,11 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     --------
     >>> import pandas as pd
     >>> from sklearn.linear_model import LinearRegression
-    >>> from sklearn_jobtime.compose import PooledSteps
+    >>> from sklearn_jobtime.compose import DirectMultiStepRegressor
     >>> X = [[1.0], [2.0], [3.0]]
     >>> ahead = pd.MultiIndex.from_product([[1, 2, 3], ["build"]], names=["step", "job"])
     >>> y = pd.DataFrame([[10.0, 20, 30], [20.0, 30, 40], [30.0, 40, None]], columns=ahead)
-    >>> model = PooledSteps(LinearRegression()).fit(X, y)
+    >>> model = DirectMultiStepRegressor(LinearRegression()).fit(X, y)
     >>> len(model.regressors_), model.predict([[4.0]]).round(6)
     (2, array([[40., 50., 60.]]))
     """
@@ -143,11 +143,10 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         self
         """
-        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
-        X = self._checked(X, reset=True)
-        y = check_targets(self, X, y)
-        self._is_1d = y.ndim == 1
-        targets = y.reshape(len(y), -1)
+        X = read_array(self, X, reset=True)
+        given = read_targets(self, X, y)
+        targets, self._form = given.observed, given.form
+        self.target_names_ = self._form.names
         never = np.isnan(targets).all(axis=0)
         if never.any():
             raise NoHistoryError(
@@ -179,22 +178,16 @@ class PooledSteps(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         ndarray of shape (n,) or (n, n_outputs), as `y` was
         """
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
+        X = read_array(self, X, reset=False)
         forecast = np.empty((len(X), len(self.steps_)))
         for one, outputs in zip(self.regressors_, self.outputs_, strict=True):
             steps = np.tile(self.steps_[outputs], len(X))
             inputs = self._with_step(np.repeat(X, len(outputs), axis=0), steps, len(outputs))
             forecast[:, outputs] = np.reshape(one.predict(inputs), (len(X), len(outputs)))
-        return forecast[:, 0] if self._is_1d else forecast
+        return self._form.of(forecast)
 
     def _with_step(self, X: Floats, steps: Floats, n_steps: int) -> Floats:
         return X if n_steps == 1 else np.column_stack([X, steps])
-
-    def _checked(self, X: Any, *, reset: bool) -> Floats:
-        finite = "allow-nan" if get_tags(self.regressor).input_tags.allow_nan else True
-        return validate_data(
-            self, X, reset=reset, ensure_all_finite=finite, dtype="numeric", order="C"
-        )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -9,14 +9,15 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.ensemble._base import _BaseHeterogeneousEnsemble
-from sklearn.utils import Bunch, Tags, check_array
+from sklearn.utils import Bunch, Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from sklearn_jobtime._estimator import ObservedScoreMixin
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.compose._observed import at_least_parameter, observing
+from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
+from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = ["ForecastMean"]
 
@@ -55,7 +56,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
     a history of runs needs: several outputs, windows of three dimensions or a table of runs as
     input, and targets that were not observed. A member that masks missing targets gets all rows;
     for any other the rows are left out, output by output
-    (:class:`~sklearn_jobtime.compose.ObservedRegressor`).
+    (:class:`~sklearn_jobtime.compose.CompleteCaseRegressor`).
 
     Parameters
     ----------
@@ -146,19 +147,13 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         -------
         self
         """
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None; build "
-                "it with sklearn_jobtime.runs.make_targets(runs)."
-            )
+        given = read_targets(self, X, y)
         names, members = self._validate_estimators()
         weights = self._checked_weights([member == "drop" for member in members])
-        self.target_names_ = y.columns if isinstance(y, pd.DataFrame) else None
-        X = row_by_row(X)
-        targets = check_array(
-            y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64", order="C"
-        )
+        self.target_names_ = given.form.names
+        targets = given.form.of(given.observed)
         self._outputs = targets.shape[1:]
+        X = row_by_row(X)
         self.estimators_, self.named_estimators_ = [], Bunch()
         for name, member in zip(names, members, strict=True):
             if member == "drop":

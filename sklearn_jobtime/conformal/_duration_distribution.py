@@ -19,11 +19,11 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.conformal._quantiles import rows_needed
 from sklearn_jobtime.conformal._ratio_curve import (
     RatioCurve,
-    from_log_ratio,
-    log_ratio,
     ratio_curve,
 )
+from sklearn_jobtime.conformal._scores import LEAST
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
+from sklearn_jobtime.runs._log_ratio import from_log_ratio, log_ratio
 from sklearn_jobtime.runs._schema import STARTED_AT
 from sklearn_jobtime.runs._validation import to_utc
 
@@ -118,7 +118,7 @@ class DurationDistribution:
             a[:, None] if a.ndim == 1 else a for a in (forecast, target, bound)
         )
         is_censored = np.isnan(target)
-        ratios = log_ratio(np.where(is_censored, bound, target), forecast)
+        ratios = log_ratio(np.where(is_censored, bound, target), forecast, LEAST)
         pairs = []
         for ratio, cut in zip(ratios.T, is_censored.T, strict=True):
             newest = np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :]
@@ -173,7 +173,7 @@ class DurationDistribution:
             From 0 to 1, never NaN; 0 where `seconds` is not beyond `elapsed`.
         """
         forecast, elapsed, seconds = self._checked(forecast, elapsed, seconds)
-        left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast))
+        left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast, LEAST))
         chance = -np.expm1(np.minimum(left - self._log_outlasted(elapsed, forecast), 0.0))
         return np.where(seconds > elapsed, chance, 0.0)
 
@@ -195,7 +195,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
         ratio = self._of_each(lambda curve, at: curve.quantile.at(at), share + level * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast), elapsed)
+        return np.maximum(from_log_ratio(ratio, forecast, LEAST), elapsed)
 
     def shortest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run will reach with a chance of `level`, in seconds.
@@ -213,7 +213,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
         ratio = self._of_each(RatioCurve.below, share + (1 - level) * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast), elapsed)
+        return np.maximum(from_log_ratio(ratio, forecast, LEAST), elapsed)
 
     def median(self, forecast: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run exceeds as often as not, in seconds; a guess beyond all runs.
@@ -231,7 +231,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         half = self._log_outlasted(elapsed, forecast) - np.log(2)
         middle = self._of_each(RatioCurve.ratio_at, half)
-        return np.maximum(from_log_ratio(middle, forecast), elapsed)
+        return np.maximum(from_log_ratio(middle, forecast, LEAST), elapsed)
 
     def timeout(self, forecast: ArrayLike, share: float = 0.01) -> Floats:
         """Time-out that only so small a share of the good runs would exceed, in seconds.
@@ -328,7 +328,7 @@ class DurationDistribution:
             found[name] = total[at] - elapsed
         found["timeout"] = self.timeout(spread, timeout_share)[at]
         last = self._of_each(lambda curve, at: np.full(len(at), curve.last), spread)
-        outlasted = (elapsed > 0) & (log_ratio(elapsed, seconds) >= last[at])
+        outlasted = (elapsed > 0) & (log_ratio(elapsed, seconds, LEAST) >= last[at])
         return forecasts.assign(**found, extrapolated=outlasted)
 
     def _of_each(self, function: Any, values: Floats) -> Floats:
@@ -338,12 +338,12 @@ class DurationDistribution:
 
     def _share_done(self, elapsed: Floats, forecast: Floats) -> Floats:
         """Share of the calibration runs that were done so long after their start."""
-        share = self._of_each(RatioCurve.share, log_ratio(elapsed, forecast))
+        share = self._of_each(RatioCurve.share, log_ratio(elapsed, forecast, LEAST))
         return np.where(elapsed > 0, share, 0.0)
 
     def _log_outlasted(self, elapsed: Floats, forecast: Floats) -> Floats:
         """Log of the share of runs, the tail among them, that were not."""
-        left = self._of_each(RatioCurve.log_survival, log_ratio(elapsed, forecast))
+        left = self._of_each(RatioCurve.log_survival, log_ratio(elapsed, forecast, LEAST))
         return np.where(elapsed > 0, left, 0.0)
 
     def _checked(self, forecast: ArrayLike, *times: ArrayLike) -> tuple[Floats, ...]:

@@ -14,16 +14,11 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
 from sklearn_jobtime._typing import Floats, Ints, Mask
 from sklearn_jobtime.conformal._calibration_set import CalibrationSet, latest
 from sklearn_jobtime.conformal._group_quantiles import OVER_HORIZON, groups_of
-from sklearn_jobtime.conformal._inner_estimators import (
-    InnerEstimators,
-    is_seen,
-    predicted,
-    read_rows,
-)
+from sklearn_jobtime.conformal._inner_estimators import InnerEstimators, is_seen, predicted
 from sklearn_jobtime.conformal._quantiles import confidence_levels, warn_if_too_few
 from sklearn_jobtime.conformal._scores import SCORES, ConformityScore, RowForecasts, score_named
 from sklearn_jobtime.conformal._series_bounds import SeriesBounds, rows_of_series
@@ -32,7 +27,7 @@ from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._splits import in_start_order, known_targets, split_in_time
 from sklearn_jobtime.point_in_time._table_memory import RememberedRows
-from sklearn_jobtime.runs._target_arrays import TargetForm, read_targets
+from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = ["ConformalForecaster"]
 
@@ -57,7 +52,7 @@ class ConformalForecaster(UpdatesMixin, MetaEstimatorMixin, ObservedScoreMixin, 
         Any regressor, or a pipeline that ends in one. It is cloned, and fitted on the training
         part as it was known at the split. Where targets are missing and it does not take that, its
         last step is fitted on the observed ones
-        (:class:`~sklearn_jobtime.compose.ObservedRegressor`).
+        (:class:`~sklearn_jobtime.compose.CompleteCaseRegressor`).
     confidence_level : float, default=0.9
         Nominal coverage where no other is asked: how often a run is to be inside. Any other can
         be asked later, of the same fit.
@@ -284,8 +279,8 @@ default="log_ratio"
         self
         """
         X = self._checked(X, reset=True)
-        targets, lower_bounds = read_targets(X, y, at_least)
-        self._form = TargetForm(y)
+        given = read_targets(self, X, y, at_least, strict=True)
+        targets, lower_bounds, self._form = given.observed, given.lower_bounds, given.form
         self.target_names_ = self._form.names
         steps, jobs = self._form.steps_and_jobs(targets.shape[1], self.horizon)
         self.groups_ = groups_of(steps.tolist(), jobs, self.simultaneous)
@@ -468,7 +463,7 @@ default="log_ratio"
         return self._inner.forecasts(table).take(slice(n_before, None))
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        return read_rows(self, self.estimator, X, reset=reset)
+        return read_rows(self, X, reset=reset)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -7,15 +7,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import validate_data
 
 from sklearn_jobtime._typing import Floats, Ints
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
-from sklearn_jobtime.compose._observed import at_least_parameter, observing
+from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
 from sklearn_jobtime.conformal._scores import LEAST, ConformityScore, RowForecasts
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._job_history import JobHistory
@@ -29,33 +26,10 @@ __all__ = [
     "given_forecasts",
     "is_seen",
     "predicted",
-    "read_rows",
 ]
 
 
 LEAST_SCALE = 1e-3  # no forecast is less than a thousandth off
-
-
-def read_rows(forecaster: BaseEstimator, inner: Any, X: Any, *, reset: bool) -> Any:
-    """Check rows as the inner estimator wants them: a table, an array, or windows."""
-    if isinstance(X, pd.DataFrame):
-        validate_data(forecaster, X, reset=reset, skip_check_array=True)
-        return X
-    tags = get_tags(inner).input_tags
-    X = X if hasattr(X, "ndim") or not tags.three_d_array else np.asarray(X)
-    windows = tags.three_d_array and X.ndim == 3
-    X = validate_data(
-        forecaster,
-        X,
-        reset=reset,
-        ensure_all_finite="allow-nan" if tags.allow_nan else True,
-        ensure_2d=not windows,
-        allow_nd=windows,
-        order=None if windows else "C",  # a view on windows is not to be copied whole
-    )
-    if windows and reset:
-        forecaster.n_features_in_ = X.shape[2]
-    return X
 
 
 @dataclass(frozen=True)

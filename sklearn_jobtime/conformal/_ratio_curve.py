@@ -7,9 +7,8 @@ import numpy as np
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.conformal._kaplan_meier import survival_masses
 from sklearn_jobtime.conformal._quantiles import KaplanMeierQuantile
-from sklearn_jobtime.conformal._scores import LEAST
 
-__all__ = ["RatioCurve", "from_log_ratio", "log_ratio", "ratio_curve"]
+__all__ = ["RatioCurve", "ratio_curve"]
 
 
 TAIL_SHARE = 0.1  # of the largest ratios, which say how a run goes on that outlasts them all
@@ -62,16 +61,6 @@ class RatioCurve:
         """Largest ratio up to which at most these shares of the runs came."""
         place = np.searchsorted(self.quantile.covered, shares + TIE, side="right")
         return np.append(-np.inf, self.quantile.errors)[place]
-
-
-def log_ratio(seconds: Floats, forecast: Floats) -> Floats:
-    """Log of duration over forecast, neither below what a clock tells."""
-    return np.log(np.maximum(seconds, LEAST)) - np.log(np.maximum(forecast, LEAST))
-
-
-def from_log_ratio(ratios: Floats, forecast: Floats) -> Floats:
-    """Inverse of :func:`log_ratio`."""
-    return np.exp(ratios) * np.maximum(forecast, LEAST)
 
 
 def ratio_curve(ratios: Floats, is_censored: Mask) -> RatioCurve:

@@ -6,7 +6,7 @@ started, the median of its newest ten successes that had ended by then, and what
 the run: the logarithm of the ratio of the two. A table without the particular part says that the
 source ran as usual. A table in which the particular parts stand at other runs says as much about
 the source as before, but nothing about *these* runs; there the usual is a level that knows
-the successes after a run too (:func:`levels_around`), since a median of those before lags behind
+the successes after a run too (:func:`local_levels`), since a median of those before lags behind
 a shift, and the lag would pass for something particular.
 
 Who had ended when never changes: the ends of runs are only moved between the starts around them.
@@ -28,6 +28,7 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._order import ended_order
 from sklearn_jobtime.point_in_time._rolling import newest
+from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
     STARTED_AT,
@@ -38,7 +39,7 @@ from sklearn_jobtime.runs._schema import (
 )
 from sklearn_jobtime.runs._targets import observed_durations
 
-__all__ = ["Pasts", "block_permutation", "levels_around", "read_pasts", "usual_values"]
+__all__ = ["Pasts", "block_permutation", "local_levels", "read_pasts", "usual_values"]
 
 
 LEVEL = 10  # successes in what is usual, as in LevelScaler
@@ -84,7 +85,7 @@ def usual_values(values: Floats, clock: Clock, n_runs: int = LEVEL) -> Floats:
     return usual
 
 
-def levels_around(values: Floats, series: NDArray[np.intp]) -> Floats:
+def local_levels(values: Floats, series: NDArray[np.intp]) -> Floats:
     """Level of each row among the rows before *and* after it, constant between shifts.
 
     A median of the rows before lags behind a shift, and one of the rows around blurs its edge. Both
@@ -115,11 +116,11 @@ def levels_around(values: Floats, series: NDArray[np.intp]) -> Floats:
     >>> import numpy as np
     >>> values = np.repeat([60.0, 90.0], 20)
     >>> values[[5, 30]] = 600.0, np.nan
-    >>> levels_around(values, np.zeros(40, dtype=int))[[0, 5, 19, 20, 30]].round()
+    >>> local_levels(values, np.zeros(40, dtype=int))[[0, 5, 19, 20, 30]].round()
     array([60., 60., 60., 90., 90.])
     """
     level = np.full(len(values), np.nan)
-    least = _least(values)
+    least = least_duration(values)
     for code in np.unique(series):
         rows = np.flatnonzero(series == code)
         seen = rows[~np.isnan(values[rows])]
@@ -175,7 +176,7 @@ class Pasts:
         The table.
     clock : Clock
         Its series and times.
-    seconds, usual, level : dict of str to ndarray of shape (n,)
+    seconds, usual, local_level : dict of str to ndarray of shape (n,)
         By source: its durations, the usual ones when each run started, and those around it.
     """
 
@@ -183,7 +184,7 @@ class Pasts:
     clock: Clock
     seconds: dict[str, Floats]
     usual: dict[str, Floats]
-    level: dict[str, Floats]
+    local_level: dict[str, Floats]
 
     @property
     def sources(self) -> list[str]:
@@ -227,13 +228,13 @@ class Pasts:
             alike["status"] = pd.factorize(self.runs[status_column(source)])[0]
         return pd.DataFrame(alike).groupby(list(alike)).ngroup().to_numpy()
 
-    def redrawn(self, source: str, expected: Floats, rows: NDArray[np.intp]) -> pd.DataFrame:
+    def permuted(self, source: str, expected: Floats, rows: NDArray[np.intp]) -> pd.DataFrame:
         """Table in which what was particular to run ``rows[t]`` of a source stands at run t.
 
         `expected`, from :meth:`expected`, is the part of the log ratios that other columns tell;
         it stays where it is. So does the level.
         """
-        level = self.level[source]
+        level = self.local_level[source]
         rest = self._log_ratio(source) - expected
         with np.errstate(over="ignore"):
             seconds = level * np.exp(expected + rest[rows])
@@ -290,9 +291,8 @@ class Pasts:
         return observed_durations(self.runs, jobs)[source].notna().to_numpy(dtype=bool)
 
     def _log_ratio(self, source: str) -> Floats:
-        floor = _least(self.seconds[source])
-        level = np.maximum(self.level[source], floor)
-        return np.log(np.maximum(self.seconds[source], floor)) - np.log(level)
+        floor = least_duration(self.seconds[source])
+        return log_ratio(self.seconds[source], self.local_level[source], floor)
 
     def _derived(self, source: str) -> list[str]:
         if source == WHOLE_RUN:
@@ -370,13 +370,8 @@ def read_pasts(runs: pd.DataFrame, jobs: Sequence[str] | None = None) -> Pasts:
         seconds[WHOLE_RUN] = whole.to_numpy(np.float64)
     good = {name: successes[name].to_numpy(np.float64) for name in seconds}
     usual = {name: usual_values(values, clock) for name, values in good.items()}
-    level = {name: levels_around(values, clock.series) for name, values in good.items()}
+    level = {name: local_levels(values, clock.series) for name, values in good.items()}
     return Pasts(runs, clock, seconds, usual, level)
-
-
-def _least(seconds: Floats) -> float:
-    positive = seconds[(seconds > 0) & np.isfinite(seconds)]
-    return float(positive.min()) / 2 if positive.size else 1.0
 
 
 def _covariate_columns(runs: pd.DataFrame, sources: Sequence[str]) -> list[pd.Series]:

@@ -1,4 +1,4 @@
-"""Which job's past moves which job's forecast: a matrix with intervals and tests."""
+"""Which job's forecast depends on which job's past, found by permutation: intervals and tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,44 +15,45 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.forecasting import outputs_of_step
 from sklearn_jobtime.inspection._counterfactual import block_permutation, read_pasts
+from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 from sklearn_jobtime.runs._targets import make_targets
 
-__all__ = ["Linkage", "false_discovery_rates", "job_linkage", "redraw_p_value"]
+__all__ = ["Linkage", "false_discovery_rates", "job_linkage", "permutation_p_value"]
 
 
 LEAST_ROWS = 20  # fewer scored rows decide nothing
 N_RESAMPLES = 500  # enough for the second digit of an interval
 
 
-def redraw_p_value(loss: float, redrawn: Floats) -> float:
-    """How likely so small a loss is if the past of a job were no better than a redrawn one.
+def permutation_p_value(loss: float, permuted: Floats) -> float:
+    """How likely so small a loss is if the past of a job were no better than a permuted one.
 
     Parameters
     ----------
     loss : float
         Mean loss of the forecasts from the past as it was.
-    redrawn : ndarray of shape (n_repeats,)
-        Mean losses of the forecasts from redrawn pasts.
+    permuted : ndarray of shape (n_repeats,)
+        Mean losses of the forecasts from permuted pasts.
 
     Returns
     -------
     float
         One-sided. If there is no link, all these losses come from one distribution; as means over
-        many rows they are nearly normal, so Student's t for one more draw gives p-values far
-        smaller than one divided by the number of redraws. 1 when nothing differs.
+        many rows they are nearly normal, so Student's t for one more permutation gives p-values far
+        smaller than one divided by the number of permutations. 1 when nothing differs.
 
     Examples
     --------
     >>> import numpy as np
-    >>> round(redraw_p_value(1.0, np.array([1.9, 2.0, 2.1, 2.0, 2.0])), 4)
+    >>> round(permutation_p_value(1.0, np.array([1.9, 2.0, 2.1, 2.0, 2.0])), 4)
     0.0001
     """
-    n = len(redrawn)
-    spread = redrawn.std(ddof=1) * np.sqrt(1 + 1 / n)
+    n = len(permuted)
+    spread = permuted.std(ddof=1) * np.sqrt(1 + 1 / n)
     if not spread > 1e-12 * abs(loss):
         return 1.0
-    return float(student_t.sf((redrawn.mean() - loss) / spread, n - 1))
+    return float(student_t.sf((permuted.mean() - loss) / spread, n - 1))
 
 
 def false_discovery_rates(p_values: pd.DataFrame) -> pd.DataFrame:
@@ -84,9 +85,9 @@ def false_discovery_rates(p_values: pd.DataFrame) -> pd.DataFrame:
 
 
 def movement_interval(
-    moved: Floats, block: int, level: float, rng: np.random.Generator
+    moved: Floats, block: int, confidence_level: float, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Interval of the mean movement, by resampling blocks of rows and redraws at once.
+    """Interval of the mean movement, by resampling blocks of rows and permutations at once.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def movement_interval(
         Absolute movements of the forecasts; NaN where a forecast was not scored.
     block : int
         Rows in a block: movements of runs near each other in time are alike.
-    level : float
+    confidence_level : float
         How often the interval should hold the mean.
     rng : Generator
 
@@ -108,13 +109,15 @@ def movement_interval(
     rows = (starts[:, :, None] + np.arange(block)).reshape(N_RESAMPLES, -1) % n_rows
     draws = rng.integers(n_repeats, size=(N_RESAMPLES, n_repeats))
     row_weights = np.zeros((N_RESAMPLES, n_rows))
-    draw_weights = np.zeros((N_RESAMPLES, n_repeats))
-    for weights, chosen in ((row_weights, rows), (draw_weights, draws)):
+    permutation_weights = np.zeros((N_RESAMPLES, n_repeats))
+    for weights, chosen in ((row_weights, rows), (permutation_weights, draws)):
         np.add.at(weights, (np.arange(N_RESAMPLES)[:, None], chosen), 1.0)
-    sums = np.tensordot(row_weights, np.nan_to_num(moved), axes=(1, 1))  # resample, redraw, target
-    total = np.einsum("br,brt->bt", draw_weights, sums) / n_repeats
+    sums = np.tensordot(
+        row_weights, np.nan_to_num(moved), axes=(1, 1)
+    )  # resample, permutation, target
+    total = np.einsum("br,brt->bt", permutation_weights, sums) / n_repeats
     means = total / np.maximum(row_weights @ seen, 1.0)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = np.quantile(means, [(1 - confidence_level) / 2, (1 + confidence_level) / 2], axis=0)
     return low.reshape(n_targets), high.reshape(n_targets)
 
 
@@ -147,14 +150,15 @@ class Linkage:
     q_values: pd.DataFrame
     n_scored: pd.Series
 
-    def links(self, level: float = 0.05) -> pd.DataFrame:
+    def links(self, fdr: float = 0.05) -> pd.DataFrame:
         """List the links between different jobs, the strongest first.
 
         Parameters
         ----------
-        level : float, default=0.05
-            Share of wrong ones among them, on average, that is asked for. With common causes that
-            the table does not show there may be more: see the notes of :func:`job_linkage`.
+        fdr : float, default=0.05
+            False discovery rate: the share of wrong ones among them, on average, that is asked for.
+            With common causes that the table does not show there may be more: see the
+            notes of :func:`job_linkage`.
 
         Returns
         -------
@@ -174,7 +178,7 @@ class Linkage:
         )
         columns = {name: table.to_numpy().ravel() for name, table in tables.items()}
         long = pairs.to_frame(index=False).assign(**columns)
-        found = long[(long["source"] != long["target"]) & (long["q_value"] <= level)]
+        found = long[(long["source"] != long["target"]) & (long["q_value"] <= fdr)]
         return found.sort_values("seconds", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -191,14 +195,14 @@ def job_linkage(
 ) -> Linkage:
     """Measure how much each job's past moves each job's forecast, and test whether it should.
 
-    Which jobs upstream make this one late? For each job in turn, its past is *redrawn*: what was
-    particular to a run (its duration relative to the level around it) stands at another run
-    instead, in blocks, so that it follows on itself as before. What the other jobs of the run and
-    of the run before, the calendar and the covariates tell of it stays, and so do shifts of its
-    level and its failures: what jobs owe to a common cause is no link. Forecasts from redrawn pasts
-    differ from those of the past as it was: the mean difference is the entry of the matrix. If the
-    past as it was gives better forecasts of runs that the model has not seen than redrawn ones do,
-    there is a link.
+    Which jobs upstream make this one late? For each job in turn, its past is *permuted*: what was
+    particular to a run (its duration relative to the local level) stands at another run instead, in
+    blocks, so that it follows on itself as before. What the other jobs of the run and of the run
+    before, the calendar and the covariates tell of it stays, and so do shifts of its level and its
+    failures: what jobs owe to a common cause is no link. Forecasts from permuted pasts differ from
+    those of the past as it was: the mean difference is the entry of the matrix. If the past as it
+    was gives better forecasts of runs that the model has not seen than permuted ones do, there is a
+    link.
 
     Parameters
     ----------
@@ -214,15 +218,15 @@ def job_linkage(
     step : int, default=1
         Which run ahead; 1 is the row's own run.
     jobs : sequence of str, default=None
-        The jobs whose pasts are redrawn; None finds them as
+        The jobs whose pasts are permuted; None finds them as
         :func:`~sklearn_jobtime.runs.job_columns` does.
     n_repeats : int, default=20
-        Redraws of each past, each of which costs one forecast of the whole table. More give
+        Permutations of each past, each of which costs one forecast of the whole table. More give
         a steadier p-value; its size does not depend on them.
     confidence_level : float, default=0.95
         Of the intervals.
     random_state : int, default=0
-        Seed of the redraws.
+        Seed of the permutations.
 
     Returns
     -------
@@ -239,7 +243,7 @@ def job_linkage(
     -----
     The matrix says what *this model* does, the test whether the runs bear it out: a link that the
     model did not learn is not found, and a link that it only imagined moves forecasts but does not
-    pass the test. It is a conditional randomisation test, exact if the redraws have the right
+    pass the test. It is a conditional randomisation test, exact if the permutations have the right
     distribution, which the regression behind them only approximates.
 
     What all jobs owe to a common cause is taken out as far as the table tells it: the calendar
@@ -249,16 +253,9 @@ def job_linkage(
     where they are.
 
     A model that looks several runs back also finds *indirect* links, from the job before the job
-    before: two runs ago it moved the job between, of which the model has no full account. Six jobs
-    were simulated (600 runs, half of them tested, ridge regression on one step; ranges over a chain
-    and a random graph, five histories each): without other effects or with failures in 2 % of the
-    jobs' runs, 0.84 to 1.00 of the links found were edges and 0.88 to 1.00 of the edges were found;
-    with seasons, month ends, level shifts and a covariate as well, 0.92 and 0.95, and 0.88 and
-    0.62. Of the links found 0.00 to 0.14 were neither edges nor paths, 0.05 were asked for; pairs
-    that nothing joins have a p-value below 0.05 in 0.03 to 0.07 of the cases, but in 0.12 on the
-    chain with all effects. On three steps 0.57 to 0.89 were edges, 0.03 to 0.12 neither edges nor
-    paths, and p-values of pairs that nothing joins are below 0.05 in 0.05 to 0.15 of the cases
-    (``python benchmarks/links.py``; five histories measure such a share to about 0.03).
+    before: two runs ago it moved the job between, of which the model has no full account.
+    ``python benchmarks/links.py`` measures how many of the links found in simulated histories are
+    true.
 
     References
     ----------
@@ -309,13 +306,13 @@ def job_linkage(
     rows = []
     for source in pasts.sources:
         expected, groups = pasts.expected(source), pasts.groups(source, is_test)
-        redrawn = np.stack(
+        permuted = np.stack(
             [
-                forecast(pasts.redrawn(source, expected, block_permutation(groups, block, rng)))
+                forecast(pasts.permuted(source, expected, block_permutation(groups, block, rng)))
                 for _ in range(n_repeats)
             ]
         )
-        rows.append(_source_row(actual, real, redrawn, block, confidence_level, rng))
+        rows.append(_source_row(actual, real, permuted, block, confidence_level, rng))
     tables = [pd.DataFrame(t, pasts.sources, targets) for t in zip(*rows, strict=True)]
     matrix, low, high, gains, p_values = tables
     n_scored = pd.Series((~np.isnan(actual)).sum(axis=0), index=targets)
@@ -331,40 +328,38 @@ def _actual(runs: pd.DataFrame, targets: list[str], step: int) -> Floats:
 def _source_row(
     actual: Floats,
     real: Floats,
-    redrawn: Floats,
+    permuted: Floats,
     block: int,
-    level: float,
+    confidence_level: float,
     rng: np.random.Generator,
 ) -> tuple[Floats, ...]:
     """Movement with its interval, gain and p-value of one source, each of shape (n_targets,)."""
     seen = ~np.isnan(actual)
-    moved = np.where(seen, np.abs(redrawn - real), np.nan)
+    moved = np.where(seen, np.abs(permuted - real), np.nan)
     matrix, gains, p_values = (np.full(actual.shape[1], np.nan) for _ in range(3))
-    low, high = movement_interval(moved, block, level, rng)
+    low, high = movement_interval(moved, block, confidence_level, rng)
     for k in range(actual.shape[1]):
         rows = seen[:, k]
         if not rows.any():
             low[k] = high[k] = np.nan
             continue
-        y, straight, drawn = actual[rows, k], real[rows, k], redrawn[:, rows, k]
+        y, straight, drawn = actual[rows, k], real[rows, k], permuted[:, rows, k]
         matrix[k] = moved[:, rows, k].mean()
         gains[k] = (np.abs(y - drawn).mean(axis=1) - np.abs(y - straight).mean()).mean()
         if rows.sum() >= LEAST_ROWS:
-            p_values[k] = redraw_p_value(*_log_losses(y, straight, drawn))
+            p_values[k] = permutation_p_value(*_log_losses(y, straight, drawn))
     return matrix, low, high, gains, p_values
 
 
-def _log_losses(actual: Floats, real: Floats, redrawn: Floats) -> tuple[float, Floats]:
-    """Mean Huber losses of log ratios, of the forecasts and of each of the redraws.
+def _log_losses(actual: Floats, real: Floats, permuted: Floats) -> tuple[float, Floats]:
+    """Mean Huber losses of log ratios, of the forecasts and of each of the permutations.
 
     Log ratios weigh jobs of seconds and of hours alike. Squares find weak links that absolute
     errors miss, and Huber's bound keeps one hung run from deciding: 1.345 robust standard
     deviations of the errors are his own choice, 95 % as good as squares where errors are normal.
     """
-    positive = actual[actual > 0]
-    floor = positive.min() / 2 if positive.size else 1.0
-    logs = np.log(np.maximum(actual, floor))
-    errors = np.log(np.maximum(real, floor)) - logs
+    floor = least_duration(actual)
+    errors = log_ratio(real, actual, floor)
     bound = max(1.345 * median_abs_deviation(errors, scale="normal"), 1e-9)
-    other = np.log(np.maximum(redrawn, floor)) - logs
+    other = log_ratio(permuted, actual, floor)
     return float(huber(bound, errors).mean()), huber(bound, other).mean(axis=-1)

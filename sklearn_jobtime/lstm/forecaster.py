@@ -24,7 +24,13 @@ from sklearn_jobtime.lstm.network_estimator import (
     TRAINING_CONSTRAINTS,
     NetworkEstimator,
 )
-from sklearn_jobtime.lstm.targets import Targets, in_units, merge_repeats, read_rows, standardised
+from sklearn_jobtime.lstm.targets import (
+    Targets,
+    in_units,
+    merge_repeats,
+    read_weighted_rows,
+    standardised,
+)
 from sklearn_jobtime.lstm.window_inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.metrics import observed_r2
 
@@ -340,7 +346,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
             When training diverged.
         """
         fresh = not (self.warm_start and hasattr(self, "net_"))
-        rows = read_rows(self, X, y, sample_weight, at_least, reset=fresh)
+        rows = read_weighted_rows(self, X, y, sample_weight, at_least, reset=fresh)
         return self._learn(*rows, fresh, self.max_epochs, self._validation_share)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -366,7 +372,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         self
         """
         fresh = not hasattr(self, "net_")
-        rows = read_rows(self, X, y, sample_weight, at_least, reset=fresh)
+        rows = read_weighted_rows(self, X, y, sample_weight, at_least, reset=fresh)
         return self._learn(*rows, fresh, epochs=1, validation_share=0.0)
 
     def predict(self, X: ArrayLike) -> Floats:

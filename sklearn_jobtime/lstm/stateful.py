@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
-from sklearn_jobtime.lstm.targets import Targets, read_rows
+from sklearn_jobtime.lstm.targets import Targets, read_weighted_rows
 from sklearn_jobtime.lstm.truncated_bptt import (
     SeriesDataset,
     chunked_training,
@@ -239,7 +239,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         codes, names = read_series(X, series, len(steps))
         self.named_series_ = series is not None or is_indexed(X)
         self.forecaster_ = forecaster = clone(self.forecaster)
-        _, targets = read_rows(forecaster, steps, y, None, at_least, reset=True)
+        _, targets = read_weighted_rows(forecaster, steps, y, None, at_least, reset=True)
         with training.limited_threads(forecaster.n_threads):
             forecaster._initialize(steps, targets)
             dataset = self._dataset(steps, codes, targets)

@@ -5,14 +5,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm.window_inputs import is_constant, read_windows
+from sklearn_jobtime.runs._target_arrays import read_targets
 
-__all__ = ["Targets", "in_units", "merge_repeats", "read_rows", "standardised"]
+__all__ = [
+    "Targets",
+    "in_units",
+    "merge_repeats",
+    "read_weighted_rows",
+    "read_weighted_targets",
+    "standardised",
+]
 
 
 # Below so many rows, rows that repeat are looked for; above, to look would cost more than it says.
@@ -63,34 +71,20 @@ class Targets:
         return mean, np.where(is_constant(mean, scale), 0.0, scale)
 
 
-def read_targets(
-    y: ArrayLike, sample_weight: ArrayLike | None, at_least: ArrayLike | None, windows: Floats
+def read_weighted_targets(
+    estimator: BaseEstimator,
+    windows: Floats,
+    y: ArrayLike,
+    at_least: ArrayLike | None,
+    sample_weight: ArrayLike | None,
 ) -> Targets:
-    """Validate the targets, the weights and the bounds that belong to `windows`.
+    """Read the targets, the bounds and the weights that belong to `windows`.
 
     Of rows that count nothing, nothing is known; equal weights and no bounds are none.
     """
-    if y is None:
-        raise ValueError(
-            "requires y to be passed, but the target y is None; pass the numbers that "
-            "followed each window."
-        )
-    names = getattr(y, "columns", None)
-    observed = _read_numbers(y, "y")
-    check_consistent_length(windows, observed)
-    ndim = observed.ndim
-    observed = observed.reshape(len(observed), -1)
-    bounds = None
-    if at_least is not None:
-        bounds = _read_numbers(at_least, "at_least")
-        bounds = bounds.reshape(len(bounds), -1)
-        if bounds.shape != observed.shape:
-            raise ValueError(
-                f"at_least has the shape {bounds.shape} and y {observed.shape}; expected a bound, "
-                "or NaN, for each target, as sklearn_jobtime.runs.make_lower_bounds(runs) gives."
-            )
-        bounds = np.where(np.isnan(observed), bounds, np.nan)
-        bounds = None if np.isnan(bounds).all() else bounds
+    given = read_targets(estimator, windows, y, at_least)
+    observed = given.observed
+    bounds = None if np.isnan(given.lower_bounds).all() else given.lower_bounds
     weight = None
     if sample_weight is not None:
         weight = _check_sample_weight(
@@ -101,18 +95,7 @@ def read_targets(
         observed = np.where(weight[:, None] > 0, observed, np.nan)
         bounds = None if bounds is None else np.where(weight[:, None] > 0, bounds, np.nan)
         weight = None if (weight == weight[0]).all() else weight
-    return Targets(observed, bounds, weight, names, ndim)
-
-
-def _read_numbers(values: ArrayLike, name: str) -> Floats:
-    return check_array(
-        values,
-        dtype=np.float64,
-        order="C",
-        ensure_2d=False,
-        ensure_all_finite="allow-nan",
-        input_name=name,
-    )
+    return Targets(observed, bounds, weight, given.form.names, given.form.ndim)
 
 
 def check_observed(targets: Targets) -> None:
@@ -133,7 +116,7 @@ def output_label(name: Any) -> str:
     return f"({', '.join(map(str, name))})" if isinstance(name, tuple) else str(name)
 
 
-def read_rows(
+def read_weighted_rows(
     estimator: Any,
     X: ArrayLike,
     y: ArrayLike,
@@ -147,7 +130,7 @@ def read_rows(
     :func:`read_windows` says, and its `target_names_`, `target_ndim_` and `n_outputs_`.
     """
     windows = read_windows(estimator, X, reset=reset)
-    targets = read_targets(y, sample_weight, at_least, windows)
+    targets = read_weighted_targets(estimator, windows, y, at_least, sample_weight)
     n_outputs = targets.observed.shape[1]
     if reset:
         check_observed(targets)

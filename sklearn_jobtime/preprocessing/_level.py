@@ -17,6 +17,7 @@ from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order
 from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median
 from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
+from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
 from sklearn_jobtime.runs._schema import ENDED_AT, RESERVED, SPOILS_RUN, STARTED_AT, STATUSES
 
 __all__ = ["LevelScaler", "find_jobs", "read_successes", "table_clock"]
@@ -46,18 +47,6 @@ def causal_level(successes: Floats, ended: EndedOrder, n_runs: int, statistic: s
     """
     seen = newest(successes, ended.only(np.isfinite(successes)), n_runs)
     return row_median(seen) if statistic == "median" else row_mean(seen)
-
-
-def log_ratio(seconds: Floats, level: Floats, floor: float, clip: float) -> Floats:
-    """Clipped logarithm of `seconds` over `level`, both at least `floor`; NaN stays NaN."""
-    ratio = np.log(np.maximum(seconds, floor)) - np.log(np.maximum(level, floor))
-    return np.clip(ratio, -clip, clip)
-
-
-def least_duration(successes: Floats) -> float:
-    """Half the smallest positive duration: what a rounded 0 s may have been; 1 if there is none."""
-    positive = successes[successes > 0]
-    return float(positive.min()) / 2 if positive.size else 1.0
 
 
 def find_jobs(

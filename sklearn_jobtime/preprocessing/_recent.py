@@ -20,11 +20,11 @@ from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median,
 from sklearn_jobtime.preprocessing._covariates import drifts
 from sklearn_jobtime.preprocessing._level import (
     find_jobs,
-    least_duration,
     read_successes,
     table_clock,
 )
 from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
+from sklearn_jobtime.runs._log_ratio import least_duration
 from sklearn_jobtime.runs._schema import STARTED_AT
 
 __all__ = ["RecentRuns"]

@@ -1,16 +1,17 @@
 """Targets in seconds with one column an output, and back to the form in which they came."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import _num_samples, check_array
 
 from sklearn_jobtime._typing import Floats
 
-__all__ = ["TargetForm", "check_lower_bounds", "check_targets", "read_targets", "shaped"]
+__all__ = ["TargetArrays", "TargetForm", "read_targets", "shaped"]
 
 
 class TargetForm:
@@ -25,15 +26,17 @@ class TargetForm:
     ----------
     names : Index or None
         The columns of a DataFrame.
+    ndim : int
+        1 or 2.
     """
 
     def __init__(self, y: Any) -> None:
         self.names = y.columns if isinstance(y, pd.DataFrame) else None
-        self._is_1d = np.asarray(y).ndim == 1
+        self.ndim = np.ndim(y)
 
-    def of(self, values: Floats) -> Floats:
+    def of(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values of shape (n, n_outputs) in as many dimensions as the targets had."""
-        return values[:, 0] if self._is_1d else values
+        return values[:, 0] if self.ndim == 1 else values
 
     def named(self, values: Floats, X: Any) -> Any:
         """Return targets of the rows of X in the form in which they came."""
@@ -56,52 +59,100 @@ class TargetForm:
         return np.repeat(np.arange(1, horizon + 1), n_jobs), list(range(n_jobs)) * horizon
 
 
-def read_targets(X: Any, y: Any, at_least: Any) -> tuple[Floats, Floats]:
-    """Check targets, and lower bounds of those that were cut off.
+@dataclass(frozen=True)
+class TargetArrays:
+    """What is known of what was to be forecast, with one column an output.
 
     Parameters
     ----------
+    observed : ndarray of shape (n, n_outputs)
+        Seconds; NaN where not observed.
+    lower_bounds : ndarray of shape (n, n_outputs)
+        Of right-censored runs, which took at least so long; NaN elsewhere.
+    form : TargetForm
+        How the targets came.
+    """
+
+    observed: Floats
+    lower_bounds: Floats
+    form: TargetForm
+
+
+def read_targets(
+    estimator: BaseEstimator, X: Any, y: Any, at_least: Any = None, *, strict: bool = False
+) -> TargetArrays:
+    """Read the targets of a fit, and the lower bounds of those that are right-censored.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose fit it is: messages have its name.
     X : DataFrame or array of shape (n, ...)
     y : DataFrame or array of shape (n,) or (n, n_outputs)
         NaN where not observed.
-    at_least : DataFrame or array of the shape of `y`, or None
-        NaN where not cut off.
+    at_least : DataFrame or array of the shape of `y`, default=None
+        NaN where nothing was censored.
+    strict : bool, default=False
+        Raise an error where a target has both a value and a lower bound. Else the value counts.
 
     Returns
     -------
-    targets, limits : ndarray of shape (n, n_outputs)
+    TargetArrays
+        Laid out row by row (C order), whatever came: sums of another layout have other last digits.
 
     Raises
     ------
     ValueError
-        When a shape is wrong, or a run is said to be both observed and cut off.
+        When there is no `y`, it holds infinity, or a shape is wrong.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> known = read_targets(RollingRule(), [[0], [1]], [60.0, None], at_least=[None, 90.0])
+    >>> known.observed.tolist(), known.lower_bounds.tolist()
+    ([[60.0], [nan]], [[nan], [90.0]])
     """
     if y is None:
         raise ValueError(
-            "ConformalForecaster requires y to be passed, but the target y is None; build it "
-            "with sklearn_jobtime.runs.make_targets(runs)."
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None; pass "
+            "the seconds to forecast for each row, as sklearn_jobtime.runs.make_targets(runs) "
+            "gives."
         )
-    options = {
-        "ensure_2d": False,
-        "ensure_all_finite": "allow-nan",
-        "dtype": "float64",
-        "order": "C",
-    }
-    targets = check_array(y, **options, input_name="y")
-    limits = np.full_like(targets, np.nan)
+    observed = _read_numbers(y, "y")
+    if _num_samples(X) != len(observed):
+        raise ValueError(
+            f"X has {_num_samples(X)} rows and y has {len(observed)} (inconsistent numbers of "
+            "samples); expected one row of y for each of X."
+        )
+    lower_bounds = np.full_like(observed, np.nan)
     if at_least is not None:
-        limits = check_array(at_least, **options, input_name="at_least")
-    if len(X) != len(targets) or limits.shape != targets.shape:
-        raise ValueError(
-            f"X has {len(X)} rows, y has the shape {targets.shape} and at_least "
-            f"{limits.shape}; expected one row of y and at_least for each of X."
-        )
-    if (~np.isnan(targets) & ~np.isnan(limits)).any():
-        raise ValueError(
-            "at_least holds a number where y does too; where a run was cut off its duration is "
-            "not known, so set y to NaN there."
-        )
-    return targets.reshape(len(targets), -1), limits.reshape(len(targets), -1)
+        lower_bounds = _read_numbers(at_least, "at_least")
+        if lower_bounds.shape != observed.shape:
+            raise ValueError(
+                f"at_least has the shape {lower_bounds.shape} and y {observed.shape}; expected a "
+                "bound, or NaN, for each target: give make_targets and "
+                "sklearn_jobtime.runs.make_lower_bounds the same arguments."
+            )
+        is_observed = ~np.isnan(observed)
+        if strict and (is_observed & ~np.isnan(lower_bounds)).any():
+            raise ValueError(
+                "at_least holds a number where y does too; where a run was cut off its duration "
+                "is not known, so set y to NaN there."
+            )
+        lower_bounds = np.where(is_observed, np.nan, lower_bounds)
+    return TargetArrays(observed, lower_bounds, TargetForm(y))
+
+
+def _read_numbers(values: Any, name: str) -> Floats:
+    numbers = check_array(
+        values,
+        dtype="float64",
+        order="C",
+        ensure_2d=False,
+        ensure_all_finite="allow-nan",
+        input_name=name,
+    )
+    return np.reshape(numbers, (len(numbers), -1))
 
 
 def shaped(values: ArrayLike, name: str) -> Floats:
@@ -110,29 +161,3 @@ def shaped(values: ArrayLike, name: str) -> Floats:
     if np.isinf(array).any():
         raise ValueError(f"{name} holds infinity; pass NaN where a run was not observed.")
     return array.reshape(len(array), -1)
-
-
-def check_targets(estimator: BaseEstimator, X: Any, y: Any) -> Floats:
-    """Check targets in seconds, one row for each of `X`; NaN = not observed."""
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None; build "
-            "it with sklearn_jobtime.runs.make_targets(runs)."
-        )
-    y = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64", order="C")
-    if len(X) != len(y):
-        raise ValueError(f"X has {len(X)} rows and y has {len(y)}; expected one y a row.")
-    return y
-
-
-def check_lower_bounds(at_least: Any, y: Floats) -> Floats:
-    """Bounds of the outputs as a table; only where a target is missing do they say anything."""
-    at_least = check_array(
-        at_least, ensure_2d=False, ensure_all_finite="allow-nan", dtype="float64", order="C"
-    )
-    if at_least.shape != y.shape:
-        raise ValueError(
-            f"at_least has shape {at_least.shape} and y {y.shape}; expected one bound a target: "
-            "give make_targets and sklearn_jobtime.runs.make_lower_bounds the same arguments."
-        )
-    return np.where(np.isnan(y), at_least, np.nan).reshape(len(y), -1)

@@ -76,8 +76,8 @@ def test_trees_get_the_steps_of_the_recipe_and_its_anchor(accuracy, history):
     trees = accuracy.models_of(history, 0, has_lightgbm=False)["anchored histgb"]
     recipe = accuracy.models_of(history, 0, has_lightgbm=False)["recipe"]
     assert list(trees.regressor.named_steps)[:-2] == list(recipe.regressor.named_steps)[:-1]
-    assert trees.show_anchor is recipe.show_anchor is True
-    assert trees.anchor is recipe.anchor is None
+    assert trees.show_base_forecast is recipe.show_base_forecast is True
+    assert trees.base_forecaster is recipe.base_forecaster is None
 
 
 @real_data

@@ -1,4 +1,4 @@
-"""An anchored regressor starts from its anchor, sees no future, and is held back when it loses."""
+"""An anchored regressor starts from its base forecast, sees no future, is held back if it loses."""
 
 import pickle
 
@@ -17,13 +17,12 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_jobtime import LSTMForecaster, SequenceWindower
 from sklearn_jobtime.baselines import RollingRule
-from sklearn_jobtime.compose import AnchoredRegressor, ObservedRegressor
+from sklearn_jobtime.compose import AnchoredRegressor, CompleteCaseRegressor
 from sklearn_jobtime.compose._anchored import (
     FACTORS,
-    from_log_ratio,
-    least_positive,
+    corrected,
+    log_correction,
     shrink_factor,
-    to_log_ratio,
 )
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError
@@ -32,6 +31,7 @@ from sklearn_jobtime.metrics import get_scorer, observed_mae
 from sklearn_jobtime.pipeline import make_anchored_forecaster
 from sklearn_jobtime.point_in_time import newest_share
 from sklearn_jobtime.runs import STARTED_AT, job_columns, make_lower_bounds, make_targets, next_runs
+from sklearn_jobtime.runs._log_ratio import least_duration
 
 
 def numbers(runs):
@@ -56,47 +56,47 @@ def runs():
 finite = st.floats(0, 1e6)
 
 
-@given(target=finite, anchor=finite, floor=st.floats(1e-3, 10))
-def test_a_log_ratio_is_undone_within_the_clip(target, anchor, floor):
-    ratio = to_log_ratio(np.array([target]), np.array([anchor]), np.array([floor]), 3.0)
-    back = from_log_ratio(ratio, np.array([anchor]), np.array([floor]), 3.0)
-    unit = max(anchor, floor)
-    low, high = anchor + unit * np.expm1(-3.0), anchor + unit * np.expm1(3.0)
+@given(target=finite, base=finite, floor=st.floats(1e-3, 10))
+def test_a_log_ratio_is_undone_within_the_clip(target, base, floor):
+    ratio = log_correction(np.array([target]), np.array([base]), np.array([floor]), 3.0)
+    back = corrected(ratio, np.array([base]), np.array([floor]), 3.0)
+    unit = max(base, floor)
+    low, high = base + unit * np.expm1(-3.0), base + unit * np.expm1(3.0)
     assert abs(ratio[0]) <= 3.0
     np.testing.assert_allclose(back[0], np.clip(target, max(low, 0.0), high), atol=1e-6 * unit)
 
 
-@given(anchor=st.floats(-1e6, 1e6))
-def test_a_ratio_of_zero_is_the_anchor_to_the_last_bit(anchor):
-    assert from_log_ratio(np.zeros(1), np.array([anchor]), np.ones(1), 3.0)[0] == anchor
+@given(base=st.floats(-1e6, 1e6))
+def test_a_ratio_of_zero_is_the_base_forecast_to_the_last_bit(base):
+    assert corrected(np.zeros(1), np.array([base]), np.ones(1), 3.0)[0] == base
 
 
-@given(anchor=finite, ratio=st.floats(-50, 50))
-def test_no_forecast_is_negative(anchor, ratio):
-    assert from_log_ratio(np.array([ratio]), np.array([anchor]), np.ones(1), 3.0)[0] >= 0
+@given(base=finite, ratio=st.floats(-50, 50))
+def test_no_forecast_is_negative(base, ratio):
+    assert corrected(np.array([ratio]), np.array([base]), np.ones(1), 3.0)[0] >= 0
 
 
 def test_the_floor_is_half_the_smallest_positive_target():
     targets = np.array([[0.0, 0.0, np.nan], [4.0, 0.0, 3.0], [9.0, np.nan, 5.0]])
-    assert least_positive(targets).tolist() == [2.0, 1.0, 1.5]
+    assert [least_duration(output) for output in targets.T] == [2.0, 1.0, 1.5]
 
 
 @settings(deadline=None, max_examples=15)
 @given(horizon=st.integers(1, 3), n_series=st.integers(1, 2), seed=st.integers(0, 99))
-def test_a_regressor_of_zero_gives_exactly_the_anchor(horizon, n_series, seed):
+def test_a_regressor_of_zero_gives_exactly_the_base_forecast(horizon, n_series, seed):
     runs = make_job_runs(n_runs=30, n_jobs=2, n_series=n_series, random_state=seed)
     y = make_targets(runs, horizon)
     if y.isna().all().any():
         return
     zero = DummyRegressor(strategy="constant", constant=0.0)
     model = AnchoredRegressor(zero, RollingRule("median", 5), missing_targets="drop").fit(runs, y)
-    anchor = clone(model.anchor).fit(runs, y)
-    np.testing.assert_array_equal(model.predict(runs), anchor.predict(runs))
+    base = clone(model.base_forecaster).fit(runs, y)
+    np.testing.assert_array_equal(model.predict(runs), base.predict(runs))
     assert model.target_names_.equals(y.columns)
 
 
 def test_no_outcome_not_yet_known_changes_a_forecast(runs):
-    model = AnchoredRegressor(windowed(Ridge()), prior_runs=0).fit(runs, make_targets(runs))
+    model = AnchoredRegressor(windowed(Ridge()), prior_sample_size=0).fit(runs, make_targets(runs))
     row = 150
     unknown = ~(runs["ended_at"] <= runs[STARTED_AT].iloc[row])
     altered = runs.copy()
@@ -109,11 +109,11 @@ def test_no_outcome_not_yet_known_changes_a_forecast(runs):
 def test_rows_with_missing_targets_stay_in_the_windows_of_others(runs):
     y = make_targets(runs, 2)
     assert y.isna().any(axis=None)
-    model = AnchoredRegressor(windowed(LinearRegression()), RollingRule(), prior_runs=0)
+    model = AnchoredRegressor(windowed(LinearRegression()), RollingRule(), prior_sample_size=0)
     fitted = model.fit(runs, y).regressor_
-    assert isinstance(fitted[-1], ObservedRegressor)
+    assert isinstance(fitted[-1], CompleteCaseRegressor)
     windows = fitted[:-1].transform(runs)
-    ratios = to_log_ratio(y.to_numpy(), model.anchor_.predict(runs), model.floor_, 3.0)
+    ratios = log_correction(y.to_numpy(), model.base_forecaster_.predict(runs), model.floor_, 3.0)
     for k, ratio in enumerate(ratios.T):
         rows = ~np.isnan(ratio)
         by_hand = LinearRegression().fit(windows[rows], ratio[rows]).predict(windows)
@@ -136,9 +136,9 @@ class Masking(RegressorMixin, BaseEstimator):
 
 def test_a_regressor_that_masks_gets_the_missing_targets(runs):
     y = make_targets(runs)
-    model = AnchoredRegressor(Masking(), prior_runs=0).fit(runs, y)
+    model = AnchoredRegressor(Masking(), prior_sample_size=0).fit(runs, y)
     assert model.regressor_.n_seen_ == len(runs)
-    dropped = AnchoredRegressor(Masking(), prior_runs=0, missing_targets="drop").fit(runs, y)
+    dropped = AnchoredRegressor(Masking(), prior_sample_size=0, missing_targets="drop").fit(runs, y)
     np.testing.assert_allclose(dropped.predict(runs), model.predict(runs))
     assert len(dropped.regressor_.regressors_) == y.shape[1]
 
@@ -186,7 +186,7 @@ class Constant(RegressorMixin, BaseEstimator):
 
 def test_what_helps_is_followed_and_what_does_not_is_not(level_job):
     y = level_job["build"]
-    options = {"prior_runs": 0, "validate": True}
+    options = {"prior_sample_size": 0, "validate": True}
     good = AnchoredRegressor(Oracle("truth"), Constant(), **options).fit(level_job, y)
     assert good.shrinkage_.tolist() == [1.0]
     np.testing.assert_allclose(good.predict(level_job), y)
@@ -194,7 +194,7 @@ def test_what_helps_is_followed_and_what_does_not_is_not(level_job):
     assert bad.shrinkage_.tolist() == [0.0]
     assert bad.regressor_ is None
     assert (bad.predict(level_job) == 60.0).all()
-    free = AnchoredRegressor(Oracle("noise"), Constant(), prior_runs=0).fit(level_job, y)
+    free = AnchoredRegressor(Oracle("noise"), Constant(), prior_sample_size=0).fit(level_job, y)
     assert observed_mae(y, free.predict(level_job)) > observed_mae(y, bad.predict(level_job))
 
 
@@ -202,7 +202,7 @@ def test_the_more_runs_the_further_the_regressor_is_followed(level_job):
     shares = []
     for n in (5, 100, 300):
         rows = level_job.iloc[:n]
-        model = AnchoredRegressor(Oracle("truth"), Constant(), prior_runs=100)
+        model = AnchoredRegressor(Oracle("truth"), Constant(), prior_sample_size=100)
         model.fit(rows, rows["build"])
         moved = np.log(model.predict(rows) / 60.0)
         np.testing.assert_allclose(moved, rows["truth"] * n / (n + 100))
@@ -252,7 +252,7 @@ def test_shrinkage_is_learned_from_rows_the_judge_has_not_seen(runs):
 def test_parameters_for_fit_reach_the_regressor(level_job):
     X, y = level_job[["truth", "noise"]].to_numpy(), level_job["build"]
     weight = np.where(np.arange(300) < 150, 0.0, 1.0)
-    model = AnchoredRegressor(LinearRegression(), Constant(), prior_runs=0)
+    model = AnchoredRegressor(LinearRegression(), Constant(), prior_sample_size=0)
     weighted = model.fit(X, y, sample_weight=weight).regressor_.coef_
     ratio = np.log(y / 60.0)
     by_hand = LinearRegression().fit(X[150:], ratio[150:]).coef_
@@ -265,7 +265,7 @@ def test_it_clones_searches_and_pickles(runs):
     model = AnchoredRegressor(windowed(Ridge()), RollingRule())
     search = GridSearchCV(
         model,
-        {"regressor__ridge__alpha": [1.0, 1e4], "anchor__n_runs": [5, 10]},
+        {"regressor__ridge__alpha": [1.0, 1e4], "base_forecaster__n_runs": [5, 10]},
         cv=TimeSeriesSplit(2),
         scoring=get_scorer("neg_observed_mae"),
         error_score="raise",
@@ -278,29 +278,35 @@ def test_it_clones_searches_and_pickles(runs):
 
 
 @pytest.mark.parametrize("validate", [False, True])
-def test_a_job_never_observed_is_the_anchors_alone(runs, validate):
+def test_a_job_never_observed_gets_the_base_forecast_alone(runs, validate):
     y = make_targets(runs, whole_run=False)
     new = y.copy()
     new.iloc[:, 0] = np.nan
-    model = AnchoredRegressor(windowed(Ridge()), prior_runs=0, validate=validate).fit(runs, new)
-    forecast, anchor = model.predict(runs), model.anchor_.predict(runs)
-    np.testing.assert_array_equal(forecast[:, 0], anchor[:, 0])
+    model = AnchoredRegressor(windowed(Ridge()), prior_sample_size=0, validate=validate).fit(
+        runs, new
+    )
+    forecast, base = model.predict(runs), model.base_forecaster_.predict(runs)
+    np.testing.assert_array_equal(forecast[:, 0], base[:, 0])
     assert np.isfinite(forecast).all()
     assert model.shrinkage_[0] == 0
     assert (model.sources(runs)[-10:, 0] == "baselines").all()  # of the ended runs in the table
-    others = AnchoredRegressor(windowed(Ridge()), prior_runs=0, validate=validate)
+    others = AnchoredRegressor(windowed(Ridge()), prior_sample_size=0, validate=validate)
     others.fit(runs, y.iloc[:, 1:])
     np.testing.assert_allclose(forecast[:, 1:], others.predict(runs), rtol=1e-9)
 
 
 def test_the_source_of_a_forecast_is_told(runs):
     y = make_targets(runs)
-    for prior_runs, source in [(0, "model"), (1e9, "baselines")]:
-        model = AnchoredRegressor(windowed(Ridge()), prior_runs=prior_runs).fit(runs, y)
+    for prior_sample_size, source in [(0, "model"), (1e9, "baselines")]:
+        model = AnchoredRegressor(windowed(Ridge()), prior_sample_size=prior_sample_size).fit(
+            runs, y
+        )
         assert model.sources(runs).shape == y.shape
         assert set(model.sources(runs)[0]) == {"prior"}
         assert set(model.sources(runs)[20:].ravel()) == {source}
-    plain = AnchoredRegressor(Ridge(), Ridge(), prior_runs=0).fit(numbers(runs), np.ones(len(runs)))
+    plain = AnchoredRegressor(Ridge(), Ridge(), prior_sample_size=0).fit(
+        numbers(runs), np.ones(len(runs))
+    )
     assert plain.sources(numbers(runs)).tolist() == ["model"] * len(runs)
 
 
@@ -309,14 +315,14 @@ def test_nothing_observed_is_an_error(runs):
     with pytest.raises(NoHistoryError, match="y contains NaN only"):
         AnchoredRegressor(Ridge()).fit(runs, y * np.nan)
     with pytest.raises(NoHistoryError, match="output 1"):
-        ObservedRegressor(Ridge()).fit([[1.0], [2.0]], [[1.0, np.nan], [2.0, np.nan]])
+        CompleteCaseRegressor(Ridge()).fit([[1.0], [2.0]], [[1.0, np.nan], [2.0, np.nan]])
     with pytest.raises(ValueError, match="make_targets"):
         AnchoredRegressor(Ridge()).fit(runs, None)
 
 
 def test_observed_targets_are_weighted_by_row():
     X, y = np.array([[0.0], [1.0], [2.0], [9.0]]), np.array([0.0, 1.0, np.nan, 30.0])
-    model = ObservedRegressor(LinearRegression()).fit(X, y, sample_weight=[1.0, 1.0, 5.0, 0.0])
+    model = CompleteCaseRegressor(LinearRegression()).fit(X, y, sample_weight=[1.0, 1.0, 5.0, 0.0])
     np.testing.assert_allclose(model.predict(X), X[:, 0], atol=1e-9)
     assert model.score(X[:2], y[:2]) == pytest.approx(1.0)
 
@@ -365,7 +371,7 @@ def test_the_recipe_starts_as_the_rules(recipe):
         regressor__mean__lstm__network__early_stopping=False,
     )
     model.fit(runs, make_targets(runs))
-    np.testing.assert_allclose(model.predict(runs), model.anchor_.predict(runs), rtol=1e-5)
+    np.testing.assert_allclose(model.predict(runs), model.base_forecaster_.predict(runs), rtol=1e-5)
 
 
 class Looks(RegressorMixin, BaseEstimator):
@@ -380,26 +386,28 @@ class Looks(RegressorMixin, BaseEstimator):
         return np.zeros((len(X), 2))
 
 
-def test_the_anchor_is_shown_as_columns_known_at_the_start(runs):
+def test_the_base_forecast_is_shown_as_columns_known_at_the_start(runs):
     y = make_targets(runs, 2)[[(1, "job_0"), (2, "job_0")]]
-    model = AnchoredRegressor(Looks(), RollingRule(), show_anchor=True, missing_targets="pass").fit(
-        runs, y
-    )
-    name = "started_at__anchor_job_0"  # one for both steps: a rule forecasts them alike
+    model = AnchoredRegressor(
+        Looks(), RollingRule(), show_base_forecast=True, missing_targets="pass"
+    ).fit(runs, y)
+    name = "started_at__base_forecast_job_0"  # one for both steps: a rule forecasts them alike
     assert list(model.regressor_.seen_.columns) == [*runs.columns, name]
     model.predict(runs)
     np.testing.assert_allclose(
-        np.exp(model.regressor_.asked_[name]), model.anchor_.predict(runs)[:, 0]
+        np.exp(model.regressor_.asked_[name]), model.base_forecaster_.predict(runs)[:, 0]
     )
     assert name not in runs
     X = numbers(runs)
-    plain = AnchoredRegressor(Ridge(), show_anchor=True).fit(X, np.nan_to_num(y.iloc[:, 0], nan=9))
+    plain = AnchoredRegressor(Ridge(), show_base_forecast=True).fit(
+        X, np.nan_to_num(y.iloc[:, 0], nan=9)
+    )
     assert plain.regressor_.n_features_in_ == X.shape[1] + 1
 
 
 def test_series_of_a_pool_count_as_one_of_their_mean_length(runs):
     y = make_targets(runs)[[(1, "job_0")]]
-    model = AnchoredRegressor(Looks(), RollingRule(), prior_runs=50, missing_targets="pass")
+    model = AnchoredRegressor(Looks(), RollingRule(), prior_sample_size=50, missing_targets="pass")
     both = clone(model).fit(runs, y).shrinkage_[0]
     mean = int(y.notna().sum().iloc[0]) / 2
     assert both == pytest.approx(mean / (mean + 50))
@@ -460,7 +468,7 @@ class LargestMean(RegressorMixin, BaseEstimator):
 
 
 @pytest.mark.parametrize("in_pipeline", [False, True])
-def test_bounds_reach_the_last_step_as_log_ratios_to_the_anchor(runs, in_pipeline):
+def test_bounds_reach_the_last_step_as_log_ratios_to_the_base_forecast(runs, in_pipeline):
     cut = runs.copy()
     long = np.flatnonzero(cut["job_0__status"] == "success")[::4]
     cut.iloc[long, cut.columns.get_loc("job_0__status")] = "timeout"
@@ -468,11 +476,11 @@ def test_bounds_reach_the_last_step_as_log_ratios_to_the_anchor(runs, in_pipelin
     last = LargestMean()
     regressor = make_pipeline(FunctionTransformer(numbers), last) if in_pipeline else last
     X = cut if in_pipeline else cut[[STARTED_AT, "ended_at", *job_columns(cut)]]
-    model = AnchoredRegressor(regressor, RollingRule("median", 5), prior_runs=0)
+    model = AnchoredRegressor(regressor, RollingRule("median", 5), prior_sample_size=0)
     fitted = clone(model).fit(X, y, at_least=at_least)
     got = (fitted.regressor_[-1] if in_pipeline else fitted.regressor_).bounds_
-    anchor = fitted.anchor_.predict(X)
-    expected = to_log_ratio(at_least.to_numpy(), anchor, fitted.floor_, 3.0)
+    base = fitted.base_forecaster_.predict(X)
+    expected = log_correction(at_least.to_numpy(), base, fitted.floor_, 3.0)
     np.testing.assert_array_equal(got, expected)
     assert np.isfinite(got).sum() == at_least.notna().to_numpy().sum() > 0
     assert not np.array_equal(clone(model).fit(X, y).predict(X), fitted.predict(X))
@@ -489,7 +497,7 @@ def test_a_regressor_without_bounds_does_not_hear_of_them(runs):
     np.testing.assert_array_equal(
         clone(model).fit(runs, y, at_least=at_least).predict(runs), model.fit(runs, y).predict(runs)
     )
-    with pytest.raises(ValueError, match="at_least has shape"):
+    with pytest.raises(ValueError, match="at_least has the shape"):
         model.fit(runs, y, at_least=at_least.iloc[:, :1])
 
 
@@ -500,7 +508,7 @@ def test_the_recipe_learns_from_what_was_cut_off():
     y, at_least = make_targets(runs, whole_run=False), make_lower_bounds(runs, whole_run=False)
     assert at_least.notna().to_numpy().sum() > 30
     model = make_anchored_forecaster(n_members=1, device="cpu", random_state=0)
-    model.set_params(prior_runs=0.0, regressor__mean__trees="drop")  # trees take no bounds
+    model.set_params(prior_sample_size=0.0, regressor__mean__trees="drop")  # trees take no bounds
     model.set_params(regressor__mean__lstm__network__max_epochs=15)
     model.set_params(regressor__mean__lstm__network__early_stopping=False)
     without = clone(model).fit(runs, y).predict(runs)

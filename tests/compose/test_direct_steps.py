@@ -12,8 +12,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
-from sklearn_jobtime import PooledSteps
-from sklearn_jobtime.compose import ObservedRegressor
+from sklearn_jobtime import DirectMultiStepRegressor
+from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.compose._direct_steps import grouped_outputs, thinned
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.metrics import get_scorer
@@ -53,7 +53,7 @@ def naive(regressor, X, y, new):
 @given(n_steps=st.integers(1, 4), n_jobs=st.integers(1, 3), seed=st.integers(0, 99))
 def test_it_does_what_a_loop_over_rows_and_steps_does(n_steps, n_jobs, seed):
     X, y = table(n_steps, [f"job {k}" for k in range(n_jobs)], seed)
-    model = PooledSteps(Ridge()).fit(X, y)
+    model = DirectMultiStepRegressor(Ridge()).fit(X, y)
     new = X[:5] + 0.5
     np.testing.assert_allclose(model.predict(new), naive(Ridge(), X, y, new), atol=1e-9)
     assert len(model.regressors_) == n_jobs * min(n_steps, 2)
@@ -79,7 +79,9 @@ def test_thinning_takes_every_step_alike():
     assert len(rows) == 300
     assert np.bincount(steps).tolist() == [100, 100, 100]
     X, y = table(3, ["build"], n=300)
-    few, all_rows = (PooledSteps(Ridge(), max_rows=m).fit(X, y).predict(X) for m in (100, 10_000))
+    few, all_rows = (
+        DirectMultiStepRegressor(Ridge(), max_rows=m).fit(X, y).predict(X) for m in (100, 10_000)
+    )
     np.testing.assert_array_equal(few[:, 0], all_rows[:, 0])  # the next run is never thinned
     assert not np.array_equal(few[:, 1], all_rows[:, 1])
     assert np.abs(few - all_rows).mean() < 0.2
@@ -94,19 +96,19 @@ def test_every_output_is_in_one_group():
 
 def test_without_names_every_output_is_a_job_of_its_own():
     X, y = table(2, ["a", "b"])
-    each = ObservedRegressor(LinearRegression()).fit(X, y.to_numpy()).predict(X)
+    each = CompleteCaseRegressor(LinearRegression()).fit(X, y.to_numpy()).predict(X)
     np.testing.assert_allclose(
-        PooledSteps(LinearRegression()).fit(X, y.to_numpy()).predict(X), each
+        DirectMultiStepRegressor(LinearRegression()).fit(X, y.to_numpy()).predict(X), each
     )
     one = y.iloc[:, 0].to_numpy()
-    assert PooledSteps(Ridge()).fit(X, one).predict(X).shape == (len(X),)
+    assert DirectMultiStepRegressor(Ridge()).fit(X, one).predict(X).shape == (len(X),)
 
 
 def test_it_searches_pickles_and_is_the_same_each_time():
     X, y = table(3, ["a"])
     boosting = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=3, random_state=0)
     search = GridSearchCV(
-        PooledSteps(boosting),
+        DirectMultiStepRegressor(boosting),
         {"regressor__max_iter": [1, 5], "max_rows": [10, 100]},
         cv=TimeSeriesSplit(2),
         scoring=get_scorer("neg_observed_mae"),
@@ -118,16 +120,16 @@ def test_it_searches_pickles_and_is_the_same_each_time():
     np.testing.assert_array_equal(clone(best).fit(X, y).predict(X), best.predict(X))
     assert best.score(X, y) <= 1.0
     X[0] = np.nan
-    assert np.isfinite(PooledSteps(boosting).fit(X, y).predict(X)).all()
+    assert np.isfinite(DirectMultiStepRegressor(boosting).fit(X, y).predict(X)).all()
 
 
 def test_errors_say_what_came():
     X, y = table(2, ["a"])
     with pytest.raises(NoHistoryError, match="output 1"):
-        PooledSteps(Ridge()).fit(X, y.mul([1.0, np.nan]))
+        DirectMultiStepRegressor(Ridge()).fit(X, y.mul([1.0, np.nan]))
     with pytest.raises(ValueError, match="make_targets"):
-        PooledSteps(Ridge()).fit(X, None)
+        DirectMultiStepRegressor(Ridge()).fit(X, None)
     with pytest.raises(ValueError, match="40 rows and y has 39"):
-        PooledSteps(Ridge()).fit(X, y[:-1])
+        DirectMultiStepRegressor(Ridge()).fit(X, y[:-1])
     with pytest.raises(ValueError, match="max_rows"):
-        PooledSteps(Ridge(), max_rows=0).fit(X, y)
+        DirectMultiStepRegressor(Ridge(), max_rows=0).fit(X, y)

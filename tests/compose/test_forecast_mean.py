@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_jobtime import AnchoredRegressor, ForecastMean, LSTMForecaster
-from sklearn_jobtime.compose import ObservedRegressor
+from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.compose._forecast_mean import weighted_mean
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError
@@ -77,7 +77,7 @@ def test_it_forecasts_the_mean_of_its_members_fitted_by_hand(windows, weights):
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-6)
     assert list(model.named_estimators_) == ["lstm", "trees"]
     assert model.weights_.tolist() == pytest.approx([1 - share, share])
-    assert isinstance(model.named_estimators_["trees"][-1], ObservedRegressor)
+    assert isinstance(model.named_estimators_["trees"][-1], CompleteCaseRegressor)
     assert isinstance(model.named_estimators_["lstm"], LSTMForecaster)
 
 
@@ -191,7 +191,7 @@ def test_lower_bounds_go_to_the_members_that_take_them(windows):
     np.testing.assert_array_equal(model.named_estimators_["bounded"][-1].bounds_, bounds)
     assert ForecastMean(members).fit(X, y).named_estimators_["bounded"][-1].bounds_ is None
     anchored = AnchoredRegressor(
-        ForecastMean([("bounded", Bounded())]), prior_runs=0, missing_targets="auto"
+        ForecastMean([("bounded", Bounded())]), prior_sample_size=0, missing_targets="auto"
     )
     table = make_job_runs(n_runs=40, n_jobs=1, random_state=0)
     targets = make_targets(table)
@@ -208,14 +208,14 @@ def test_the_recipe_is_the_mean_of_its_network_and_its_trees():
         regressor__mean__trees__boosting__regressor__max_iter=10,
     ).fit(runs, y)
     mean = model.regressor_["mean"]
-    shown = model._shown(runs, model.anchor_.predict(runs))
+    shown = model._shown(runs, model.base_forecaster_.predict(runs))
     table = model.regressor_[:-1].transform(shown)
-    anchors = [name for name in table if name.startswith("started_at__anchor_")]
-    assert len(anchors) == 3
+    base_columns = [name for name in table if name.startswith("started_at__base_forecast_")]
+    assert len(base_columns) == 3
     network, boosted = mean.named_estimators_["lstm"], mean.named_estimators_["trees"]
     expected = (network.predict(table) + 2 * boosted.predict(table)) / 3
     np.testing.assert_allclose(model.regressor_.predict(shown), expected)
     n_columns = len(boosted["windows"].get_feature_names_out())
-    assert len(network["windows"].get_feature_names_out()) == n_columns - len(anchors)
+    assert len(network["windows"].get_feature_names_out()) == n_columns - len(base_columns)
     both = pd.MultiIndex.from_product([[1, 2], ["job_0", "job_1", "whole_run"]])
     assert list(model.target_names_) == list(both)

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime.baselines import OnlineMix, RollingRule
-from sklearn_jobtime.compose import ObservedRegressor
+from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.conformal import AbsoluteScore, ConformityScore, rows_needed
 from sklearn_jobtime.conformal._effective_size import effective_sample_size
 from sklearn_jobtime.conformal._group_quantiles import scaled_bounds
@@ -304,7 +304,7 @@ def test_outcomes_of_later_runs_change_no_earlier_bound(runs):
     [
         Ridge(),
         GradientBoostingRegressor(n_estimators=5, random_state=0),
-        ObservedRegressor(Ridge()),
+        CompleteCaseRegressor(Ridge()),
     ],
 )
 def test_any_regressor_with_gaps_in_the_targets(estimator):

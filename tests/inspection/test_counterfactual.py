@@ -10,7 +10,7 @@ from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.inspection._counterfactual import (
     block_permutation,
     covariates_of,
-    levels_around,
+    local_levels,
     read_pasts,
     usual_values,
 )
@@ -66,7 +66,7 @@ def best_step(logs):
 def test_one_shift_of_level_is_found_where_it_leaves_the_smallest_squares(seed, at):
     rng = np.random.default_rng(seed)
     logs = 4 + 0.02 * rng.uniform(-1, 1, size=60) + 0.3 * (np.arange(60) >= at)
-    level = np.log(levels_around(np.exp(logs), np.zeros(60, dtype=int)))
+    level = np.log(local_levels(np.exp(logs), np.zeros(60, dtype=int)))
     edges = np.flatnonzero(np.abs(np.diff(level)) > 0.1) + 1
     assert edges.tolist() == [best_step(logs)] == [at]
     assert np.abs(level - logs).max() < 0.1
@@ -78,12 +78,12 @@ def test_levels_are_those_of_each_series_and_see_no_outlier():
     seconds = np.where(series == 1, 50.0, 400.0) * np.exp(0.05 * rng.normal(size=200))
     seconds[[20, 90]] *= 100
     seconds[:30:3] = np.nan
-    level = levels_around(seconds, series)
+    level = local_levels(seconds, series)
     np.testing.assert_allclose(level, np.where(series == 1, 50.0, 400.0), rtol=0.1)
     for code in (0, 1):
-        alone = levels_around(seconds[series == code], np.zeros((series == code).sum(), dtype=int))
+        alone = local_levels(seconds[series == code], np.zeros((series == code).sum(), dtype=int))
         np.testing.assert_array_equal(level[series == code], alone)
-    assert np.isnan(levels_around(np.full(3, np.nan), np.zeros(3, dtype=int))).all()
+    assert np.isnan(local_levels(np.full(3, np.nan), np.zeros(3, dtype=int))).all()
 
 
 @settings(deadline=None, max_examples=30)
@@ -110,9 +110,9 @@ def test_who_had_ended_when_is_the_same_in_every_other_past(interval):
     np.testing.assert_array_equal(known_to(moved), known_to(runs))
     for source in pasts.sources:
         rows = block_permutation(pasts.clock.series, 5, rng)
-        redrawn = pasts.redrawn(source, pasts.expected(source), rows)
-        np.testing.assert_array_equal(known_to(redrawn), known_to(runs))
-        validate_runs(redrawn)
+        permuted = pasts.permuted(source, pasts.expected(source), rows)
+        np.testing.assert_array_equal(known_to(permuted), known_to(runs))
+        validate_runs(permuted)
 
 
 def test_ends_move_freely_where_runs_do_not_overlap():
@@ -130,7 +130,7 @@ def test_only_the_columns_of_the_source_change():
     pasts = read_pasts(runs, JOBS)
     rows = block_permutation(pasts.clock.series, 5, np.random.default_rng(0))
     own = ["job_1", "job_1__status", "job_1__retries", "job_1__started_at"]
-    for other in (pasts.as_usual(["job_1"]), pasts.redrawn("job_1", np.zeros(120), rows)):
+    for other in (pasts.as_usual(["job_1"]), pasts.permuted("job_1", np.zeros(120), rows)):
         pd.testing.assert_frame_equal(other.drop(columns=own), runs.drop(columns=own))
         assert all(not other[column].equals(runs[column]) for column in own)
         waited = (other["job_1__started_at"] - other["started_at"]).dt.total_seconds()
@@ -159,18 +159,20 @@ def test_a_run_not_yet_observed_stays_so():
     )
 
 
-def test_a_redrawn_past_has_the_same_particular_parts_elsewhere():
+def test_a_permuted_past_has_the_same_particular_parts_elsewhere():
     runs = make_job_runs(n_runs=80, n_jobs=2, failure_rate=0.1, random_state=0)
     pasts = read_pasts(runs)
     is_test = np.arange(80) >= 40
     rows = block_permutation(pasts.groups("job_1", is_test), 8, np.random.default_rng(1))
     assert (rows != np.arange(80)).any()
-    redrawn = pasts.redrawn("job_1", np.zeros(80), rows)
+    permuted = pasts.permuted("job_1", np.zeros(80), rows)
     seconds = runs["job_1"].to_numpy()
     for t in range(80):
-        expected = pasts.level["job_1"][t] * seconds[rows[t]] / pasts.level["job_1"][rows[t]]
-        np.testing.assert_allclose(redrawn["job_1"][t], expected, rtol=1e-9)
-    pd.testing.assert_series_equal(redrawn["job_1__status"], runs["job_1__status"])
+        expected = (
+            pasts.local_level["job_1"][t] * seconds[rows[t]] / pasts.local_level["job_1"][rows[t]]
+        )
+        np.testing.assert_allclose(permuted["job_1"][t], expected, rtol=1e-9)
+    pd.testing.assert_series_equal(permuted["job_1__status"], runs["job_1__status"])
 
 
 @settings(deadline=None, max_examples=10)
@@ -190,7 +192,7 @@ def test_only_runs_of_one_series_that_ended_alike_trade(seed):
 def test_what_others_tell_of_a_job_is_found():
     runs = make_job_runs(n_runs=300, n_jobs=2, coupling=0.9, linkage=0.0, random_state=0)
     pasts = read_pasts(runs)
-    ratio = np.log(runs["job_1"].to_numpy() / pasts.level["job_1"])
+    ratio = np.log(runs["job_1"].to_numpy() / pasts.local_level["job_1"])
     good = (runs["job_1__status"] == "success").to_numpy() & np.isfinite(ratio)
     assert np.corrcoef(pasts.expected("job_1")[good], ratio[good])[0, 1] > 0.6
 
@@ -202,7 +204,7 @@ def test_failures_of_others_do_not_hide_what_they_tell():
     )  # fmt: skip
     pasts = read_pasts(runs)
     good = (runs[["job_0__status", "job_1__status"]] == "success").all(axis=1).to_numpy()
-    ratio = np.log(runs["job_1"].to_numpy() / pasts.level["job_1"])
+    ratio = np.log(runs["job_1"].to_numpy() / pasts.local_level["job_1"])
     assert np.corrcoef(pasts.expected("job_1")[good], ratio[good])[0, 1] > 0.6
 
 
@@ -210,7 +212,7 @@ def test_month_ends_and_powers_of_a_covariate_are_expected():
     runs = make_job_runs(n_runs=400, n_jobs=1, noise=0.01, season=0, shift_every=None,
                          failure_rate=0, random_state=0)  # fmt: skip
     pasts = read_pasts(runs)
-    ratio = np.log(runs["job_0"].to_numpy() / pasts.level["job_0"])
+    ratio = np.log(runs["job_0"].to_numpy() / pasts.local_level["job_0"])
     left = ratio - pasts.expected("job_0")
     assert left.std() < 0.25 * ratio.std()
     assert np.abs(left[runs["started_at"].dt.is_month_end]).mean() < 0.05
@@ -222,8 +224,8 @@ def test_strange_tables_have_pasts():
         pasts = read_pasts(runs)
         for source in pasts.sources:
             rows = block_permutation(pasts.clock.series, 2, np.random.default_rng(0))
-            redrawn = pasts.redrawn(source, pasts.expected(source), rows)
-            assert list(redrawn) == list(runs)
+            permuted = pasts.permuted(source, pasts.expected(source), rows)
+            assert list(permuted) == list(runs)
         assert list(pasts.as_usual(pasts.sources)) == list(runs)
 
 

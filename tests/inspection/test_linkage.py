@@ -23,7 +23,7 @@ from sklearn_jobtime.inspection import job_linkage
 from sklearn_jobtime.inspection._linkage import (
     false_discovery_rates,
     movement_interval,
-    redraw_p_value,
+    permutation_p_value,
 )
 from sklearn_jobtime.runs import WHOLE_RUN, make_targets, observed_durations, split_by_time
 
@@ -105,7 +105,7 @@ def test_a_rule_links_no_jobs(runs):
     assert set(found.links(1.0 - 1e-9)["target"]) <= {WHOLE_RUN}
 
 
-def test_each_series_is_redrawn_within_itself():
+def test_each_series_is_permuted_within_itself():
     runs = make_job_runs(n_runs=60, n_jobs=2, n_series=2, random_state=0)
     model, is_test = fitted_half(runs, RollingRule("last"), horizon=2)
     found = job_linkage(model, runs, is_test, step=2, n_repeats=3)
@@ -129,12 +129,12 @@ def test_few_runs_are_not_tested_and_none_is_an_error(runs):
 def test_p_values_are_uniform_when_there_is_no_link():
     rng = np.random.default_rng(0)
     losses = rng.normal(size=(2000, 21))
-    p_values = [redraw_p_value(one[0], one[1:]) for one in losses]
+    p_values = [permutation_p_value(one[0], one[1:]) for one in losses]
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
 def test_a_past_that_changes_nothing_has_the_p_value_one():
-    assert redraw_p_value(2.0, np.full(20, 2.0)) == 1.0
+    assert permutation_p_value(2.0, np.full(20, 2.0)) == 1.0
 
 
 def test_links_and_own_pasts_are_two_families():
@@ -150,7 +150,7 @@ def test_intervals_hold_the_mean_of_independent_movements():
     rng = np.random.default_rng(0)
     held = []
     for _ in range(100):
-        rows = rng.exponential(size=(1, 150, 1))  # what rows share outweighs the redraws
+        rows = rng.exponential(size=(1, 150, 1))  # what rows share outweighs the permutations
         moved = rows * rng.uniform(0.8, 1.2, size=(10, 150, 1))
         low, high = movement_interval(moved, 1, 0.9, rng)
         held.append(low[0] <= 1.0 <= high[0])

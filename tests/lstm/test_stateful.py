@@ -283,7 +283,7 @@ def test_series_do_not_mix_under_an_anchor():
     names = index.get_level_values(0)
     y = table[["build"]]
     pipe = Pipeline([("windows", SequenceWindower(n_steps=1)), ("lstm", small_from_zero())])
-    model = AnchoredRegressor(pipe, prior_runs=0).fit(table, y, lstm__series=names)
+    model = AnchoredRegressor(pipe, prior_sample_size=0).fit(table, y, lstm__series=names)
     before = model.predict(table, series=names)
     changed = table.where(names.to_numpy()[:, None] == "etl", table + 20)
     after = model.predict(changed, series=names)

@@ -12,8 +12,8 @@ from sklearn.base import clone
 from sklearn_jobtime import FailureImputer, LevelScaler, SequenceWindower, TimestampToNumeric
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.preprocessing._level import least_duration, log_ratio
 from sklearn_jobtime.runs import job_columns
+from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
 
 
 def overlapping_runs(seed, n_rows=16):

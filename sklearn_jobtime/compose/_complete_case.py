@@ -3,7 +3,6 @@
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.pipeline import Pipeline
@@ -13,15 +12,14 @@ from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
     has_fit_parameter,
-    validate_data,
 )
 
-from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.runs._target_arrays import check_targets
+from sklearn_jobtime.runs._target_arrays import read_targets
 
-__all__ = ["ObservedRegressor", "at_least_parameter", "observing"]
+__all__ = ["CompleteCaseRegressor", "at_least_parameter", "observing"]
 
 
 def _last_step(regressor: Any) -> Any:
@@ -43,7 +41,7 @@ def observing(regressor: Any, y: Floats, missing_targets: str = "auto") -> Any:
     Returns
     -------
     estimator
-        With the last step in an :class:`ObservedRegressor`, or as it is.
+        With the last step in an :class:`CompleteCaseRegressor`, or as it is.
     """
     regressor = clone(regressor)
     last = _last_step(regressor)
@@ -55,9 +53,9 @@ def observing(regressor: Any, y: Floats, missing_targets: str = "auto") -> Any:
     if not np.isnan(y).any() and not one_by_one and missing_targets == "auto":
         return regressor
     if isinstance(regressor, Pipeline):
-        regressor.steps[-1] = (regressor.steps[-1][0], ObservedRegressor(last))
+        regressor.steps[-1] = (regressor.steps[-1][0], CompleteCaseRegressor(last))
         return regressor
-    return ObservedRegressor(last)
+    return CompleteCaseRegressor(last)
 
 
 def at_least_parameter(regressor: Any, at_least: Any) -> dict[str, Any]:
@@ -71,7 +69,7 @@ def at_least_parameter(regressor: Any, at_least: Any) -> dict[str, Any]:
     return {f"{step}at_least": at_least}
 
 
-class ObservedRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
+class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     """Fit any regressor on the observed targets: rows with NaN are left out, output by output.
 
     The targets of a run table have gaps: a run failed, or has not ended. Most regressors of
@@ -101,9 +99,9 @@ class ObservedRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     --------
     >>> import numpy as np
     >>> from sklearn.linear_model import LinearRegression
-    >>> from sklearn_jobtime.compose import ObservedRegressor
+    >>> from sklearn_jobtime.compose import CompleteCaseRegressor
     >>> X, y = np.array([[1.0], [2.0], [3.0]]), np.array([10.0, np.nan, 30.0])
-    >>> ObservedRegressor(LinearRegression()).fit(X, y).predict([[4.0]]).round(6)
+    >>> CompleteCaseRegressor(LinearRegression()).fit(X, y).predict([[4.0]]).round(6)
     array([40.])
     """
 
@@ -131,11 +129,10 @@ class ObservedRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         self
         """
-        X = self._checked(X, reset=True)
-        y = check_targets(self, X, y)
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, y)
-        self._is_1d = y.ndim == 1
-        targets = y.reshape(len(y), -1)
+        X = read_rows(self, X, reset=True)
+        given = read_targets(self, X, y)
+        targets, self._form = given.observed, given.form
+        weights = None if sample_weight is None else _check_sample_weight(sample_weight, targets)
         self.regressors_ = []
         for k, target in enumerate(targets.T):
             rows = np.flatnonzero(~np.isnan(target))
@@ -161,16 +158,9 @@ class ObservedRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         ndarray of shape (n,) or (n, n_outputs), as `y` was
         """
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
+        X = read_rows(self, X, reset=False)
         outputs = [np.asarray(one.predict(X), dtype=np.float64) for one in self.regressors_]
-        return outputs[0] if self._is_1d else np.column_stack(outputs)
-
-    def _checked(self, X: Any, *, reset: bool) -> Any:
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        finite = "allow-nan" if get_tags(self.regressor).input_tags.allow_nan else True
-        return validate_data(self, X, reset=reset, ensure_all_finite=finite, order="C")
+        return self._form.of(np.column_stack(outputs))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
