@@ -59,13 +59,19 @@ class Claims:
         """Count a page of a query: where it was asked, the total it states, what it holds.
 
         `part` is the part of `place` that all of the page belongs to, such as one workflow of a
-        repository, or None: two queries with one total are then still told apart.
+        repository, or None: two queries with one total are then still told apart. A page that
+        holds nothing may have any place: it is one of the query with that total.
         """
         if total is not None:
             self._pages.append((place, part, total, frozenset(ids)))
 
     def notes(self) -> list[str]:
         """Say of which queries pages are missing."""
+        empty = [page for page in self._pages if not page[3]]
+        filled = [page for page in self._pages if page[3]]
+        # The page behind the last one is empty, and says the total again.
+        alone = [p for p in empty if all(_is_far(p[2], other[2]) for other in filled)]
+        self._pages = [*filled, *(page for page in alone if page[2])]
         notes = []
         for place in dict.fromkeys(page[0] for page in self._pages):
             pages = sorted((p for p in self._pages if p[0] == place), key=lambda page: page[2])
@@ -77,6 +83,10 @@ class Claims:
                         f"{self._remedy}."
                     )
         return notes
+
+
+def _is_far(total: int, other: int) -> bool:
+    return abs(total - other) > max(3, total // 100)
 
 
 def _drift(query: list[tuple[str, Hashable, int, frozenset[Hashable]]]) -> int:
@@ -91,7 +101,7 @@ def _queries(
     near: list[list[tuple[str, Hashable, int, frozenset[Hashable]]]] = []
     for page in pages:
         # New records come while pages are fetched, so the total may grow from page to page.
-        if near and page[2] - near[-1][-1][2] <= max(3, page[2] // 100):
+        if near and not _is_far(page[2], near[-1][-1][2]):
             near[-1].append(page)
         else:
             near.append([page])
