@@ -241,7 +241,8 @@ def _state_and_times(record: Any, place: str) -> dict[str, Any]:
 def _frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(list(rows), columns=[*_COLUMNS, *_TIMES, "steps"])
     for column in _TIMES:
-        times = pd.to_datetime(table[column], format="ISO8601", utc=True, errors="coerce")
+        text = table[column].mask(table[column].isin(["now", "today"]))  # pandas takes these
+        times = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
         if (wrong := times.isna() & table[column].notna()).any():
             row = int(wrong.to_numpy().argmax())
             raise SourceError(

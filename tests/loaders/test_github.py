@@ -379,6 +379,10 @@ BAD_PAGES = {
         json.dumps(jobs_page(job(1, started_at="yesterday"))),
         r"jobs\[0\], started_at: 'yesterday' is no time",
     ),
+    "a word for a time": (
+        json.dumps(jobs_page(job(1, started_at="now"))),
+        r"jobs\[0\], started_at: 'now' is no time",
+    ),
     "no address": (
         json.dumps(jobs_page(job(1, run_url="https://example.com"))),
         r"jobs\[0\]: no '/repos/OWNER/REPO/' in the address 'https://example\.com'",
