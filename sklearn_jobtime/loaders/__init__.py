@@ -5,9 +5,13 @@ from sklearn_jobtime.loaders._states import STATES, to_status
 from sklearn_jobtime.loaders._summary import summarise_runs
 from sklearn_jobtime.loaders.airflow import read_airflow
 from sklearn_jobtime.loaders.bigquery import read_bigquery
+from sklearn_jobtime.loaders.dbt import read_dbt
 from sklearn_jobtime.loaders.files import read_log, read_runs, write_table
 from sklearn_jobtime.loaders.github import read_github
 from sklearn_jobtime.loaders.jenkins import read_jenkins
+from sklearn_jobtime.loaders.nextflow import read_nextflow
+from sklearn_jobtime.loaders.pbs import read_pbs
+from sklearn_jobtime.loaders.sge import read_sge
 from sklearn_jobtime.loaders.slurm import read_slurm
 from sklearn_jobtime.loaders.sql import read_sql
 from sklearn_jobtime.loaders.swf import read_swf
@@ -17,10 +21,14 @@ __all__ = [
     "STATES",
     "read_airflow",
     "read_bigquery",
+    "read_dbt",
     "read_github",
     "read_jenkins",
     "read_log",
+    "read_nextflow",
+    "read_pbs",
     "read_runs",
+    "read_sge",
     "read_slurm",
     "read_source",
     "read_sql",

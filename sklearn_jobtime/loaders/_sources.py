@@ -23,6 +23,10 @@ SOURCES = {
     "swf:FILE": "a log in Standard Workload Format",
     "github:PATH": "pages of GitHub's REST API (runs, jobs): a file, a folder or a pattern",
     "jenkins:PATH": "pages of Jenkins's api/json: a file, a folder or a pattern",
+    "dbt:PATH": "dbt's run_results.json, one a run: a file, a folder or a pattern",
+    "nextflow:PATH": "Nextflow's trace files, one a run: a file, a folder or a pattern",
+    "pbs:PATH": "accounting logs of PBS or Torque: a file, a folder or a pattern",
+    "sge:PATH": "the accounting file of Grid Engine: a file, a folder or a pattern",
 }
 
 
@@ -52,6 +56,10 @@ def read_source(
     ``swf:FILE``               :func:`~sklearn_jobtime.loaders.read_swf`
     ``github:PATH``            :func:`~sklearn_jobtime.loaders.read_github`
     ``jenkins:PATH``           :func:`~sklearn_jobtime.loaders.read_jenkins`
+    ``dbt:PATH``               :func:`~sklearn_jobtime.loaders.read_dbt`
+    ``nextflow:PATH``          :func:`~sklearn_jobtime.loaders.read_nextflow`
+    ``pbs:PATH``               :func:`~sklearn_jobtime.loaders.read_pbs`
+    ``sge:PATH``               :func:`~sklearn_jobtime.loaders.read_sge`
     ========================== ==============================================================
 
     Parameters
@@ -125,7 +133,8 @@ def _files(reader: str, module: str) -> Callable[..., pd.DataFrame]:
 
 
 _READERS = {
-    system: _files(f"read_{system}", system) for system in ("slurm", "swf", "github", "jenkins")
+    system: _files(f"read_{system}", system)
+    for system in ("slurm", "swf", "github", "jenkins", "dbt", "nextflow", "pbs", "sge")
 }
 
 

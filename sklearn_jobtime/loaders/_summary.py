@@ -18,6 +18,7 @@ __all__ = ["summarise_runs"]
 
 
 ENOUGH_RUNS = 30
+ENOUGH_TESTED = 15  # of them, those of which the rule had a past
 ERRATIC = 0.5
 N_RUNS = 10  # of which the baseline takes the median
 
@@ -27,7 +28,9 @@ def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.Data
 
     A series is called regular enough when it has at least 30 good runs and the rolling median
     of the last ten is off by less than half its mean duration: with fewer runs nothing can be
-    tested, and beyond that error a forecast says little more than "some time".
+    tested, and beyond that error a forecast says little more than "some time". Only those runs
+    are counted of which the median had a past: the same job of the same series, ended before the
+    run began.
 
     Parameters
     ----------
@@ -42,8 +45,8 @@ def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.Data
         `runs`, `jobs` (ever observed), `first` and `last` start, one column for each status (how
         many jobs of runs ended so), `good_runs` (with at least one successful job),
         `median_seconds` (of the whole run; else of the jobs' sum), `baseline_error` (mean absolute
-        error of the rolling median of ten over all jobs, as a share of the mean duration) and
-        `recommendation`.
+        error of the rolling median of ten over all jobs, as a share of their mean duration, where
+        the median had a past; NaN where it never had) and `recommendation`.
 
     Examples
     --------
@@ -71,16 +74,17 @@ def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.Data
 
 
 def _baseline_errors(runs: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
-    """Absolute error of the rolling median for every run and job that it could forecast."""
+    """Absolute error of the rolling median for every run and job that it could forecast.
+
+    NaN where the job has no ended run in its series yet: what another baseline would say there is
+    no error of this one.
+    """
     clock = read_clock(runs)
     errors = {}
     for job in observed.columns[observed.notna().any()]:
         seconds = observed[job].to_numpy()
         known = ended_order(clock.series, clock.started, clock.ended, ~np.isnan(seconds))
-        forecast = row_median(newest(seconds, known, N_RUNS))
-        without_history = np.isnan(forecast)
-        forecast[without_history] = np.nanmedian(seconds)
-        errors[job] = np.abs(seconds - forecast)
+        errors[job] = np.abs(seconds - row_median(newest(seconds, known, N_RUNS)))
     return pd.DataFrame(errors, index=runs.index)
 
 
@@ -90,8 +94,9 @@ def _summary(
     good = observed[jobs].notna().any(axis=1)
     whole = observed[WHOLE_RUN] if WHOLE_RUN in observed else observed[jobs].sum(axis=1).where(good)
     states = pd.concat([_states(runs, observed, job) for job in jobs]).value_counts()
-    mean = np.nanmean(observed[jobs]) if good.any() else np.nan
-    error = np.nanmean(errors) / mean if good.any() and mean > 0 else np.nan
+    tested = errors.notna()
+    total = observed[errors.columns].where(tested).to_numpy()
+    error = np.nansum(errors) / np.nansum(total) if np.nansum(total) > 0 else np.nan
     first_last = (
         {"first": runs[STARTED_AT].min(), "last": runs[STARTED_AT].max()}
         if STARTED_AT in runs
@@ -105,7 +110,7 @@ def _summary(
         "good_runs": int(good.sum()),
         "median_seconds": float(whole.median()),
         "baseline_error": float(error),
-        "recommendation": _recommendation(int(good.sum()), error),
+        "recommendation": _recommendation(int(good.sum()), int(tested.any(axis=1).sum()), error),
     }
 
 
@@ -116,9 +121,11 @@ def _states(runs: pd.DataFrame, observed: pd.DataFrame, job: str) -> pd.Series:
     return status.where(status.notna(), success).where(~failed, "failed")
 
 
-def _recommendation(good_runs: int, error: float) -> str:
+def _recommendation(good_runs: int, tested_runs: int, error: float) -> str:
     if good_runs < ENOUGH_RUNS:
         return f"too few good runs ({good_runs}, not {ENOUGH_RUNS})"
+    if tested_runs < ENOUGH_TESTED:
+        return f"too few runs of jobs that had run before ({tested_runs}, not {ENOUGH_TESTED})"
     if error > ERRATIC:
         return "erratic"
     return "regular enough"

@@ -57,11 +57,14 @@ def read_airflow(
     - its status, `duration` and `queued_seconds` are those of the last try alone, since how long
       the job takes is what a forecast needs; a task that waits for its next try has not ended;
     - a task that was cleared and run again by hand is a further try, hours later perhaps, and
-      stretches its run as far.
+      stretches its run as far;
+    - where the run begins with a task whose first try Airflow no longer has (before 2.10, or
+      after ``airflow db clean``), that task starts when its run did.
 
     Tasks that were skipped, or whose upstream failed, have no duration. A task that never ended
     though its run did, or that ended before its start, is left out and counted in
-    ``.attrs["dropped"]``.
+    ``.attrs["dropped"]``; ``.attrs["notes"]`` says how many mapped tasks were joined and how many
+    jobs had several tries.
 
     Parameters
     ----------
@@ -150,12 +153,46 @@ def read_airflow(
         "task that ended before it started": int((back & ~unended).sum()),
     }
     rows = rows[~unended & ~back]
-    first_start = rows["start_date"]
+    notes: list[str] = []
+    rows = rows.assign(first_start=rows["start_date"])
     if tries == "last":
-        first_start = rows.groupby(KEY)["start_date"].transform("min")
-        rows = rows[rows["newest"]]
-    rows = rows.assign(first_start=first_start)
-    return long_table(_as_jobs(rows, each_try=tries == "all", apart=mapped == "separate"), dropped)
+        rows = _last_tries(rows, notes, whole_runs=jobs is None)
+    if mapped == "together":
+        tasks = rows[rows["newest"] & (rows["map_index"] >= 0)].groupby(KEY[:-1]).size()
+        if (joined := int((tasks > 1).sum())) > 0:
+            notes.append(
+                f"{joined} mapped tasks of runs were joined, each one job from its first start to "
+                "its last end; the option mapped keeps them apart."
+            )
+    table = _as_jobs(rows, each_try=tries == "all", apart=mapped == "separate")
+    table = long_table(table, dropped)
+    table.attrs["notes"] = notes
+    return table
+
+
+def _last_tries(rows: pd.DataFrame, notes: list[str], *, whole_runs: bool) -> pd.DataFrame:
+    """Last try of each task, with the start of its first one."""
+    tries = rows.groupby(KEY)["start_date"]
+    rows = rows.assign(first_start=tries.transform("min"), known=tries.transform("size"))
+    rows = rows[rows["newest"]]
+    again = (rows["try_number"] > 1) & rows["start_date"].notna()
+    if again.any():
+        notes.append(
+            f"{int(again.sum())} tasks of runs were tried again: each starts with its first try, "
+            "and its duration is that of its last."
+        )
+    lost = again & (rows["known"] < rows["try_number"]) & rows["first_start"].notna()
+    if whole_runs and lost.any():
+        # When the first tries of other tasks were, nothing says; but only the first task's matters.
+        first = rows["first_start"] == rows.groupby(KEY[:2])["first_start"].transform("min")
+        late = first & lost & (rows["run_start"] < rows["first_start"])
+        rows["first_start"] = rows["first_start"].mask(late, rows["run_start"])
+        if late.any():
+            notes.append(
+                f"{int(late.sum())} runs begin with a task of whose first try nothing is left: it "
+                "is taken to start when its run did."
+            )
+    return rows
 
 
 def _read_tries(
@@ -213,7 +250,8 @@ def _query(
     index = task.c.map_index if "map_index" in task.c else sa.literal(-1).label("map_index")
     wanted = [task.c[c] for c in (*KEY[:-1], "try_number", "state", *TIMES)]
     same_run = (task.c.dag_id == run.c.dag_id) & (task.c.run_id == run.c.run_id)
-    of_run = [run.c.run_type, run.c.state.label("run_state")]
+    begun = run.c.start_date.label("run_start")
+    of_run = [run.c.run_type, run.c.state.label("run_state"), begun]
     query = sa.select(*wanted, index, *of_run).join_from(task, run, same_run)
     for column, names in ((task.c.dag_id, dags), (task.c.task_id, jobs)):
         if names is not None:
@@ -228,7 +266,7 @@ def _query(
 def _fetch(connection: "sa.Connection", query: "sa.Select") -> pd.DataFrame:
     chunks = []
     for chunk in pd.read_sql_query(query, connection, chunksize=CHUNK_ROWS):
-        times = {time: to_utc(chunk[time]) for time in TIMES}
+        times = {time: to_utc(chunk[time]) for time in (*TIMES, "run_start")}
         numbers = {"map_index": "int64", "try_number": "int64"}
         chunks.append(chunk.astype(numbers).assign(**times))
     return pd.concat(chunks, ignore_index=True)

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.loaders._claims import Claims
+from sklearn_jobtime.loaders._github_names import workflow_names
 from sklearn_jobtime.loaders._json_documents import field, json_documents
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files
 from sklearn_jobtime.loaders._states import to_status
@@ -22,8 +24,15 @@ _TEXT = (str, NoneType)
 _NOT_STARTED = ("queued", "requested", "waiting", "pending", "action_required")
 # The moments of one job come from clocks that differ by a second or two.
 _CLOCK_SKEW = pd.Timedelta(seconds=5)
-_COLUMNS = ("id", "run", "series", "name", "run_attempt", "state", "place")
+_COLUMNS = (
+    *("id", "run", "repository", "key", "path", "workflow", "series", "name"),
+    *("run_attempt", "state", "place"),
+)
 _TIMES = ("created_at", "started_at", "ended_at")
+_ALL_PAGES = (
+    "fetch the others with gh api --paginate (a query with filters gives 1,000 at most; then ask "
+    "span by span with created=)"
+)
 
 
 def read_github(
@@ -35,9 +44,10 @@ def read_github(
 ) -> pd.DataFrame:
     r"""Read workflow runs and their jobs, as a long table with one row a job.
 
-    A series is a workflow of a repository (``octo-org/octo-repo/CI``), a run one of its runs. The
-    runs alone only say when a run was last touched, so read their jobs too. Any mix of pages will
-    do, such as what these commands write::
+    A series is a workflow of a repository (``octo-org/octo-repo/CI``), told by its id and called
+    by its newest name; two workflows of one name are told apart by their file (``CI (test.yml)``).
+    A run is one of its runs. The runs alone only say when a run was last touched, so read their
+    jobs too. Any mix of pages will do, such as what these commands write::
 
         gh api --paginate "repos/OWNER/REPO/actions/runs?per_page=100" > runs.json
         gh api --paginate "repos/OWNER/REPO/actions/runs/ID/jobs?per_page=100" > jobs-ID.json
@@ -62,7 +72,7 @@ def read_github(
         The long table, as :func:`~sklearn_jobtime.runs.long_table` describes it;
         `queued_seconds`, a job's wait for its runner, for an approval or for a concurrent run,
         which is no part of `duration`; and `run_attempt`. ``.attrs["dropped"]`` counts what was
-        left out.
+        left out, ``.attrs["notes"]`` says what was assumed and which pages are missing.
 
     Raises
     ------
@@ -79,7 +89,8 @@ def read_github(
     re-run or a deleted log moves it, by up to 400 days in histories seen. It is taken for the end
     only where a completed first attempt comes without any job records; the run is then one job
     named like the workflow, and its duration includes the wait for runners. A run with missing
-    pages of jobs (its `total_count` says more than were read) is left out.
+    pages of jobs (its `total_count` says more than were read) is left out. Jobs name their
+    workflow only; where two workflows bear that name, read the runs too.
 
     References
     ----------
@@ -105,26 +116,27 @@ def read_github(
     run_rows: list[dict[str, Any]] = []
     job_rows: list[dict[str, Any]] = []
     claimed: dict[str, int] = {}
+    pages = Claims("runs", _ALL_PAGES)
     for path in find_files(source, (".json", ".jsonl", ".ndjson")):
         for place, document in json_documents(path, max_bytes=max_bytes):
-            _sort_out(document, place, run_rows, job_rows, claimed)
+            _sort_out(document, place, run_rows, job_rows, claimed, pages)
     if not run_rows and not job_rows:
         raise SourceError(f"{source}: holds no run and no job; check the export that wrote it.")
     runs = _frame(run_rows).sort_values("run_attempt", kind="stable")
     runs = runs.drop_duplicates("run", keep="last").set_index("run", drop=False)
     jobs = _frame(job_rows)
+    notes = pages.notes()
     dropped: dict[str, int] = {}
     jobs = _last_attempts(jobs, runs, claimed, dropped)
-    jobs["series"] = _of_run(runs["series"], jobs).fillna(jobs["series"])
-    if jobs["series"].isna().any():
-        place = jobs.loc[jobs["series"].isna(), "place"].iloc[0]
-        raise SourceError(f"{place}: has no workflow_name, and its run is not among the runs read.")
-    rows = [_with_steps(jobs, dropped) if steps else jobs, _runs_alone(runs, jobs, dropped)]
+    runs, jobs = _with_series(runs, jobs, notes, dropped)
+    rows = [_with_steps(jobs, dropped) if steps else jobs, _runs_alone(runs, jobs, dropped, notes)]
     table = pd.concat([part for part in rows if len(part)] or rows[:1], ignore_index=True)
     table["status"] = to_status(table["state"], "github", on_unknown=on_unknown)
     kept = ["series", "run", "job", "started_at", "ended_at", "status"]
     table = table.rename(columns={"name": "job"})[[*kept, "queued_seconds", "run_attempt"]]
-    return long_table(table, dropped)
+    table = long_table(table, dropped)
+    table.attrs["notes"] = notes
+    return table
 
 
 def _sort_out(
@@ -133,16 +145,25 @@ def _sort_out(
     runs: list[dict[str, Any]],
     jobs: list[dict[str, Any]],
     claimed: dict[str, int],
+    pages: Claims,
 ) -> None:
     """Tell pages, lists of pages, single runs and single jobs apart, and take their rows."""
     if isinstance(document, list):
         for number, part in enumerate(document):
-            _sort_out(part, f"{place}, [{number}]", runs, jobs, claimed)
+            _sort_out(part, f"{place}, [{number}]", runs, jobs, claimed, pages)
     elif not isinstance(document, dict):
         raise SourceError(f"{place}: expected a page of runs or jobs, got {str(document)[:80]!r}.")
     elif "workflow_runs" in document:
-        for number, run in enumerate(field(document, "workflow_runs", list, place)):
-            runs.append(_run_row(run, f"{place}, workflow_runs[{number}]"))
+        rows = [
+            _run_row(run, f"{place}, workflow_runs[{number}]")
+            for number, run in enumerate(field(document, "workflow_runs", list, place))
+        ]
+        total = field(document, "total_count", (int, NoneType), place)
+        keys = {row["key"] for row in rows}
+        part = keys.pop() if len(keys) == 1 else None
+        for repository in dict.fromkeys(row["repository"] for row in rows) or [str(place)]:
+            pages.add(repository, total, (row["run"] for row in rows), part)
+        runs.extend(rows)
     elif "jobs" in document:
         page = [
             _job_row(job, f"{place}, jobs[{number}]")
@@ -163,22 +184,27 @@ def _sort_out(
         )
 
 
-def _series(url: str, workflow: str, place: str) -> str:
+def _repository(url: str, place: str) -> str:
     repository = re.search(r"/repos/([^/]+/[^/]+)/", url)
     if repository is None:
         raise SourceError(f"{place}: no '/repos/OWNER/REPO/' in the address {url[:200]!r}.")
-    return f"{repository[1]}/{workflow}"
+    return repository[1]
 
 
 def _run_row(run: Any, place: str) -> dict[str, Any]:
     created = field(run, "created_at", str, place)
+    workflow = field(run, "workflow_id", (int, NoneType), place)
     name = field(run, "name", _TEXT, place)
-    workflow = name or f"workflow {field(run, 'workflow_id', int, place)}"
+    path = (field(run, "path", _TEXT, place) or "").partition("@")[0]
+    if workflow is None and not (path or name):
+        field(run, "workflow_id", int, place)  # which names what is missing
     return {
         "id": field(run, "id", int, place),
         "run": str(run["id"]),
-        "series": _series(field(run, "url", str, place), workflow, place),
-        "name": workflow,
+        "repository": _repository(field(run, "url", str, place), place),
+        "key": path or name if workflow is None else workflow,
+        "path": path,
+        "workflow": name,
         "run_attempt": field(run, "run_attempt", (int, NoneType), place) or 1,
         "state": field(run, "conclusion", _TEXT, place) or field(run, "status", str, place),
         "created_at": created,
@@ -193,7 +219,8 @@ def _job_row(job: Any, place: str) -> dict[str, Any]:
     return {
         "id": field(job, "id", int, place),
         "run": str(field(job, "run_id", int, place)),
-        "series": _series(field(job, "run_url", str, place), workflow, place) if workflow else None,
+        "repository": _repository(field(job, "run_url", str, place), place) if workflow else None,
+        "workflow": workflow,
         "name": field(job, "name", str, place),
         "run_attempt": field(job, "run_attempt", (int, NoneType), place) or 1,
         **_state_and_times(job, place),
@@ -214,7 +241,8 @@ def _state_and_times(record: Any, place: str) -> dict[str, Any]:
 def _frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(list(rows), columns=[*_COLUMNS, *_TIMES, "steps"])
     for column in _TIMES:
-        times = pd.to_datetime(table[column], format="ISO8601", utc=True, errors="coerce")
+        text = table[column].mask(table[column].isin(["now", "today"]))  # pandas takes these
+        times = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
         if (wrong := times.isna() & table[column].notna()).any():
             row = int(wrong.to_numpy().argmax())
             raise SourceError(
@@ -269,6 +297,37 @@ def _last_attempts(
     )
 
 
+def _with_series(
+    runs: pd.DataFrame, jobs: pd.DataFrame, notes: list[str], dropped: dict[str, int]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Name the workflow of each run, and of each job: that of its run, else the one so called."""
+    names = workflow_names(runs, notes)
+    keys = pd.MultiIndex.from_frame(runs[["repository", "key"]])
+    label = pd.Series([names[key] for key in keys], index=runs.index, dtype=object)
+    runs = runs.assign(name=label, series=runs["repository"] + "/" + label)
+    known = runs[["repository", "workflow", "series"]].dropna().drop_duplicates()
+    called = known.groupby(["repository", "workflow"])["series"].agg(["first", "size"])
+    own = pd.MultiIndex.from_frame(jobs[["repository", "workflow"]])
+    same_name = pd.Series(called["first"].reindex(own).array, jobs.index, dtype=object)
+    several = pd.Series(called["size"].reindex(own).array, jobs.index, dtype="float64") > 1
+    plain = jobs["repository"] + "/" + jobs["workflow"]
+    of_run = _of_run(runs["series"], jobs)
+    series = of_run.fillna(same_name.fillna(plain))
+    if series.isna().any():
+        place = jobs.loc[series.isna(), "place"].iloc[0]
+        raise SourceError(f"{place}: has no workflow_name, and its run is not among the runs read.")
+    unclear = several & of_run.isna()
+    dropped["job of a run that is not there, of a workflow name that several have"] = int(
+        unclear.sum()
+    )
+    if len(jobs) and of_run.isna().all():
+        notes.append(
+            "the jobs name their workflow but not its id; where a workflow was renamed, or two "
+            "bear one name, read the pages of runs too."
+        )
+    return runs, jobs.assign(series=series)[~unclear]
+
+
 def _with_steps(jobs: pd.DataFrame, dropped: dict[str, int]) -> pd.DataFrame:
     rows = []
     for job in jobs.itertuples(index=False):
@@ -288,7 +347,9 @@ def _with_steps(jobs: pd.DataFrame, dropped: dict[str, int]) -> pd.DataFrame:
     return pd.concat([jobs, steps[ran]] if ran.any() else [jobs], ignore_index=True)
 
 
-def _runs_alone(runs: pd.DataFrame, jobs: pd.DataFrame, dropped: dict[str, int]) -> pd.DataFrame:
+def _runs_alone(
+    runs: pd.DataFrame, jobs: pd.DataFrame, dropped: dict[str, int], notes: list[str]
+) -> pd.DataFrame:
     """Take the runs of workflows of which no job was read, each as one job of that name."""
     runs = runs[~runs["run"].isin(jobs["run"])]
     has_jobs = runs["series"].isin(jobs["series"])
@@ -297,4 +358,9 @@ def _runs_alone(runs: pd.DataFrame, jobs: pd.DataFrame, dropped: dict[str, int])
     dropped["run that has not started"] = int((waiting & ~has_jobs).sum())
     runs = runs[~has_jobs & ~waiting].reset_index(drop=True)
     again = runs["run_attempt"] > 1
+    if again.any():
+        notes.append(
+            f"{int(again.sum())} runs were run again and come without their jobs: when their last "
+            "attempt ended is not known, so read the pages of their jobs too."
+        )
     return runs.assign(ended_at=runs["ended_at"].mask(again), queued_seconds=np.nan)

@@ -18,7 +18,10 @@ __all__ = ["read_jenkins"]
 
 
 _BUILDS = ("builds", "allBuilds")
-_COLUMNS = ("series", "run", "job", "state", "start", "taken", "paused", "queued", "place")
+_COLUMNS = ("series", "run", "job", "state", "start", "taken", "paused", "queued", "place", "begun")
+_NEWEST = 100  # builds are in "builds"; all of them are in "allBuilds"
+# Pages of one build may differ in its start by its wait in the queue.
+_ONE_BUILD = 3_600_000
 _LAST_MILLISECOND = 1000 * pd.Timestamp("2200-01-01", tz="UTC").timestamp()
 
 
@@ -51,7 +54,8 @@ def read_jenkins(
         The long table, as :func:`~sklearn_jobtime.runs.long_table` describes it, and
         `queued_seconds`, a build's wait in the queue where the page says so (with the Metrics
         plugin: ``actions[queuingDurationMillis]``). ``.attrs["dropped"]`` counts stages that did
-        not run.
+        not run, ``.attrs["notes"]`` says what was assumed, and where only the newest 100 builds
+        were asked for.
 
     Raises
     ------
@@ -66,7 +70,8 @@ def read_jenkins(
     The time that a pipeline was paused, waiting for an input, is no part of a duration read from
     ``wfapi``, but does lie between start and end. An unstable build (tests failed, the build ran
     to its end) counts as successful, since its time is what a build takes. A build that runs has
-    duration 0 in the answers; here it has none.
+    duration 0 in the answers; here it has none. Where a job was deleted and made again its numbers
+    begin again: such builds are runs of their own, called ``<number>@<start>``.
 
     References
     ----------
@@ -90,9 +95,10 @@ def read_jenkins(
     1  team/etl   8  job       NaN     None
     """
     rows: list[dict[str, Any]] = []
+    notes: list[str] = []
     for path in find_files(source, (".json", ".jsonl", ".ndjson")):
         for place, document in json_documents(path, max_bytes=max_bytes):
-            _sort_out(document, place, rows)
+            _sort_out(document, place, rows, notes)
     if not rows:
         raise SourceError(
             f"{source}: holds no build; ask for them with /api/json?tree=fullName,"
@@ -105,7 +111,7 @@ def read_jenkins(
     table = table[ran].assign(
         status=to_status(table.loc[ran, "state"], "jenkins", on_unknown=on_unknown)
     )
-    table = _newest(table)
+    table = _newest(_numbers_apart(table, notes))
     started = pd.to_datetime(table["start"], unit="ms", utc=True)
     busy = table["taken"] - table["paused"].astype("float64").fillna(0.0)
     table = table.assign(
@@ -115,22 +121,24 @@ def read_jenkins(
         queued_seconds=table["queued"] / 1000.0,
     )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
-    return long_table(table[[*kept, "queued_seconds"]], dropped)
+    table = long_table(table[[*kept, "queued_seconds"]], dropped)
+    table.attrs["notes"] = notes
+    return table
 
 
-def _sort_out(document: Any, place: str, rows: list[dict[str, Any]]) -> None:
+def _sort_out(document: Any, place: str, rows: list[dict[str, Any]], notes: list[str]) -> None:
     """Tell jobs, folders, builds and pipeline runs apart, and take their rows."""
     if isinstance(document, list):
         for number, part in enumerate(document):
-            _sort_out(part, f"{place}, [{number}]", rows)
+            _sort_out(part, f"{place}, [{number}]", rows, notes)
     elif not isinstance(document, dict):
         raise SourceError(f"{place}: expected an answer of Jenkins, got {str(document)[:80]!r}.")
     elif "stages" in document:
         _take_pipeline(document, place, rows)
     elif "timestamp" in document:
-        _take_build(document, None, place, rows)
+        _take_build(document, None, "", place, rows)
     elif "jobs" in document or any(name in document for name in _BUILDS):
-        _take_job(document, place, rows)
+        _take_job(document, place, rows, notes)
     else:
         raise SourceError(
             f"{place}: expected a job with 'builds', a folder with 'jobs', a build or a pipeline "
@@ -138,12 +146,21 @@ def _sort_out(document: Any, place: str, rows: list[dict[str, Any]]) -> None:
         )
 
 
-def _take_job(job: Any, place: str, rows: list[dict[str, Any]]) -> None:
+def _take_job(
+    job: Any, place: str, rows: list[dict[str, Any]], notes: list[str], folder: str = ""
+) -> None:
     for name in _BUILDS:
-        for number, build in enumerate(field(job, name, (list, NoneType), place) or []):
-            _take_build(build, job, f"{place}, {name}[{number}]", rows)
-    for number, inner in enumerate(field(job, "jobs", (list, NoneType), place) or []):
-        _take_job(inner, f"{place}, jobs[{number}]", rows)
+        builds = field(job, name, (list, NoneType), place) or []
+        if name == "builds" and len(builds) == _NEWEST and not job.get("allBuilds"):
+            notes.append(
+                f"{_series(builds[0], job, folder, place)}: exactly {_NEWEST} builds, which is all "
+                "that Jenkins gives as 'builds'; ask for 'allBuilds' to have the older ones too."
+            )
+        for number, build in enumerate(builds):
+            _take_build(build, job, folder, f"{place}, {name}[{number}]", rows)
+    inner = "/".join(filter(None, (folder, field(job, "name", (str, NoneType), place))))
+    for number, part in enumerate(field(job, "jobs", (list, NoneType), place) or []):
+        _take_job(part, f"{place}, jobs[{number}]", rows, notes, inner)
 
 
 def _path_of(address: str) -> str | None:
@@ -152,18 +169,18 @@ def _path_of(address: str) -> str | None:
     return "/".join(unquote(part) for part in parts) or None
 
 
-def _series(build: dict[str, Any], job: dict[str, Any] | None, place: str) -> str:
+def _series(build: Any, job: dict[str, Any] | None, folder: str, place: str) -> str:
     for record, name in ((job, "fullName"), (job, "url"), (build, "url"), (job, "name")):
         text = field(record, name, (str, NoneType), place) if record else None
         if found := _path_of(text) if text and name == "url" else text:
-            return found
+            return f"{folder}/{found}" if folder and name == "name" else found
     raise SourceError(
         f"{place}: nothing says of which job this is a build; ask for fullName or url, too."
     )
 
 
 def _take_build(
-    build: Any, job: dict[str, Any] | None, place: str, rows: list[dict[str, Any]]
+    build: Any, job: dict[str, Any] | None, folder: str, place: str, rows: list[dict[str, Any]]
 ) -> None:
     number = field(build, "number", int, place)
     building = field(build, "building", (bool, NoneType), place)
@@ -175,7 +192,7 @@ def _take_build(
     ]
     rows.append(
         {
-            "series": _series(build, job, place),
+            "series": _series(build, job, folder, place),
             "run": str(number),
             "job": "job",
             "state": None if building else result,
@@ -184,6 +201,7 @@ def _take_build(
             "paused": None,
             "queued": waits[0] if waits else None,
             "place": place,
+            "begun": build["timestamp"],
         }
     )
 
@@ -219,8 +237,27 @@ def _take_pipeline(run: dict[str, Any], place: str, rows: list[dict[str, Any]]) 
                 "paused": field(part, "pauseDurationMillis", (int, NoneType), at) or 0,
                 "queued": None,
                 "place": at,
+                "begun": run["startTimeMillis"],
             }
         )
+
+
+def _numbers_apart(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Give builds of one number that began at other times a name each."""
+    begun = table.sort_values("begun", kind="stable").groupby(["series", "run"])["begun"]
+    which = (begun.diff() > _ONE_BUILD).groupby([table["series"], table["run"]]).cumsum()
+    table = table.assign(which=which)
+    first = table.groupby(["series", "run", "which"])["begun"].transform("min")
+    name = pd.to_datetime(first, unit="ms", utc=True).dt.strftime("@%Y-%m-%dT%H:%M:%SZ")
+    later = table["which"] > 0
+    if later.any():
+        builds = table.loc[later, ["series", "run", "which"]].drop_duplicates()
+        notes.append(
+            f"{len(builds)} builds have a number that an earlier build of their job had (such as "
+            f"{builds['run'].iloc[0]} of {builds['series'].iloc[0]!r}): the job was made again, or "
+            "two jobs bear one name. They are runs of their own; fullName or url tell jobs apart."
+        )
+    return table.assign(run=(table["run"] + name).where(later, table["run"]))
 
 
 def _newest(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,79 +1,41 @@
 """Job histories of the Slurm workload manager, from what its `sacct` command prints."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.loaders._identity import named_apart
 from sklearn_jobtime.loaders._json_documents import field, json_documents
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
+from sklearn_jobtime.loaders._slurm_text import elapsed_seconds, read_text
 from sklearn_jobtime.loaders._states import to_status
 from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["elapsed_seconds", "read_slurm"]
 
 
-_NEEDED = ("JobID", "JobName", "User", "State", "Start", "End")
-_ASK = (
-    "ask for them with: sacct --parsable2 "
-    "--format=JobID,JobName,User,Submit,Start,End,Elapsed,State"
-)
-_NO_TIME = ("", "Unknown", "None", "UNLIMITED", "INVALID", "Partition_Limit")
 # A run is the digits of a job, with its place in an array; what follows is a part of the run:
 # the component of a heterogeneous job, and the step.
 _JOB_ID = r"^(?P<run>\d+(?:_(?:\d+|\[.*\]))?)(?P<component>\+\d+)?(?P<step>\..+)?$"
-_ELAPSED = r"^(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+(?:\.\d+)?)$"
-
-
-def elapsed_seconds(elapsed: pd.Series) -> pd.Series:
-    """Turn Slurm's elapsed times into seconds.
-
-    Parameters
-    ----------
-    elapsed : Series of str
-        ``[[days-]hours:]minutes:seconds[.fraction]``; `INVALID`, `UNLIMITED`, `Unknown` and
-        nothing at all mean that the time is not known.
-
-    Returns
-    -------
-    Series of float64 seconds, NaN where not known
-
-    Raises
-    ------
-    SourceError
-        When a value is in another format; it names the row.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_jobtime.loaders.slurm import elapsed_seconds
-    >>> elapsed_seconds(pd.Series(["1-02:03:04", "03:04.5", "INVALID"])).tolist()
-    [93784.0, 184.5, nan]
-    """
-    parts = elapsed.str.extract(_ELAPSED)
-    wrong = parts[3].isna() & ~elapsed.isin(_NO_TIME)
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise SourceError(
-            f"{elapsed.name}, {elapsed.index.name or 'row'} {elapsed.index[row]}: "
-            f"{elapsed.iloc[row]!r} is no elapsed time; expected [[days-]hours:]minutes:seconds, "
-            "such as 1-02:03:04."
-        )
-    unknown = parts[3].isna()
-    seconds = parts.astype("float64").fillna(0.0) @ np.array([86400.0, 3600.0, 60.0, 1.0])
-    return seconds.mask(unknown)
+# A requeued job was given back to the queue by its end, or by hand as long as Slurm remembers it.
+_REQUEUE = pd.Timedelta(minutes=10)
+_GIVEN_BACK = (
+    *("REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "PREEMPTED"),
+    *("NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED", "RECONFIG_FAIL", "RESIZING"),
+)
 
 
 def read_slurm(
     path: str | Path,
     *,
-    timezone: str = "UTC",
+    timezone: str | None = None,
     steps: bool = False,
-    delimiter: str = "|",
+    delimiter: str | None = None,
+    columns: Sequence[str] | None = None,
     on_unknown: str = "error",
     max_bytes: int = MAX_BYTES,
 ) -> pd.DataFrame:
@@ -84,22 +46,29 @@ def read_slurm(
     named `job` in every series, so that a cluster of thousands of names stays a table of one
     column. Write the history with one of::
 
-        sacct --parsable2 --format=JobID,JobName,User,Submit,Start,End,Elapsed,State > jobs.txt
+        sacct --parsable2 --format=JobID,JobName,User,Cluster,Submit,Start,End,Elapsed,State > x.txt
         sacct --json > jobs.json
+
+    Columns of fixed width (without ``--parsable2``), other delimiters and texts without a header
+    are read too. A job is told by its id with cluster, user, name and time of submission, since
+    ids are used again.
 
     Parameters
     ----------
     path : str or Path
         The file, plain or gzip. JSON is told from text by its first character.
-    timezone : str, default="UTC"
-        The cluster's time zone, such as "Europe/Berlin": the times in the text carry none. Times
-        in JSON are seconds since 1970 and need none.
+    timezone : str, default=None
+        The cluster's time zone, such as "Europe/Berlin": the times in the text carry none. None
+        takes them as UTC, and says so. Times in JSON are seconds since 1970 and need none.
     steps : bool, default=False
         Whether the steps of a job (`batch`, `extern`, those of `srun`) are jobs of its run too,
         named ``job.batch``. They overlap with the whole job, so they are left out by default.
-    delimiter : str, default="|"
+    delimiter : str, default=None
         What separates the fields, when `sacct` was given ``--delimiter``, because a job's name
-        holds the bar.
+        holds the bar. None finds it in the header.
+    columns : sequence of str, default=None
+        The fields of a text without a header (``sacct --noheader``), in their order, as in
+        ``--format``.
     on_unknown : {"error", "warn"}, default="error"
         What to do with a state that :data:`~sklearn_jobtime.loaders.STATES` lacks.
     max_bytes : int, default=2 GiB
@@ -111,7 +80,8 @@ def read_slurm(
         The long table, as :func:`~sklearn_jobtime.runs.long_table` describes it, and
         `queued_seconds`, the wait from submission to start. ``.attrs["dropped"]`` counts the
         rows left out: job steps, jobs that have not started, and the earlier tries of requeued
-        jobs. The components of a heterogeneous job are jobs of one run: `job+0`, `job+1`.
+        jobs. ``.attrs["notes"]`` says what was assumed. The components of a heterogeneous job are
+        jobs of one run: `job+0`, `job+1`.
 
     Raises
     ------
@@ -125,6 +95,11 @@ def read_slurm(
     In the hour that a clock repeats in autumn, a start is taken as the earlier of the two
     moments, an end as the one that fits `Elapsed`. Time that a job was suspended is not in
     `Elapsed`, and so not in its duration.
+
+    A job of the same id, cluster, user and name is a further try of a requeued job when it was
+    submitted at the same time, or when the one before it ended (Slurm writes the requeue as a
+    submission); else it is another job that got a used id, and a run of its own, called
+    ``<id>@<start>``. Where one user runs one name on several clusters, each cluster is a series.
 
     References
     ----------
@@ -148,107 +123,21 @@ def read_slurm(
     """
     with open_text(path, max_bytes=max_bytes) as lines:
         is_json = lines.readline().lstrip().startswith("{")
+    notes: list[str] = []
     if is_json:
+        if columns is not None:
+            raise ValueError("columns names the fields of a text; the JSON of sacct names its own.")
         records = _read_json(path, max_bytes)
     else:
-        records = _read_parsable(path, delimiter, max_bytes, _zone(timezone))
-    if records.empty:
-        raise SourceError(
-            f"{path}: holds no job; check the span and the users sacct was asked for."
+        records = read_text(
+            path,
+            columns=columns,
+            delimiter=delimiter,
+            timezone=timezone,
+            max_bytes=max_bytes,
+            notes=notes,
         )
-    return _to_long(records, steps=steps, on_unknown=on_unknown)
-
-
-def _zone(timezone: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(
-            f"timezone: expected the name of a time zone such as 'Europe/Berlin', got {timezone!r}."
-        ) from error
-
-
-def _read_parsable(
-    path: str | Path, delimiter: str, max_bytes: int, zone: ZoneInfo
-) -> pd.DataFrame:
-    rows, numbers = [], []
-    with open_text(path, max_bytes=max_bytes) as lines:
-        header = lines.readline().rstrip("\n").split(delimiter)
-        if missing := [name for name in _NEEDED if name not in header]:
-            raise SourceError(
-                f"{path}, line 1: no field {', '.join(missing)} in the header "
-                f"{delimiter.join(header)[:200]!r} (separated by {delimiter!r}); {_ASK}"
-            )
-        for number, line in enumerate(lines, start=2):
-            if line == "\n":
-                continue
-            fields = line.rstrip("\n").split(delimiter)
-            if len(fields) != len(header):
-                raise SourceError(
-                    f"{path}, line {number}: {len(fields)} fields, the header has {len(header)}; "
-                    f"if a name holds {delimiter!r}, run sacct with another --delimiter, or with "
-                    "--json; if the line was cut off, run it again."
-                )
-            rows.append(fields)
-            numbers.append(number)
-    _check_any(rows, path)
-    table = pd.DataFrame(rows, columns=header, index=pd.Index(numbers, name="line"))
-    table = table.loc[:, ~table.columns.duplicated()]
-    return _parse_fields(table, path, zone)
-
-
-def _check_any(rows: list[Any], path: str | Path) -> None:
-    if not rows:
-        raise SourceError(f"{path}: holds no job; check the dates and users sacct was asked for.")
-
-
-def _parse_fields(table: pd.DataFrame, path: str | Path, zone: ZoneInfo) -> pd.DataFrame:
-    """Fields of a `sacct` text as times and numbers; the index is the line of the file."""
-    elapsed = pd.Series(np.nan, index=table.index)
-    if "Elapsed" in table:
-        elapsed = elapsed_seconds(table["Elapsed"].rename(f"{path}, field Elapsed"))
-    start, end = (_local_times(table[name], path) for name in ("Start", "End"))
-    started = _localize(start, zone, first=True)
-    ended = _localize(end, zone, first=True)
-    # In the repeated hour: the later moment where the earlier leaves no room for the job.
-    room = (ended - started).dt.total_seconds()
-    ended = ended.where(~(room < elapsed.fillna(0.0) - 1.0), _localize(end, zone, first=False))
-    submitted = started
-    if "Submit" in table:
-        submitted = _localize(_local_times(table["Submit"], path), zone, first=True)
-    return pd.DataFrame(
-        {
-            "id": table["JobID"],
-            "name": table["JobName"],
-            "user": table["User"],
-            # Slurm says by whom: "CANCELLED by 1000".
-            "state": table["State"].str.partition(" ")[0].str.rstrip("+"),
-            "submitted_at": submitted if "Submit" in table else pd.NaT,
-            "started_at": started,
-            "ended_at": ended,
-            "duration": elapsed.fillna((ended - started).dt.total_seconds()),
-            "place": [f"{path}, line {number}" for number in table.index],
-        }
-    )
-
-
-def _local_times(column: pd.Series, path: str | Path) -> pd.Series:
-    times = pd.to_datetime(column, format="%Y-%m-%dT%H:%M:%S", errors="coerce")
-    wrong = times.isna() & ~column.isin(_NO_TIME)
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise SourceError(
-            f"{path}, field {column.name}, line {column.index[row]}: {column.iloc[row]!r} is no "
-            "time; expected 2026-03-01T04:00:00, as sacct writes it without SLURM_TIME_FORMAT."
-        )
-    return times
-
-
-def _localize(times: pd.Series, zone: ZoneInfo, *, first: bool) -> pd.Series:
-    which = np.full(len(times), first)
-    return times.dt.tz_localize(zone, ambiguous=which, nonexistent="shift_forward").dt.tz_convert(
-        "UTC"
-    )
+    return _to_long(records, steps=steps, on_unknown=on_unknown, notes=notes)
 
 
 def _number(value: Any) -> float | None:
@@ -284,8 +173,9 @@ def _read_json(path: str | Path, max_bytes: int) -> pd.DataFrame:
     for place, document in json_documents(path, max_bytes=max_bytes):
         for number, job in enumerate(field(document, "jobs", list, place)):
             rows.extend(_json_rows(job, f"{place}, jobs[{number}]"))
-    _check_any(rows, path)
-    columns = ("id", "name", "user", "state", "place", *_JSON_TIMES)
+    if not rows:
+        raise SourceError(f"{path}: holds no job; check the dates and users sacct was asked for.")
+    columns = ("id", "name", "user", "cluster", "state", "place", *_JSON_TIMES)
     table = pd.DataFrame(rows, columns=columns)
     for column in ("submitted_at", "started_at", "ended_at"):
         seconds = pd.to_numeric(table[column])
@@ -307,6 +197,7 @@ _JSON_TIMES = {
 def _json_rows(job: Any, place: str) -> list[dict[str, Any]]:
     """One row of a job, then one of each of its steps."""
     name, user = (field(job, key, str, place) for key in ("name", "user"))
+    cluster = field(job, "cluster", (str, NoneType), place) or ""
     job_id = _json_job_id(job, place)
     parts = [(job, "", place)]
     for number, step in enumerate(field(job, "steps", (list, NoneType), place) or []):
@@ -322,12 +213,14 @@ def _json_rows(job: Any, place: str) -> list[dict[str, Any]]:
         time = field(part, "time", dict, at)
         times = {column: _number(time.get(key)) for column, key in _JSON_TIMES.items()}
         current = state.get("current") if isinstance(state, dict) else state
-        row = {"id": job_id + suffix, "name": name, "user": user, "place": at}
+        row = {"id": job_id + suffix, "name": name, "user": user, "cluster": cluster, "place": at}
         rows.append({**row, "state": _state(current, f"{at}.state"), **times})
     return rows
 
 
-def _to_long(records: pd.DataFrame, *, steps: bool, on_unknown: str) -> pd.DataFrame:
+def _to_long(
+    records: pd.DataFrame, *, steps: bool, on_unknown: str, notes: list[str]
+) -> pd.DataFrame:
     parts = records["id"].str.extract(_JOB_ID)
     if parts["run"].isna().any():
         row = int(parts["run"].isna().to_numpy().argmax())
@@ -336,30 +229,85 @@ def _to_long(records: pd.DataFrame, *, steps: bool, on_unknown: str) -> pd.DataF
             "expected 123, 123_4 (array), 123+0 (heterogeneous) or 123.batch (step)."
         )
     parts = parts.fillna("")
-    rows = records.assign(run=parts["run"], part=parts["component"] + parts["step"])
-    rows["allocation"] = parts["run"] + parts["component"]
-    rows["is_step"] = parts["step"] != ""
+    rows = records.assign(**parts).reset_index(drop=True)
     rows["status"] = to_status(rows["state"], "slurm", on_unknown=on_unknown)
+    is_step = rows["step"] != ""
+    rows["owner"] = _owners(rows, is_step)
+    jobs = _told_apart(rows[~is_step], notes)
     dropped = {}
     if not steps:
-        dropped["job step"] = int(rows["is_step"].sum())
-        rows = rows[~rows["is_step"]]
+        dropped["job step"] = int(is_step.sum())
+        rows = rows[~is_step]
+    of_job = rows["owner"].map(jobs["why_not"]).fillna("step without its job")
+    for why in ("earlier try of a requeued job", "row that stands twice", "step without its job"):
+        dropped[why] = int((of_job == why).sum())
+    rows = rows[of_job == ""]
     started = rows["started_at"].notna()
     dropped["not started"] = int((~started).sum())
-    # The newest try comes last; sacct --duplicates prints the older ones of a requeued job too.
-    rows = rows[started].sort_values("started_at", kind="stable")
-    owners = rows[~rows["is_step"]]
-    newest = rows["allocation"].map(owners.groupby("allocation")["started_at"].max())
-    older = rows.duplicated(["run", "part"], keep="last") | (rows["started_at"] < newest)
-    dropped["earlier try of a requeued job"] = int((older & newest.notna()).sum())
-    dropped["step without its job"] = int(newest.isna().sum())
-    rows = rows[~older & newest.notna()]
-    leader = owners.drop_duplicates("run").set_index("run")
+    rows = rows[started]
     queued = (rows["started_at"] - rows["submitted_at"]).dt.total_seconds()
     rows = rows.assign(
-        series=rows["run"].map(leader["user"] + "/" + leader["name"]),
-        job="job" + rows["part"],
-        queued_seconds=queued.where(~rows["is_step"]),
+        series=rows["owner"].map(jobs["series"]),
+        run=rows["owner"].map(jobs["named"]),
+        job="job" + rows["component"] + rows["step"],
+        queued_seconds=queued.where(rows["step"] == ""),
     )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
-    return long_table(rows[[*kept, "queued_seconds"]], dropped)
+    table = long_table(rows[[*kept, "queued_seconds"]], dropped)
+    table.attrs["notes"] = notes
+    return table
+
+
+def _owners(rows: pd.DataFrame, is_step: pd.Series) -> pd.Series:
+    """Row of the job that each row belongs to; `sacct` prints the steps of a job behind it."""
+    owner = pd.Series(rows.index, rows.index, dtype="float64").where(~is_step)
+    owner = owner.groupby([rows["cluster"], rows["run"], rows["component"]]).ffill()
+    begin = owner.map(rows["started_at"])
+    # Of lines in another order: a step that began before its job is not one of that job.
+    return owner.where(~(rows["started_at"] < begin - pd.Timedelta(seconds=1)))
+
+
+def _told_apart(jobs: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Say of each row of a job its series and the name of its run, or why it does not count."""
+    key = ["cluster", "run", "component", "user"]
+    # Of one submission: first what had not started when it was read, then try by try.
+    jobs = jobs.assign(begun=jobs["started_at"].notna(), done=jobs["status"].notna())
+    order = ["submitted_at", "begun", "started_at", "done"]
+    jobs = jobs.sort_values(order, kind="stable", na_position="first")
+    before = jobs.groupby(key)[["name", "submitted_at", "started_at", "ended_at", "state"]].shift()
+    after = jobs["submitted_at"] - before["ended_at"]
+    again = (
+        (jobs["submitted_at"] == before["submitted_at"])
+        | after.between(-pd.Timedelta(seconds=2), _REQUEUE)
+        | (before["state"].isin(_GIVEN_BACK) & ~(after > pd.Timedelta(days=1)))
+        | (jobs["started_at"].notna() & (jobs["started_at"] == before["started_at"]))
+        | (jobs["submitted_at"].isna() & before["name"].notna() & before["started_at"].isna())
+    )
+    is_new = ~(again & (jobs["name"] == before["name"]))
+    jobs["which"] = is_new.groupby([jobs[k] for k in key]).cumsum()
+    one = ["cluster", "run", "user", "which"]
+    older = jobs.duplicated([*one, "component"], keep="last")
+    code = jobs.groupby([*one, "component"]).ngroup()
+    last = code.map(jobs["started_at"].groupby(code).tail(1).set_axis(code[~older]))
+    twice = older & ((jobs["started_at"] == last) | jobs["started_at"].isna())
+    jobs["why_not"] = ""
+    jobs.loc[older, "why_not"] = "earlier try of a requeued job"
+    jobs.loc[twice, "why_not"] = "row that stands twice"
+    lead = jobs[~older].sort_values("component", kind="stable").drop_duplicates(one)
+    lead = lead.assign(series=_series(lead, notes), job="job")
+    lead, named = named_apart(lead.assign(number=lead["run"]), "job id")
+    notes.extend(named)
+    names = lead.assign(named=lead["run"], run=lead["number"]).set_index(one)[["series", "named"]]
+    return jobs.join(names, on=one)
+
+
+def _series(jobs: pd.DataFrame, notes: list[str]) -> pd.Series:
+    """User and name; and the cluster where both are on several."""
+    series = jobs["user"] + "/" + jobs["name"]
+    several = jobs["cluster"].groupby(series).transform("nunique") > 1
+    if several.any():
+        notes.append(
+            f"{series[several].nunique()} users' jobs ran on several clusters, such as "
+            f"{series[several].iloc[0]!r}: each cluster is a series of its own."
+        )
+    return series.where(~several, series + " (" + jobs["cluster"] + ")")

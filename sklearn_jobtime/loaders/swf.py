@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.loaders._identity import named_apart
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
 from sklearn_jobtime.loaders._states import to_status
 from sklearn_jobtime.runs._long_table import long_table
+from sklearn_jobtime.runs._validation import to_utc
 
 __all__ = ["read_swf"]
 
@@ -36,13 +39,16 @@ _IDENTIFIERS = ("user", "group", "executable", "queue", "partition", "processors
 _PARTIAL = (2, 3, 4)
 _WHOLE = r"-?\d{1,15}(\.0*)?"
 _DECIMAL = r"-?\d{1,15}(\.\d*)?"
+_EXECUTABLE = ("user", "executable")
+ONE_SERIES = "history"
 _LAST_SECOND = pd.Timestamp("2200-01-01", tz="UTC").timestamp()
 
 
 def read_swf(
     path: str | Path,
     *,
-    by: Sequence[str] = ("user", "executable"),
+    by: Sequence[str] | None = None,
+    start: str | int | datetime | None = None,
     on_unknown: str = "error",
     max_bytes: int = MAX_BYTES,
 ) -> pd.DataFrame:
@@ -56,10 +62,14 @@ def read_swf(
     ----------
     path : str or Path
         The log, plain (``.swf``) or gzip (``.swf.gz``).
-    by : sequence of str, default=("user", "executable")
+    by : sequence of str, default=None
         The fields that name a series: `user`, `group`, `executable`, `queue`, `partition` and
-        `processors`. Add `processors` where run times depend on them; take `user` alone for
-        logs that do not record the executable.
+        `processors`. Add `processors` where run times depend on them. None takes `user` and
+        `executable`; of these the one that the log has, where it does not have both; else
+        `group`, else `queue`, else the log is one series, called ``history``. It says which.
+    start : str, int or datetime, default=None
+        When the log begins (its second 0): a time, UTC where it has no zone, or seconds since
+        1970. None takes `UnixStartTime` of the header, and 1970-01-01 where there is none.
     on_unknown : {"error", "warn"}, default="error"
         What to do with a status that the format does not define.
     max_bytes : int, default=2 GiB
@@ -71,18 +81,18 @@ def read_swf(
         The long table, as :func:`~sklearn_jobtime.runs.long_table` describes it, and
         `queued_seconds` (NaN where the log does not know it; the job is then taken to start when
         it was submitted). ``.attrs["dropped"]`` counts jobs without a run time or an identifier,
-        and the parts of checkpointed jobs.
+        and the parts of checkpointed jobs; ``.attrs["notes"]`` says what was assumed.
 
     Raises
     ------
     SourceError
-        When the file cannot be read, a line is malformed, the header does not say when the log
-        starts, or no job has one of the identifiers `by`; it names the line and the remedy.
+        When the file cannot be read, a line is malformed, or no job has one of the identifiers
+        `by`; it names the line and the remedy.
 
     Notes
     -----
-    What the header claims about numbers of jobs is not believed, nor is it used. A log without
-    statuses counts as successful throughout.
+    What the header claims about numbers of jobs (`MaxJobs`, `MaxRecords`) is not believed, but
+    compared with the lines read. A log without statuses counts as successful throughout.
 
     References
     ----------
@@ -103,14 +113,20 @@ def read_swf(
                   series run  job  duration   status  queued_seconds
     0  user4/executable3   1  job    1451.0  success            60.0
     """
-    if unknown := [name for name in by if name not in _IDENTIFIERS] or not by:
+    if by is not None and (unknown := [name for name in by if name not in _IDENTIFIERS] or not by):
         raise ValueError(f"by: expected some of {', '.join(_IDENTIFIERS)}, got {unknown or by!r}.")
     jobs = _read_jobs(path, max_bytes)
-    begin = _unix_start(path, max_bytes)
+    notes: list[str] = []
+    header = _header(path, max_bytes)
+    begin = _begin(header, start, path, notes)
+    _compare_counts(header, jobs, notes)
+    if by is None:
+        by = _fields_of_series(jobs, notes)
     reasons = {
         "part of a checkpointed job": jobs["status"].isin(_PARTIAL),
         "no run time": jobs["run_time"] < 0,
         **{f"no {name}": jobs[name] < 0 for name in by},
+        "row that stands twice": jobs.duplicated(),
     }
     left = pd.Series(True, index=jobs.index)
     dropped = {}
@@ -121,20 +137,38 @@ def read_swf(
     if jobs.empty:
         why = ", ".join(f"{reason}: {count}" for reason, count in dropped.items() if count)
         raise SourceError(
-            f"{path}: no job is left ({why}); name the series with by=(...) by identifiers that "
-            f"the log records, out of {', '.join(_IDENTIFIERS)}."
+            f"{path}: no job is left ({why}); name the series with the option by, by identifiers "
+            f"that the log records, out of {', '.join(_IDENTIFIERS)}."
         )
+    if (jobs["status"] == -1).all():
+        notes.append("the log records no status: every job counts as a success.")
+    table = long_table(_rows(jobs, begin, by, on_unknown, path, notes), dropped)
+    table.attrs["notes"] = notes
+    return table
+
+
+def _rows(
+    jobs: pd.DataFrame,
+    begin: float,
+    by: Sequence[str],
+    on_unknown: str,
+    path: str | Path,
+    notes: list[str],
+) -> pd.DataFrame:
+    """One row of the long table for each job."""
     wait = jobs["wait"].where(jobs["wait"] >= 0)
+    if (unknown := int(wait.isna().sum())) and unknown < len(jobs):
+        notes.append(f"{unknown} jobs have no known wait; they are taken to start when submitted.")
     started = begin + jobs["submit"] + wait.fillna(0.0)
     ended = started + jobs["run_time"]
     _check_span(started, ended, jobs, path)
     names = [name + jobs[name].astype("int64").astype("str") for name in by]
     rows = pd.DataFrame(
         {
-            "series": names[0].str.cat(names[1:], sep="/"),
+            "series": names[0].str.cat(names[1:], sep="/") if names else ONE_SERIES,
             "run": jobs["job"].astype("int64").astype("str"),
             "job": "job",
-            "started_at": started,
+            "started_at": to_utc(started),
             "ended_at": ended,
             "duration": jobs["run_time"],
             "status": to_status(
@@ -143,7 +177,22 @@ def read_swf(
             "queued_seconds": wait,
         }
     )
-    return long_table(rows, dropped)
+    rows, named = named_apart(rows, "job number")
+    notes.extend(named)
+    return rows
+
+
+def _fields_of_series(jobs: pd.DataFrame, notes: list[str]) -> tuple[str, ...]:
+    """Fields that name a series: user and executable, else what the log has."""
+    has = {name for name in _IDENTIFIERS if (jobs[name] >= 0).any()}
+    if has >= set(_EXECUTABLE):
+        return _EXECUTABLE
+    both = tuple(name for name in _EXECUTABLE if name in has)
+    by = both or next(((name,) for name in ("group", "queue") if name in has), ())
+    missing = " and ".join(name for name in _EXECUTABLE if name not in has)
+    series = f"a series is named by {by[0]}" if by else f"all is one series, {ONE_SERIES!r}"
+    notes.append(f"the log records no {missing}: {series}; the option by names other fields.")
+    return by
 
 
 def _read_jobs(path: str | Path, max_bytes: int) -> pd.DataFrame:
@@ -186,22 +235,66 @@ def _raise_at_first_bad_line(path: str | Path, max_bytes: int) -> None:
                     )
 
 
-def _unix_start(path: str | Path, max_bytes: int) -> int:
+def _header(path: str | Path, max_bytes: int) -> dict[str, tuple[int, str]]:
+    """Fields of the header that are used, with the line of each; the first of a name counts."""
+    found: dict[str, tuple[int, str]] = {}
     with open_text(path, max_bytes=max_bytes) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip() and not line.lstrip().startswith(";"):
                 break
-            if found := re.match(r"\s*;\s*UnixStartTime:\s*(.*?)\s*$", line, re.IGNORECASE):
-                if not re.fullmatch(r"\d{1,11}", found[1]):
-                    raise SourceError(
-                        f"{path}, line {number}: UnixStartTime {found[1][:40]!r} is not in "
-                        "seconds since 1970; correct the header."
-                    )
-                return int(found[1])
-    raise SourceError(
-        f"{path}: the header does not say when the log starts; add a first line such as "
-        "'; UnixStartTime: 749458803' (seconds since 1970)."
-    )
+            # Cleaned logs say what was removed, and keep the counts of the whole one.
+            if removed := re.search(r"(?i)\((\d{1,12}) jobs removed\)", line):
+                before = int(found.get("removed", (0, "0"))[1])
+                found["removed"] = (number, str(before + int(removed[1])))
+            if field := re.match(r"\s*;\s*(\w+):\s*(.*?)\s*$", line):
+                found.setdefault(field[1].lower(), (number, field[2]))
+    return found
+
+
+def _begin(
+    header: dict[str, tuple[int, str]],
+    start: str | int | datetime | None,
+    path: str | Path,
+    notes: list[str],
+) -> float:
+    """Seconds since 1970 at which the log begins."""
+    if start is not None:
+        if isinstance(start, int) or (isinstance(start, str) and re.fullmatch(r"\d{1,11}", start)):
+            return float(start)
+        try:
+            time = pd.Timestamp(start)
+            return (time if time.tzinfo else time.tz_localize("UTC")).timestamp()
+        except (ValueError, TypeError, AttributeError):
+            raise ValueError(
+                f"start: expected a time such as '2005-11-20' or seconds since 1970, got {start!r}."
+            ) from None
+    if "unixstarttime" not in header:
+        notes.append(
+            "the header does not say when the log starts (UnixStartTime): its times are counted "
+            "from 1970-01-01, so days and hours are not the true ones; the option start sets it."
+        )
+        return 0.0
+    number, text = header["unixstarttime"]
+    if not re.fullmatch(r"\d{1,11}", text):
+        raise SourceError(
+            f"{path}, line {number}: UnixStartTime {text[:40]!r} is not in seconds since 1970; "
+            "correct the header, or set the option start."
+        )
+    return float(text)
+
+
+def _compare_counts(
+    header: dict[str, tuple[int, str]], jobs: pd.DataFrame, notes: list[str]
+) -> None:
+    """Say where the header claims other numbers of lines than there are."""
+    removed = int(header.get("removed", (0, "0"))[1])
+    whole = int((~jobs["status"].isin(_PARTIAL)).sum())
+    for name, read in (("MaxRecords", len(jobs)), ("MaxJobs", whole)):
+        text = header.get(name.lower(), (0, ""))[1]
+        # Checkpointed jobs: some logs count their parts as jobs, some do not.
+        if re.fullmatch(r"\d{1,18}", text) and int(text) - removed not in (read, len(jobs)):
+            less = f" less {removed:,} that it says were removed" if removed else ""
+            notes.append(f"the header says {name} {int(text):,}{less}, {read:,} were read.")
 
 
 def _check_span(started: pd.Series, ended: pd.Series, jobs: pd.DataFrame, path: str | Path) -> None:

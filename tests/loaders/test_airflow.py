@@ -410,6 +410,14 @@ def test_a_schema_from_before_mapped_tasks_and_kept_tries(airflow):
     columns = "dag_id, run_id, task_id, try_number, state, start_date, end_date, queued_dttm"
     airflow.run(f"CREATE TABLE old AS SELECT {columns} FROM task_instance")
     expected = naive_jobs(airflow, earlier_tries=False)
+    # Runs that begin with a task that was tried twice, of which only the last try is left.
+    begun = airflow.run(
+        "SELECT dag_id, run_id, task_id, run.start_date FROM dag_run run JOIN task_instance "
+        "USING (dag_id, run_id) WHERE task_id = 'extract' AND dag_id = 'etl' AND try_number > 1"
+    )
+    assert len(begun) > 1
+    for *key, start in begun:
+        expected[tuple(key)]["start"] = when(start)
     for statement in (
         "DROP TABLE task_instance_history",
         "DROP TABLE task_instance",
@@ -417,6 +425,49 @@ def test_a_schema_from_before_mapped_tasks_and_kept_tries(airflow):
     ):
         airflow.run(statement)
     assert_as_naive(airflow.read(), expected)
+
+
+def test_a_first_task_whose_first_try_is_gone_starts_with_its_run(airflow):
+    airflow.run("DELETE FROM task_instance_history")
+    long = airflow.read()
+    [(begun, last)] = airflow.run(
+        "SELECT run.start_date, task.start_date FROM dag_run run JOIN task_instance task "
+        "USING (dag_id, run_id) WHERE run_id = 'run_2' AND dag_id = 'etl' AND task_id = 'extract'"
+    )
+    assert when(begun) < when(last)
+    extract = one(long, "etl", "run_2", "extract")
+    assert plain(extract["started_at"]) == when(begun)
+    assert plain(pivot_runs(long).loc[("etl", "run_2"), "started_at"]) == when(begun)
+    assert any("starts when its run did" in n or "start when its run did" in n
+               for n in long.attrs["notes"])  # fmt: skip
+    # A later task's first try does not matter, and other runs keep the start of their tasks.
+    [(publish,)] = airflow.run(
+        "SELECT start_date FROM task_instance "
+        "WHERE dag_id = 'etl' AND run_id = 'run_1' AND task_id = 'publish'"
+    )
+    assert plain(one(long, "etl", "run_1", "publish")["started_at"]) == when(publish)
+    # With some tasks only, runs begin with these.
+    some = airflow.read(jobs=["extract"])
+    assert plain(one(some, "etl", "run_2", "extract")["started_at"]) == when(last)
+
+
+def test_a_run_that_was_cleared_does_not_move_the_start_of_its_tasks(airflow):
+    before = airflow.read()
+    airflow.run("UPDATE dag_run SET start_date = '2030-01-01 00:00:00'")
+    airflow.run("DELETE FROM task_instance_history")
+    after = airflow.read()
+    same = after[after["try_number"] == 1].set_index(["series", "run", "job"])["started_at"]
+    old = before.set_index(["series", "run", "job"])["started_at"]
+    assert same.equals(old.loc[same.index])
+
+
+def test_what_was_joined_is_said(airflow):
+    notes = airflow.read().attrs["notes"]
+    # Four runs of etl have two mapped tasks or more; extract and publish were tried again.
+    assert any(note.startswith("4 mapped tasks of runs were joined") for note in notes)
+    [(again,)] = airflow.run("SELECT count(*) FROM task_instance WHERE try_number > 1")
+    assert any(note.startswith(f"{again} tasks of runs were tried again") for note in notes)
+    assert airflow.read(tries="all", mapped="separate").attrs["notes"] == []
 
 
 # ------------------------------------------------------------------------ reading changes nothing

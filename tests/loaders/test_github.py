@@ -201,6 +201,137 @@ def test_a_job_that_ended_without_a_time_does_not_keep_its_run_open(tmp_path):
     assert jobs.attrs["dropped"] == {"job that ended without a time": 1}
 
 
+# ----------------------------------------------------- workflows by their id, pages by their count
+
+
+def of_workflow(number, workflow, name, seconds, *, day=None, file="", repository="octo-org/app"):
+    start = 86400 * (number if day is None else day)
+    url = f"https://api.github.com/repos/{repository}/actions/runs/{number}"
+    return run(
+        number, start, start + seconds, name=name, workflow_id=workflow, url=url,
+        created_at=at(start), path=f".github/workflows/{file}" if file else None,
+    )  # fmt: skip
+
+
+def durations_of(jobs):
+    return {series: rows["duration"].tolist() for series, rows in jobs.groupby("series")}
+
+
+def test_a_workflow_is_told_by_its_id_and_called_by_its_newest_name(tmp_path):
+    # 21 was called Nightly, then Full tests; 22 and 23 are both called Lint.
+    runs = [
+        of_workflow(2, 21, "Nightly", 70, file="full.yml"),
+        of_workflow(1, 21, "Nightly", 60, file="full.yml"),
+        of_workflow(5, 21, "Full tests", 80, file="full.yml@refs/heads/main"),
+        of_workflow(3, 22, "Lint", 5, file="lint.yml"),
+        of_workflow(4, 23, "Lint", 500, file="deep.yml"),
+        of_workflow(6, 22, "Lint", 6, file="lint.yml"),
+    ]
+    jobs = read(tmp_path, runs_page(*runs[:3]), runs_page(*runs[3:]))
+    assert durations_of(jobs) == {
+        "octo-org/app/Full tests": [60.0, 70.0, 80.0],
+        "octo-org/app/Lint (lint.yml)": [5.0, 6.0],
+        "octo-org/app/Lint (deep.yml)": [500.0],
+    }
+    assert set(jobs["job"]) == {"Full tests", "Lint (lint.yml)", "Lint (deep.yml)"}
+    notes = " ".join(jobs.attrs["notes"])
+    assert "2 workflows are called 'Lint'" in notes
+    assert "the 3 runs of workflow 21 are one series, 'Full tests'" in notes
+    assert "the pages say" not in notes
+
+
+def test_runs_with_a_title_each_are_one_workflow_called_by_its_file(tmp_path):
+    titles = ["pip in /docs - Update #11", "npm in / for left-pad #12", "pip in / #13"]
+    runs = [of_workflow(i, 40, title, 30 + i) for i, title in enumerate(titles)]
+    for one in runs:
+        one["path"] = "dynamic/dependabot/dependabot-updates"
+    runs += [of_workflow(9, 41, None, 77, file="own.yml")]
+    jobs = read(tmp_path, runs_page(*runs))
+    assert durations_of(jobs) == {
+        "octo-org/app/dependabot-updates": [30.0, 31.0, 32.0],
+        "octo-org/app/own.yml": [77.0],
+    }
+
+
+def test_one_name_in_two_repositories_and_two_ids_of_one_file(tmp_path):
+    runs = [
+        of_workflow(1, 7, "CI", 60, file="ci.yml"),
+        of_workflow(2, 8, "CI", 90, file="ci.yml"),
+        of_workflow(3, 9, "CI", 30, file="ci.yml", repository="octo-org/other"),
+    ]
+    assert durations_of(read(tmp_path, runs_page(*runs))) == {
+        "octo-org/app/CI (7)": [60.0],
+        "octo-org/app/CI (8)": [90.0],
+        "octo-org/other/CI": [30.0],
+    }
+
+
+def test_jobs_go_with_the_workflow_of_their_run(tmp_path):
+    # Run 1 and 2 are of two workflows called CI; of run 3 and 4 only the jobs are there.
+    runs = [
+        run(1, workflow_id=1, path="a.yml"),
+        run(2, workflow_id=2, path="b.yml"),
+        run(5, workflow_id=3, name="Deploy", path="d.yml"),
+    ]
+    jobs = [job(i, of=i, end=30 + 10 * i, start=30) for i in (1, 2, 3)]
+    jobs.append(job(4, of=4, end=75, workflow_name="Deploy"))
+    jobs.append(job(6, of=5, end=76, workflow_name="Deploy"))
+    table = read(tmp_path, runs_page(*runs), *[jobs_page(one) for one in jobs])
+    assert durations_of(table) == {
+        "octo-org/octo-repo/CI (a.yml)": [10.0],
+        "octo-org/octo-repo/CI (b.yml)": [20.0],
+        "octo-org/octo-repo/Deploy": [45.0, 46.0],
+    }
+    why = "job of a run that is not there, of a workflow name that several have"
+    assert table.attrs["dropped"] == {why: 1}
+
+
+def test_jobs_without_any_run_say_that_names_were_taken(tmp_path):
+    assert "not its id" in read(tmp_path, jobs_page(job(1))).attrs["notes"][0]
+
+
+CLAIMS = {
+    "one page of many": ([(0, 30, 145)], ["145 runs, 30"]),
+    "all pages": ([(0, 100, 145), (100, 145, 145)], []),
+    "all pages, with the empty one behind": ([(0, 3, 3), (3, 3, 3)], []),
+    "a page is missing": ([(0, 100, 345), (200, 300, 345)], ["345 runs, 200"]),
+    "pages overlap": ([(0, 100, 345), (50, 150, 345)], ["345 runs, 150"]),
+    "new runs came in between": ([(0, 100, 145), (99, 145, 146)], []),
+    "two queries, one cut": ([(0, 30, 30), (30, 60, 700)], ["700 runs, 30"]),
+    "only an empty page": ([(0, 1, None), (1, 1, 300)], ["300 runs, 0"]),
+}
+
+
+@pytest.mark.parametrize(("pages", "expected"), CLAIMS.values(), ids=CLAIMS)
+def test_the_number_of_runs_that_pages_claim_is_compared(tmp_path, pages, expected):
+    documents = [
+        {"total_count": total, "workflow_runs": [run(i) for i in range(first, last)]}
+        for first, last, total in pages
+    ]
+    notes = read(tmp_path, *documents).attrs["notes"]
+    found = [note for note in notes if "the pages say" in note]
+    assert len(found) == len(expected)
+    for note, numbers in zip(found, expected, strict=True):
+        assert numbers in note
+        assert "--paginate" in note
+
+
+def test_two_workflows_asked_for_alone_have_a_count_each(tmp_path):
+    whole = [of_workflow(i, 1, "CI", 60) for i in range(45)]
+    cut = [of_workflow(100 + i, 2, "Docs", 60) for i in range(30)]
+    pages = [{"total_count": 45, "workflow_runs": runs} for runs in (whole, cut)]
+    found = [n for n in read(tmp_path, *pages).attrs["notes"] if "the pages say" in n]
+    assert len(found) == 1
+    assert "45 runs, 30 were read" in found[0]
+
+
+def test_a_run_again_without_jobs_says_that_its_end_is_not_known(tmp_path):
+    jobs = read(tmp_path, runs_page(run(1), run(2, 9000, 9600, attempt=2)))
+    assert jobs.loc[jobs["run"] == "2", "started_at"].item() == pd.Timestamp(at(9000))
+    assert jobs["duration"].dropna().tolist() == [600.0]
+    assert any("1 runs were run again" in note for note in jobs.attrs["notes"])
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     chunks=st.lists(st.integers(1, 4), min_size=1, max_size=5),
@@ -247,6 +378,10 @@ BAD_PAGES = {
     "no time": (
         json.dumps(jobs_page(job(1, started_at="yesterday"))),
         r"jobs\[0\], started_at: 'yesterday' is no time",
+    ),
+    "a word for a time": (
+        json.dumps(jobs_page(job(1, started_at="now"))),
+        r"jobs\[0\], started_at: 'now' is no time",
     ),
     "no address": (
         json.dumps(jobs_page(job(1, run_url="https://example.com"))),

@@ -120,6 +120,42 @@ def test_the_name_of_a_job_is_found_where_it_stands(tmp_path, document):
     assert read(tmp_path, document)["series"].tolist() == ["team/etl"]
 
 
+def test_jobs_of_one_name_in_two_folders_are_two_series(tmp_path):
+    # Nothing but names: the folders are those around the job.
+    page = {
+        "jobs": [
+            {"name": folder, "jobs": [{"name": "etl", "builds": [build(1, taken=taken)]}]}
+            for folder, taken in (("north", 60_000), ("south", 3_600_000))
+        ]
+    }
+    jobs = read(tmp_path, page).set_index("series")["duration"]
+    assert jobs.to_dict() == {"north/etl": 60.0, "south/etl": 3600.0}
+
+
+def test_a_number_used_again_is_another_build(tmp_path):
+    # The job was deleted and made again a day later; a pipeline's page repeats the second build.
+    old = {"fullName": "team/etl", "builds": [build(1, taken=60_000)]}
+    new = {"fullName": "team/etl", "builds": [build(1, START + 86_400_000, 90_000)]}
+    stages = [stage("Build", START + 86_401_000, 30_000)]
+    again = pipeline(1, start=START + 86_400_500, taken=90_000, stages=stages)
+    jobs = read(tmp_path, new, old, again)
+    assert jobs[["run", "job", "duration"]].to_numpy().tolist() == [
+        ["1", "job", 60.0],
+        ["1@2026-03-01T04:00:00Z", "job", 90.0],
+        ["1@2026-03-01T04:00:00Z", "Build", 30.0],
+    ]
+    assert jobs.attrs["notes"][0].startswith("1 builds have a number that an earlier build")
+    assert len(pivot_runs(jobs)) == 2
+
+
+@pytest.mark.parametrize(("number", "name", "said"), [(100, "builds", True), (99, "builds", False),
+                                                      (100, "allBuilds", False)])  # fmt: skip
+def test_the_newest_hundred_builds_are_not_all(tmp_path, number, name, said):
+    page = {"fullName": "team/etl", name: [build(i, START + i) for i in range(number)]}
+    notes = read(tmp_path, page).attrs["notes"]
+    assert [note.startswith("team/etl: exactly 100 builds") for note in notes] == [True] * said
+
+
 def test_pauses_are_no_part_of_a_duration(tmp_path):
     deploy = stage("Deploy", START + 1000, 50_000, pauseDurationMillis=49_000)
     run = pipeline(stages=[stage("Build"), deploy], taken=51_000, pauseDurationMillis=49_000)

@@ -246,10 +246,218 @@ def test_an_unknown_state_is_named_or_left_without_a_status(tmp_path):
     assert jobs["status"].tolist() == ["success", None]
 
 
+# ------------------------------------------------------------------- one id, two jobs (issue 12)
+
+CLUSTERS = "JobID|JobName|User|Cluster|Submit|Start|End|State"
+
+
+def on_cluster(job, name, user, cluster, day, minutes, state="COMPLETED", month=3):
+    start = datetime(2026, month, day, 6)
+    times = [start - timedelta(minutes=5), start, start + timedelta(minutes=minutes)]
+    return "|".join([job, name, user, cluster, *(t.isoformat() for t in times), state])
+
+
+def read_clusters(folder, *rows, **options):
+    return read_slurm(sacct(folder, *rows, header=CLUSTERS), **options)
+
+
+def durations_of(jobs):
+    return {series: rows["duration"].tolist() for series, rows in jobs.groupby("series")}
+
+
+def test_one_id_on_two_clusters_is_two_jobs_each_with_its_owner(tmp_path):
+    jobs = read_clusters(
+        tmp_path,
+        on_cluster("31", "load", "ann", "east", 1, 3),
+        on_cluster("32", "load", "ann", "east", 2, 4),
+        on_cluster("31", "fit", "ben", "west", 3, 600),
+        on_cluster("31.batch", "batch", "", "west", 3, 600),
+        on_cluster("32", "fit", "ben", "west", 4, 660, "FAILED"),
+    )
+    assert durations_of(jobs) == {"ann/load": [180.0, 240.0], "ben/fit": [36000.0, 39600.0]}
+    assert jobs.set_index("series")["status"]["ben/fit"].tolist() == ["success", "failed"]
+    assert jobs.attrs["dropped"] == {"job step": 1}
+
+
+def test_one_users_job_on_two_clusters_is_two_series(tmp_path):
+    rows = [on_cluster("31", "fit", "ann", c, 1, m) for c, m in (("east", 3), ("west", 600))]
+    jobs = read_clusters(tmp_path, *rows)
+    assert durations_of(jobs) == {"ann/fit (east)": [180.0], "ann/fit (west)": [36000.0]}
+    assert "several clusters" in jobs.attrs["notes"][-1]
+
+
+def test_an_id_used_again_is_another_run(tmp_path):
+    # After MaxJobId, or in a rebuilt database: the same user and name, months later.
+    jobs = read_clusters(
+        tmp_path,
+        on_cluster("31", "load", "ann", "east", 1, 3),
+        on_cluster("31", "load", "ann", "east", 1, 5, month=7),
+        on_cluster("31", "other", "ann", "east", 2, 7, month=7),
+    )
+    assert durations_of(jobs) == {"ann/load": [180.0, 300.0], "ann/other": [420.0]}
+    assert jobs["run"].tolist() == ["31", "31@2026-07-01T06:00:00Z", "31"]
+    assert jobs.attrs["dropped"] == {}
+    assert any("1 runs have a job id that an earlier run" in note for note in jobs.attrs["notes"])
+    assert len(pivot_runs(jobs)) == 3
+
+
+def test_an_array_index_used_again_is_another_run(tmp_path):
+    rows = [on_cluster(f"9_{i}", "sweep", "ann", "east", 1 + i, 3, month=m) for i in (0, 1)
+            for m in (3, 7)]  # fmt: skip
+    assert read_clusters(tmp_path, *rows)["duration"].tolist() == [180.0] * 4
+
+
+@pytest.mark.parametrize("state", ["REQUEUED", "NODE_FAIL", "PREEMPTED", "FAILED"])
+@pytest.mark.parametrize("submit", ["kept", "moved", "absent"])
+def test_a_requeued_job_is_one_run_from_the_start_of_its_last_try(tmp_path, state, submit):
+    # Documented: a requeued job keeps its Submit; Slurm 22.05 writes the end of the last try.
+    second = {"kept": "04:00:00", "moved": "04:31:00", "absent": "04:00:00"}[submit]
+    header, rows = HEADER, [
+        f"7|etl|ann|2026-03-01T04:00:00|2026-03-01T04:01:00|2026-03-01T04:31:00|00:30:00|{state}",
+        f"7|etl|ann|2026-03-01T{second}|2026-03-01T04:35:00|2026-03-01T04:38:00|00:03:00|COMPLETED",
+    ]  # fmt: skip
+    if submit == "absent":
+        header, rows = (
+            (
+                "|".join(v for i, v in enumerate(row.split("|")) if i != 3)
+                for row in (header, *rows)
+            ),
+            None,
+        )
+        header, *rows = header
+    jobs = read_slurm(sacct(tmp_path, *rows, header=header))
+    if submit == "absent" and state == "FAILED":  # nothing says that the second is a try
+        assert jobs["duration"].tolist() == [1800.0, 180.0]
+        return
+    assert jobs[["run", "duration", "status"]].to_numpy().tolist() == [["7", 180.0, "success"]]
+    assert jobs["started_at"].item() == pd.Timestamp("2026-03-01T04:35:00Z")
+    assert jobs.attrs["dropped"] == {"earlier try of a requeued job": 1}
+
+
+def test_a_requeued_job_that_waits_has_not_ended(tmp_path):
+    first = ROW.replace("COMPLETED", "REQUEUED")
+    waits = "7|etl|alice|2026-03-01T04:03:00|Unknown|Unknown|00:00:00|PENDING"
+    jobs = read_slurm(sacct(tmp_path, first, waits, ROW.replace("7|", "8|")))
+    assert jobs["run"].tolist() == ["8"]
+    assert jobs.attrs["dropped"] == {"earlier try of a requeued job": 1, "not started": 1}
+
+
+def test_exports_that_overlap_count_a_job_once(tmp_path):
+    waits = ROW.replace("2026-03-01T04:01:00|2026-03-01T04:03:00|00:02:00|COMPLETED",
+                        "Unknown|Unknown|00:00:00|PENDING")  # fmt: skip
+    runs = ROW.replace("2026-03-01T04:03:00|00:02:00|COMPLETED", "Unknown|00:00:30|RUNNING")
+    jobs = read_slurm(sacct(tmp_path, ROW, waits, runs, ROW))
+    assert jobs["duration"].tolist() == [120.0]
+    assert jobs.attrs["dropped"] == {"row that stands twice": 3}
+
+
+def test_steps_go_with_the_job_behind_which_they_stand(tmp_path):
+    rows = [
+        ROW,
+        ROW.replace("7|etl|alice|", "7.batch|batch||"),
+        ROW.replace("7|etl|alice|", "7|fit|bob|").replace("04:03:00|00:02", "04:11:00|00:10"),
+        ROW.replace("7|etl|alice|", "7.0|run||"),
+    ]
+    jobs = read_slurm(sacct(tmp_path, *rows), steps=True)
+    assert set(zip(jobs["series"], jobs["job"], strict=True)) == {
+        ("alice/etl", "job"), ("alice/etl", "job.batch"), ("bob/fit", "job"), ("bob/fit", "job.0")
+    }  # fmt: skip
+
+
+def test_json_tells_clusters_apart(tmp_path):
+    document = json.loads(gzip.decompress((SAMPLES / "sacct.json.gz").read_bytes()))
+    jobs = [job for job in document["jobs"] if job["job_id"] == 1]
+    other = {**jobs[0], "cluster": "second", "user": "carol"}
+    other["time"] = {**jobs[0]["time"], "end": jobs[0]["time"]["end"] + 60, "elapsed": 63}
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps({"jobs": [jobs[0], other]}))
+    assert durations_of(read_slurm(path)) == {"alice/etl": [3.0], "carol/etl": [63.0]}
+
+
+# ------------------------------------------------------------------------------- forms of the text
+
+
+def padded(header, *rows):
+    """The text of sacct without --parsable2; %20 for all columns."""
+    table = [row.split("|") for row in (header, *rows)]
+    lines = [" ".join(value[:20].rjust(20) for value in row) for row in table]
+    return "\n".join([lines[0], " ".join(["-" * 20] * len(table[0])), *lines[1:], ""])
+
+
+def test_all_forms_of_the_text_say_the_same(tmp_path):
+    rows = [ROW, ROW.replace("7|", "8|").replace("COMPLETED", "CANCELLED by 1000")]
+    expected = read_slurm(sacct(tmp_path, *rows))
+    assert expected["status"].tolist() == ["success", "cancelled"]
+    text = "\n".join(rows)
+    forms = {
+        "comma": (HEADER.replace("|", ",") + "\n" + text.replace("|", ","), {}),
+        "quoted": ("\n".join(
+            ",".join(f'"{v}"' for v in line.split("|")) for line in (HEADER, *rows)), {}),
+        "tab": (HEADER.replace("|", "\t") + "\n" + text.replace("|", "\t"), {}),
+        "lower case": (HEADER.lower() + "\n" + text, {}),
+        "fixed": (padded(HEADER, *rows), {}),
+        "no header": (text, {"columns": HEADER.split("|")}),
+        "no header, a trailing bar": (
+            text.replace("\n", "|\n") + "|", {"columns": HEADER.lower()[:].replace("|", ",")}),
+        "no header, blanks": (text.replace("|", "  "), {"columns": HEADER.split("|")}),
+        "a header all the same": (HEADER + "\n" + text, {"columns": HEADER.split("|")}),
+        "raw ids": ((HEADER + "\n" + text).replace("JobID", "JobIDRaw"), {}),
+        "a blank in the times": (HEADER + "\n" + text.replace("01T04", "01 04"), {}),
+        "offsets": (HEADER + "\n" + re.sub(r"T04(:\d\d:\d\d)", r"T05\1+0100", text), {}),
+    }  # fmt: skip
+    for name, (content, options) in forms.items():
+        (tmp_path / "form.txt").write_text(content)
+        assert_frame_equal(read_slurm(tmp_path / "form.txt", **options), expected, obj=name)
+
+
+def test_epochs_are_no_local_times(tmp_path):
+    row = "7|etl|alice|1772337600|1772337660|1772337780|00:02:00|COMPLETED"
+    jobs = read_slurm(sacct(tmp_path, row), timezone="Europe/Berlin")
+    assert jobs["started_at"].item() == pd.Timestamp("2026-03-01T04:01:00Z")
+
+
+def test_fixed_columns_that_cut_values_off(tmp_path):
+    path = tmp_path / "fixed.txt"
+    header = "JobID|JobName|User|Start|End|State"
+    times = "2026-03-01T04:01:00|2026-03-01T04:03:00"
+    rows = [f"{i}|nightly-load-of-the+|alice|{times}|{s}" for i, s in
+            enumerate(("OUT_OF_ME+", "CANCELLED+"))]  # fmt: skip
+    path.write_text(padded(header, *rows))
+    jobs = read_slurm(path)
+    assert jobs["status"].tolist() == ["failed", "cancelled"]
+    assert any("in 2 rows JobName is cut off" in note for note in jobs.attrs["notes"])
+    path.write_text(padded(header, rows[0].replace("0|", "123456789_+|", 1)))
+    with pytest.raises(SourceError, match=r"line 3, field JobID: '123456789_\+' is cut off"):
+        read_slurm(path)
+
+
+def test_local_times_are_read_in_the_zone_or_said_to_be_utc(tmp_path):
+    path = sacct(tmp_path, ROW)
+    assert "no time zone" in read_slurm(path).attrs["notes"][0]
+    jobs = read_slurm(path, timezone="Europe/Berlin")
+    assert jobs["started_at"].item() == pd.Timestamp("2026-03-01T03:01:00Z")
+    assert jobs.attrs["notes"] == []
+
+
+def test_an_elapsed_time_that_is_not_end_minus_start_is_said(tmp_path):
+    jobs = read_slurm(sacct(tmp_path, ROW.replace("00:02:00", "00:00:30")), timezone="UTC")
+    assert jobs["duration"].tolist() == [30.0]
+    assert "in 1 rows Elapsed is not End minus Start, by up to 90 s" in jobs.attrs["notes"][0]
+
+
+def test_a_text_without_a_header_names_the_remedy(tmp_path):
+    with pytest.raises(SourceError, match="no header, name its fields with the option columns"):
+        read_slurm(sacct(tmp_path, ROW, header=ROW))
+    with pytest.raises(SourceError, match="no field User, State"):
+        read_slurm(sacct(tmp_path, ROW, header=ROW), columns=["JobID", "JobName", "Start", "End"])
+    with pytest.raises(ValueError, match="columns names the fields of a text"):
+        read_slurm(SAMPLES / "sacct.json.gz", columns=HEADER.split("|"))
+
+
 BAD_FILES = {
     "no header": (ROW, r"line 1: no field JobID, .* ask for them with: sacct --parsable2"),
     "default fields": ("JobID|JobName|State\n7|a|COMPLETED", r"no field User, Start, End"),
-    "wrong delimiter": (HEADER.replace("|", ","), r"line 1: no field .*separated by '\|'"),
+    "wrong delimiter": (HEADER.replace("|", " "), r"line 1: no field .*separated by '\|'"),
     "cut off": (f"{HEADER}\n{ROW}\n{ROW[:40]}", r"line 3: 5 fields, the header has 8"),
     "no time": (
         f"{HEADER}\n{ROW.replace('T04:01:00', ' 4h')}",

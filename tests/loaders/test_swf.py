@@ -60,6 +60,8 @@ def test_the_real_log_becomes_one_run_table():
     jobs = read_swf(NASA)
     runs = pivot_runs(jobs)
     assert len(runs) == len(jobs)
+    # 42,264 jobs in the header, of which it says that 24,025 were removed: 18,239 are there.
+    assert not any("were read" in note for note in jobs.attrs["notes"])
     assert runs.columns.tolist() == ["started_at", "ended_at", "job", "job__status"]
     sizes = runs.groupby(level=0).size()
     assert sizes.sort_index().equals(jobs.groupby("series").size().rename(None))
@@ -86,8 +88,9 @@ def test_any_log_reads_as_its_lines_say(jobs, zipped, tmp_path_factory):
             f"  {number} {submit}\t{wait} {seconds} 4 1.50 -1 -1 -1 -1 {code} "
             f"{user} 1 {executable} -1 -1 -1 -1\n"
         )
-        if code in status and seconds >= 0 and executable >= 0:
-            series = f"user{user}/executable{executable}"
+        has = any(job[4] >= 0 for job in jobs)
+        if code in status and seconds >= 0 and (executable >= 0 or not has):
+            series = f"user{user}/executable{executable}" if has else f"user{user}"
             start = 749458803 + submit + max(wait, 0)
             expected[str(number)] = (series, start, start + seconds, seconds, wait, status[code])
     text = "".join(lines).encode()
@@ -131,6 +134,9 @@ def test_what_the_header_claims_is_neither_believed_nor_allocated(tmp_path):
     tracemalloc.stop()
     assert len(table) == 1
     assert peak < 20e6
+    notes = " ".join(table.attrs["notes"])
+    assert "MaxJobs 99,999,999,999,999, 1 were read" in notes
+    assert "MaxRecords 1,000,000,000, 1 were read" in notes
 
 
 def test_an_unknown_status_is_named_or_left_without_one(tmp_path):
@@ -154,7 +160,6 @@ BAD_LOGS = {
     "huge user": (HEADER + ROW.replace(" 4 ", " 1e300 "), "line 2, user: '1e300'"),
     "wrong delimiter": (HEADER + ROW.replace(" ", ","), "line 2: 1 fields, expected 18"),
     "quoted": (HEADER + ROW.replace("1451", '"1451'), "line 2, run_time: '\"1451'"),
-    "no start": (ROW, "header does not say when the log starts; add .*UnixStartTime"),
     "bad start": ("; UnixStartTime: monday\n" + ROW, "line 1: UnixStartTime 'monday' is not"),
     "no job": (HEADER, "holds no job"),
     "out of time": (HEADER + ROW.replace("1 0 60", "1 1e16 60"), "line 2, submit: '1e16'"),
@@ -162,7 +167,7 @@ BAD_LOGS = {
         HEADER + ROW.replace("1 0 60", "1 99999999999 60"),
         r"job 1: from 1\.00749e\+11 to",
     ),
-    "no executable": (HEADER + ROW.replace(" 3 ", " -1 "), r"no executable: 1.*by=\(\.\.\.\)"),
+    "no run time": (HEADER + ROW.replace("1451", "-1"), r"no job is left \(no run time: 1\)"),
 }
 
 
@@ -193,3 +198,86 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
 def test_identifiers_that_are_none_are_named(tmp_path, by):
     with pytest.raises(ValueError, match="by: expected some of user, group"):
         read_swf(log(tmp_path, HEADER + ROW), by=by)
+
+
+# ---------------------------------------- logs without executables, start or unique numbers
+
+
+def line(job, submit=0, seconds=60, *, user=-1, group=-1, executable=-1, queue=-1, status=1):
+    fields = (job, submit, 5, seconds, 1, -1, -1, 1, -1, -1, status, user, group, executable, queue)
+    return " ".join(map(str, (*fields, -1, -1, -1))) + "\n"
+
+
+WITHOUT = {
+    "executable": (({"user": 8}, {"user": 9}), {"user8": [60.0], "user9": [61.0]}),
+    "user": (({"executable": 3}, {"executable": 3}), {"executable3": [60.0, 61.0]}),
+    "user, but with a group": (({"group": 2, "queue": 1}, {"group": 3, "queue": 1}),
+                               {"group2": [60.0], "group3": [61.0]}),
+    "all but the queue": (({"queue": 0}, {"queue": 4}), {"queue0": [60.0], "queue4": [61.0]}),
+    "all": (({}, {}), {"history": [60.0, 61.0]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("jobs", "expected"), WITHOUT.values(), ids=WITHOUT)
+def test_what_the_log_lacks_is_replaced_by_what_it_has_and_said(tmp_path, jobs, expected):
+    lines = [line(i, 3600 * i, 60 + i, **fields) for i, fields in enumerate(jobs)]
+    table = read_swf(log(tmp_path, HEADER + "".join(lines)))
+    assert {s: rows["duration"].tolist() for s, rows in table.groupby("series")} == expected
+    assert table.attrs["dropped"] == {}
+    assert any("the log records no" in note for note in table.attrs["notes"])
+
+
+def test_fields_that_are_asked_for_are_not_replaced(tmp_path):
+    path = log(tmp_path, HEADER + line(1, user=4))
+    with pytest.raises(SourceError, match=r"no executable: 1.*option by"):
+        read_swf(path, by=("user", "executable"))
+    assert read_swf(path, by=["user"]).attrs["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("start", "begin"),
+    [
+        (None, "1970-01-01T00:00:00Z"),
+        ("2005-11-20", "2005-11-20T00:00:00Z"),
+        ("2005-11-20T01:00+01:00", "2005-11-20T00:00:00Z"),
+        (1132444800, "2005-11-20T00:00:00Z"),
+        ("1132444800", "2005-11-20T00:00:00Z"),
+    ],
+)
+def test_a_log_that_does_not_say_when_it_starts(tmp_path, start, begin):
+    table = read_swf(log(tmp_path, "; Version: 2.2\n" + line(1, 100, user=1)), start=start)
+    assert table["started_at"].item() == pd.Timestamp(begin) + pd.Timedelta(seconds=105)
+    assert table["duration"].tolist() == [60.0]
+    assert any("UnixStartTime" in note for note in table.attrs["notes"]) == (start is None)
+    # What is asked for goes before what the header says.
+    table = read_swf(log(tmp_path, HEADER + line(1, 100, user=1)), start=start or 0)
+    assert table["started_at"].item() == pd.Timestamp(begin) + pd.Timedelta(seconds=105)
+
+
+def test_a_start_that_is_none_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"start: expected a time .*'soon'"):
+        read_swf(log(tmp_path, line(1, user=1)), start="soon")
+
+
+def test_numbers_that_two_jobs_have_and_lines_that_stand_twice(tmp_path):
+    lines = [line(1, user=1), line(1, 86400, 90, user=1), line(1, 86400, 90, user=1)]
+    table = read_swf(log(tmp_path, "; UnixStartTime: 0\n" + "".join(lines)))
+    assert table["duration"].tolist() == [60.0, 90.0]
+    assert table["run"].tolist() == ["1", "1@1970-01-02T00:00:05Z"]
+    assert table.attrs["dropped"] == {"row that stands twice": 1}
+
+
+def test_counts_of_the_header_that_fit_are_not_mentioned(tmp_path):
+    parts = line(2, user=1, status=2) + line(2, user=1, status=3)
+    for claims in ("; MaxJobs: 2\n; MaxRecords: 4\n", "; MaxJobs: 4\n"):
+        text = claims + HEADER + line(1, user=1) + line(2, user=1) + parts
+        assert len(read_swf(log(tmp_path, text), by=["user"]).attrs["notes"]) == 0
+    text = "; MaxJobs: 3\n" + HEADER + line(1, user=1)
+    notes = read_swf(log(tmp_path, text), by=["user"]).attrs["notes"]
+    assert notes == ["the header says MaxJobs 3, 1 were read."]
+
+
+def test_a_log_without_statuses_says_so(tmp_path):
+    table = read_swf(log(tmp_path, HEADER + line(1, user=1, executable=1, status=-1)))
+    assert table["status"].tolist() == ["success"]
+    assert table.attrs["notes"] == ["the log records no status: every job counts as a success."]

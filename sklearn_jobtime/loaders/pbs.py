@@ -1,0 +1,190 @@
+"""Job histories of PBS and Torque, from the accounting logs of their servers."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.loaders._batch_jobs import batch_long, epochs
+from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files, open_text
+from sklearn_jobtime.loaders._slurm_text import elapsed_seconds
+from sklearn_jobtime.loaders._states import to_status
+
+__all__ = ["read_pbs"]
+
+
+_TIMES = ("ctime", "qtime", "etime", "start", "end")
+_RECORD = re.compile(r"^\d\d/\d\d/\d{4} \d\d:\d\d:\d\d;([A-Za-z]+);([^;]*);?(.*)$")
+_ARRAY = re.compile(r"^\d+\[\]")
+_KILLED_AT_LIMIT = -29  # JOB_EXEC_KILL_WALLTIME
+# The signals by which a server, or a user with qdel, ends a job: 256 (older: 128) is added.
+_ENDED_BY_SIGNAL = (271, 265, 143, 137)
+
+
+def read_pbs(
+    source: str | Path, *, on_unknown: str = "error", max_bytes: int = MAX_BYTES
+) -> pd.DataFrame:
+    r"""Read the accounting logs of PBS Professional, OpenPBS or Torque, one row a job.
+
+    They lie in ``server_priv/accounting``, one file a day. A job that recurs is the same user
+    running the same job name, so these two name the series (``alice/etl``); each job, and each
+    part of an array, is a run with one job, named `job`. The ``E`` records are read, which a
+    server writes when a job has ended.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file, a folder, or a pattern such as ``accounting/202603*``; plain or gzip.
+    on_unknown : {"error", "warn"}, default="error"
+        As in :func:`~sklearn_jobtime.loaders.to_status`; the exit status of a job is a number, so
+        no state is unknown here.
+    max_bytes : int, default=2 GiB
+        The most uncompressed bytes to read of each file.
+
+    Returns
+    -------
+    DataFrame
+        The long table, as :func:`~sklearn_jobtime.runs.long_table` describes it, and
+        `queued_seconds`, the wait from submission to start. ``.attrs["dropped"]`` counts earlier
+        tries of jobs that were run again and jobs that never started.
+
+    Raises
+    ------
+    SourceError
+        When a file cannot be read, or a line is no record; it names file and line.
+
+    Notes
+    -----
+    `Exit_status` 0 is a success. A job that was killed at its wall time is a timeout: exit status
+    -29, or ended by a signal when it had used the wall time that it asked for. Ended by SIGTERM or
+    SIGKILL before that it was cancelled (``qdel``); all else is failed. `duration` is
+    `resources_used.walltime`, which leaves out the time that a job was suspended.
+
+    References
+    ----------
+    .. [1] "Accounting Log", PBS Professional Administrator's Guide; "Accounting records", Torque
+       Administrator Guide.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sklearn_jobtime.loaders import read_pbs
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "20260301")
+    ...     _ = path.write_text(
+    ...         "03/01/2026 04:03:00;E;7.server;user=alice group=lab jobname=etl queue=batch "
+    ...         "ctime=1772337600 qtime=1772337600 etime=1772337600 start=1772337660 "
+    ...         "Resource_List.walltime=01:00:00 session=99 end=1772337780 Exit_status=0 "
+    ...         "resources_used.walltime=00:02:00\n"
+    ...     )
+    ...     jobs = read_pbs(path)
+    >>> jobs[["series", "run", "job", "duration", "status", "queued_seconds"]]
+          series run  job  duration   status  queued_seconds
+    0  alice/etl   7  job     120.0  success            60.0
+    """
+    records: list[dict[str, str]] = []
+    arrays = 0
+    for path in find_files(source, ("",)):
+        with open_text(path, max_bytes=max_bytes) as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                record = _record(line.rstrip("\n"), f"{path}, line {number}")
+                if record is not None and _ARRAY.match(record["id"]):
+                    arrays += 1  # of which the parts have records of their own
+                elif record is not None:
+                    records.append(record)
+    if not records:
+        raise SourceError(
+            f"{source}: holds no record of a job that has ended ('E'); give the files of "
+            "server_priv/accounting."
+        )
+    table = pd.DataFrame(records)
+    wall = _clock(table, "resources_used.walltime")
+    times = {name: epochs(_numbers(table, name)) for name in _TIMES}
+    code = _numbers(table, "Exit_status")
+    dropped = {"array of which the parts are read": arrays}
+    dropped["record without an exit status"] = int(code.isna().sum())
+    took = wall.fillna((times["end"] - times["start"]).dt.total_seconds())
+    number = table["id"].str.partition(".")
+    rows = pd.DataFrame(
+        {
+            # The number alone is unique on one server only.
+            "id": number[0] if len(set(number[2])) == 1 else table["id"],
+            "user": table["user"],
+            "name": table["jobname"],
+            "submitted_at": times["ctime"].fillna(times["qtime"]),
+            "started_at": times["start"],
+            "ended_at": times["end"],
+            "duration": wall,
+            "status": to_status(
+                _outcomes(code, took, _clock(table, "Resource_List.walltime")),
+                "plain",
+                on_unknown=on_unknown,
+            ),
+            "place": table["place"],
+        }
+    )
+    try:
+        return batch_long(rows[code.notna()], dropped, [], span="resources_used.walltime")
+    except SourceError as error:
+        raise SourceError(f"{source}: {error}") from None
+
+
+def _record(line: str, place: str) -> dict[str, str] | None:
+    """Fields of an ``E`` record, None of another one."""
+    found = _RECORD.match(line)
+    if found is None:
+        raise SourceError(
+            f"{place}: {line[:60]!r} is no record of PBS; expected such as "
+            "'03/01/2026 04:03:00;E;7.server;user=alice jobname=etl ...'."
+        )
+    if found[1] != "E":
+        return None
+    fields = {"id": found[2], "place": place}
+    name = ""
+    for part in found[3].split():
+        key, equals, value = part.partition("=")
+        if equals and re.fullmatch(r"[A-Za-z_][\w.]*", key):
+            name = key
+            fields.setdefault(name, value)
+        elif name:
+            fields[name] += " " + part  # a value with blanks
+    if missing := [key for key in ("user", "jobname", "start", "end") if key not in fields]:
+        raise SourceError(f"{place}: the record has no field {', '.join(missing)}.")
+    return fields
+
+
+def _column(table: pd.DataFrame, name: str) -> pd.Series:
+    return table[name] if name in table else pd.Series(None, table.index, dtype=object)
+
+
+def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
+    values = _column(table, name)
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    if (wrong := numbers.isna() & values.notna()).any():
+        row = int(wrong.to_numpy().argmax())
+        raise SourceError(
+            f"{table['place'].iloc[row]}, {name}: {values.iloc[row][:40]!r} is no number."
+        )
+    return numbers
+
+
+def _clock(table: pd.DataFrame, name: str) -> pd.Series:
+    """Seconds of ``hours:minutes:seconds``, or of a plain number of them."""
+    values = _column(table, name).astype("str").str.strip('"')
+    values = values.where(_column(table, name).notna(), "")
+    plain = pd.to_numeric(values.where(values.str.fullmatch(r"\d+(\.\d+)?")), errors="coerce")
+    clock = elapsed_seconds(values.where(plain.isna(), "").rename(name))
+    return plain.fillna(clock).astype("float64")
+
+
+def _outcomes(code: pd.Series, took: pd.Series, limit: pd.Series) -> pd.Series:
+    by_signal = code.isin(_ENDED_BY_SIGNAL)
+    at_limit = (code == _KILLED_AT_LIMIT) | (by_signal & (took >= limit - 1.0))
+    outcome = np.select(
+        [code == 0, at_limit, by_signal], ["success", "timeout", "cancelled"], "failed"
+    )
+    return pd.Series(outcome, code.index, dtype=object)

@@ -1,0 +1,65 @@
+"""Names that hold the run's number, date or hash are questioned; those that recur are not."""
+
+import pandas as pd
+import pytest
+
+from sklearn_jobtime.loaders._identity import identity_notes, named_apart
+
+
+def table(series, jobs=None, runs=None):
+    n = len(series)
+    return pd.DataFrame({"series": series, "run": runs or range(n), "job": jobs or ["job"] * n})
+
+
+QUESTIONED = {
+    "numbers": [f"etl-{i}" for i in range(5)],
+    "dates": [f"backup_2026-03-0{i}" for i in range(1, 6)],
+    "hashes": [f"build 9f8e7d{i}a" for i in range(3)],
+    "titles": ["Fix login", "Add a page", "Remove dead code", "Typo"],
+    "numbers among names that recur": ["a"] * 9 + ["b"] * 9 + ["c"] * 9 + ["d"] * 9
+    + [f"run {i}" for i in range(3)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("series", QUESTIONED.values(), ids=QUESTIONED)
+def test_series_of_one_run_each_are_questioned(series):
+    [note] = identity_notes(table(series))
+    once = [name for name in series if series.count(name) == 1]
+    assert note.startswith(f"{len(once)} of {len(set(series))} series have one run each")
+    assert "is the series column right?" in note
+    assert ("seem to hold their run's" in note) == (series != QUESTIONED["titles"])
+
+
+RIGHT = {
+    "one": ["etl"] * 5,
+    "two of one run": ["etl"] * 5 + ["new", "newer"],
+    "versions that recur": ["test 3.11", "test 3.12", "test 3.13"] * 4,
+    "some one-off users": ["user1/exe2"] * 9 + ["user2/exe2"] * 3 + ["user3/exe1", "user4/exe1"],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("series", RIGHT.values(), ids=RIGHT)
+def test_series_that_recur_are_not_questioned(series):
+    assert identity_notes(table(series)) == []
+
+
+def test_a_job_per_run_is_questioned():
+    jobs = [f"load_202603{i:02}" for i in range(1, 7)] + ["extract"] * 6
+    long = table(["etl"] * 12, jobs, [*range(6), *range(6)])
+    [note] = identity_notes(long)
+    assert note.startswith("6 of 7 jobs have one run each ('load_20260301', ")
+    assert "is the job column right?" in note
+    # Each series of one run has its own jobs, which says nothing about them.
+    assert identity_notes(table(["a", "b"], ["x", "y"])) == []
+    assert identity_notes(long[["run", "job"]]) == [note]
+
+
+def test_runs_of_one_number_get_a_name_each():
+    start = pd.to_datetime(["2026-03-02T04:00Z", "2026-03-01T04:00Z", "2026-03-02T04:00Z"])
+    rows = pd.DataFrame({"series": "a", "run": "7", "job": "job", "started_at": start})
+    named, notes = named_apart(rows, "job id")
+    assert named["run"].tolist() == ["7", "7@2026-03-02T04:00:00Z", "7@2026-03-02T04:00:00Z#2"]
+    assert notes[0].startswith("2 runs have a job id that an earlier run")
+    others = rows.assign(series=["a", "b", "c"])
+    assert named_apart(others, "job id")[1] == []
