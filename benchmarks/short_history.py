@@ -6,12 +6,12 @@ The series of a pool are put into two halves. What is fitted on the training run
 forecasts test runs of the other, of which it has seen nothing, from no more than the newest
 0, 1, 2, 3, 5, 10 or 20 successful runs known at their start. The same test runs are forecast at
 every length. Errors are the geometric mean over the series of mean absolute errors, relative to
-those of the rule that knows 20 runs:
+those of the baselines that know 20 runs:
 
 - `prior`: the median of the training runs of all series,
-- `rule`: the online mix of rules, from the runs of the series alone; the prior where it has none,
-- `blend`: the online mix as it comes, with the weight of the prior that the training runs teach,
-- `network` (with --network): the recipe, which corrects the blend.
+- `baselines`: their weighted average, from the runs of the series alone; the prior without any,
+- `shrunk`: the same, shrunk to the prior as far as the training runs teach (`OnlineMix()`),
+- `network` (with --network): the recipe, which corrects that.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def forecasts_of(history: History, network: bool) -> pd.DataFrame:
         train = as_of(runs[known], start)
         y = make_targets(train, jobs=[job], whole_run=False)
         cut, tested = cut_histories(runs[~known], job, start)
-        models = {"rule": OnlineMix(pooled=False), "blend": OnlineMix()}
+        models = {"baselines": OnlineMix(pooled=False), "shrunk": OnlineMix()}
         if network:
             models["network"] = make_anchored_forecaster(
                 jobs=[job], known=history.known, device="cpu", random_state=0
@@ -92,18 +92,18 @@ def forecasts_of(history: History, network: bool) -> pd.DataFrame:
         for name, model in models.items():
             forecast = model.fit(train, y).predict(cut)
             tested[name] = forecast[tested["row"], 0]
-            if name == "blend":
-                tested["prior runs"] = model.prior_sample_size_[job]
+            if name == "shrunk":
+                tested["prior sample size"] = model.prior_sample_size_[job]
         tables.append(tested)
     return pd.concat(tables, ignore_index=True)
 
 
 def errors_of(tested: pd.DataFrame) -> pd.DataFrame:
     """Errors of each kind of forecast by length of the history."""
-    kinds = [name for name in ("prior", "rule", "blend", "network") if name in tested]
+    kinds = [name for name in ("prior", "baselines", "shrunk", "network") if name in tested]
     errors = tested[kinds].sub(tested["actual"], axis=0).abs()
     errors = errors.groupby([tested["length"], tested["series"]]).mean()
-    unit = errors["rule"].xs(max(LENGTHS), level="length")
+    unit = errors["baselines"].xs(max(LENGTHS), level="length")
     ratios = errors.div(unit[unit > 0], level="series", axis=0)
     ratios = np.log(ratios.where(ratios > 0)).groupby(level="length").mean()
     return np.exp(ratios)
@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     for history in read_histories(options.data, options.histories):
         tested = forecasts_of(history, options.network)
         tables[history.name] = errors_of(tested)
-        learned = ", ".join(f"{runs:g}" for runs in tested["prior runs"].unique())
+        learned = ", ".join(f"{size:g}" for size in tested["prior sample size"].unique())
         print(f"{history.name}: the prior is worth {learned} runs of a series")
         print(tables[history.name].round(3).to_string(), flush=True)
     table = pd.concat(tables, names=["history"])

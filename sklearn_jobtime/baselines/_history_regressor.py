@@ -51,6 +51,8 @@ class Learned:
         kept: ``run_values[history.remembered]`` are those of the first rows of a later `history`.
     prior_sample_size : float, default=0.0
         How many runs the prior, the median of all series, is worth.
+    parts : tuple of Learned, default=()
+        What the estimators learned that this one is made of.
     """
 
     runs_needed: int
@@ -58,11 +60,13 @@ class Learned:
     state: Any = None
     run_values: Floats | None = None
     prior_sample_size: float = 0.0
+    parts: tuple["Learned", ...] = ()
 
     def keep(self, rows: Rows) -> "Learned":
         """Keep the values of the remembered rows of the table of `fit` alone."""
         values = None if self.run_values is None else self.run_values[rows]
-        return replace(self, further_rows=None, run_values=values)
+        parts = tuple(part.keep(rows) for part in self.parts)
+        return replace(self, further_rows=None, run_values=values, parts=parts)
 
 
 def _with_times(runs: pd.DataFrame) -> pd.DataFrame:
@@ -89,8 +93,9 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
 
     It reads the history of every job from `X`, and remembers in `fit` what later rows need. What to
     forecast from a history is up to two methods of a subclass, `learn` and `forecast_job`, which
-    get one job at a time and change nothing. All steps of the horizon get the same forecast; a
-    row without history, of a new series or a new job, gets the median of the training targets.
+    get one job at a time and change nothing. `fit` calls the first, `predict` the second. All steps
+    of the horizon get the same forecast; a row without history, of a new series or a new job, gets
+    the median of the training targets.
 
     Attributes
     ----------

@@ -1,7 +1,6 @@
 """A weighted average of baselines that trusts, for each job, those which were right lately."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from numbers import Real
 from typing import Self
 
@@ -98,8 +97,8 @@ class OnlineMix(HistoryRegressor):
     each series, the exponentially weighted sum S of the absolute errors of every baseline on the
     runs that had ended when a row started, and weighs the baselines by
     ``exp(-sharpness * (S / min S - 1))``, as in the aggregation of experts [1]_. There is
-    nothing to tune for a job and nothing to train, so it is also the level from which a learned
-    model starts.
+    nothing to tune for a job and nothing to train, so it is also the base forecast from which a
+    learned model starts.
 
     Parameters
     ----------
@@ -208,37 +207,37 @@ class OnlineMix(HistoryRegressor):
     def learn(self, history: JobHistory, targets: Floats) -> Learned:
         """Learn one job with every baseline, and what their errors on the training runs were.
 
-        `state` is that of the baselines, one each, and `run_values` are their errors. An error is
+        Its `parts` are what the baselines learned, its `run_values` their errors. An error is
         remembered as long as it weighs, and from there as far as its baseline looked.
         """
-        of_each = [one.learn(history, targets) for one in self.baselines_]
-        forecasts = self._forecasts_of_each(history, of_each)
+        parts = tuple(one.learn(history, targets) for one in self.baselines_)
+        forecasts = self._forecasts_of_each(history, parts)
         errors = absolute_errors(forecasts, history)
         prior_sample_size = 0.0
         if self.pooled:
             averaged = self._averaged(forecasts, errors, history)
             prior_sample_size = learned_prior_sample_size(history.seconds, averaged, history)
-        weighing = runs_that_weigh(self.half_life) + max(one.runs_needed for one in of_each)
-        further = [one.further_rows for one in of_each if one.further_rows is not None]
+        weighing = runs_that_weigh(self.half_life) + max(one.runs_needed for one in parts)
+        further = [one.further_rows for one in parts if one.further_rows is not None]
         return Learned(
             max(weighing, OWN_HISTORY if prior_sample_size else 0),
             further_rows=np.concatenate(further) if further else None,
-            state=[replace(one, further_rows=None) for one in of_each],
             run_values=errors,
             prior_sample_size=prior_sample_size,
+            parts=parts,
         )
 
     def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:
         """Average the forecasts of the baselines for one job."""
         assert learned.run_values is not None
-        forecasts = self._forecasts_of_each(history, learned.state)
+        forecasts = self._forecasts_of_each(history, learned.parts)
         before = learned.run_values[history.remembered]
         errors = np.concatenate([before, absolute_errors(forecasts, history)])
         return self._averaged(forecasts, errors, history)
 
-    def _forecasts_of_each(self, history: JobHistory, learned: list[Learned]) -> Floats:
-        pairs = zip(self.baselines_, learned, strict=True)
-        return np.column_stack([one.forecast_job(history, found) for one, found in pairs])
+    def _forecasts_of_each(self, history: JobHistory, parts: tuple[Learned, ...]) -> Floats:
+        pairs = zip(self.baselines_, parts, strict=True)
+        return np.column_stack([one.forecast_job(history, part) for one, part in pairs])
 
     def _averaged(self, forecasts: Floats, errors: Floats, history: JobHistory) -> Floats:
         sums = newest_decayed_sums(errors, history, self.half_life)

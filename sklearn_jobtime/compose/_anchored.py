@@ -107,8 +107,8 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         Boosted trees then see when a job is unlike its usual self. An LSTM follows a level to where
         it has never been: for one, leave it off.
     validate : bool, default=False
-        Learn on held-out rows how far to follow the regressor. It costs one more fit, and pays for
-        regressors without early stopping.
+        Learn on validation rows how far to follow the regressor. It costs one more fit, and pays
+        for regressors without early stopping.
     caution : float, default=0.5
         In `validate`, by how many standard errors the gain of the regressor has to be more than
         chance before it is followed in full. 0 takes the best factor as it is.

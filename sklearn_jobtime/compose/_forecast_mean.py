@@ -141,7 +141,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         y : DataFrame or array-like of shape (n,) or (n, n_outputs)
             NaN where not observed.
         at_least : array-like of the shape of `y`, default=None
-            Lower bounds of targets that were cut off, for the members whose `fit` takes them.
+            Lower bounds of right-censored targets, for the members whose `fit` takes them.
 
         Returns
         -------

@@ -5,7 +5,7 @@ column that derives from it. Each duration is split into what was usual for the 
 started, the median of its newest ten successes that had ended by then, and what was particular to
 the run: the logarithm of the ratio of the two. A table without the particular part says that the
 source ran as usual. A table in which the particular parts stand at other runs says as much about
-the source as before, but nothing about *these* runs; there the usual is a level that knows
+the source as before, but nothing about *these* runs; there the usual is a local level that knows
 the successes after a run too (:func:`local_levels`), since a median of those before lags behind
 a shift, and the lag would pass for something particular.
 
@@ -43,10 +43,10 @@ __all__ = ["Pasts", "block_permutation", "local_levels", "read_pasts", "usual_va
 
 
 LEVEL = 10  # successes in what is usual, as in LevelScaler
-AROUND = 21  # successes in the median that outliers are told by: itself, ten on either side
+AROUND = 21  # successes in the median that shows outliers: itself, ten on either side
 SHORTEST = 5  # successes between two shifts of level
 CLIP = 2.0  # of the log ratios that the other jobs are explained with: a failure is no trend
-MOST_NAMES = 10  # values of a covariate of text that are told apart
+MOST_NAMES = 10  # values of a covariate of text that are kept apart
 PENALTIES = np.logspace(-1, 4, 6)
 INSTANT = pd.Timedelta("1us")
 
@@ -232,7 +232,7 @@ class Pasts:
         """Table in which what was particular to run ``rows[t]`` of a source stands at run t.
 
         `expected`, from :meth:`expected`, is the part of the log ratios that other columns tell;
-        it stays where it is. So does the level.
+        it stays where it is. So does the local level.
         """
         level = self.local_level[source]
         rest = self._log_ratio(source) - expected
@@ -250,7 +250,7 @@ class Pasts:
         return self.runs.assign(**changed)
 
     def expected(self, source: str) -> Floats:
-        """Log ratio of a source to its level, as far as other columns tell it.
+        """Log ratio of a source to its local level, as far as other columns tell it.
 
         A ridge regression on the other jobs in the same run and in the one before (whether they
         succeeded, and how long a success took), on the hour, the weekday, the first and the last
@@ -273,9 +273,9 @@ class Pasts:
             good = self._good(job)
             # Seconds of a failure are far off, and would outweigh all that successes have to tell.
             ratio = np.where(good, np.clip(self._log_ratio(job), -CLIP, CLIP), 0.0)
-            for told in (ratio, good.astype(np.float64)):
-                before = pd.Series(told).groupby(self.clock.series).shift(1, fill_value=0.0)
-                columns += [told, before.to_numpy()]
+            for signal in (ratio, good.astype(np.float64)):
+                before = pd.Series(signal).groupby(self.clock.series).shift(1, fill_value=0.0)
+                columns += [signal, before.to_numpy()]
         if STARTED_AT in self.runs:
             started = self.runs[STARTED_AT]
             day = (started.dt.hour + started.dt.minute / 60).to_numpy() / 24

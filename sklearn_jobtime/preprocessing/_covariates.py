@@ -83,7 +83,7 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
       is no more than the largest one seen;
     - a number that hardly moves from run to run and only ever drifts, such as the source lines of
       a project, is **left out**: its value tells the date, not the run, and what it does to the
-      durations is in their level already. A network that saw it learned the calendar by heart;
+      durations is in their local level already. A network would learn the calendar from it;
     - of a **name**, the most frequent values become 0/1 columns ``<column>__<value>``; all rarer
       and later ones share a few buckets ``<column>__rare_0``, ..., by a fixed hash, so that a
       branch or a user never seen before is no error;
@@ -101,12 +101,11 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
     max_categories : int, default=10
         How many values of a name have a 0/1 column of their own.
     n_buckets : int, default=1
-        For the others. Values in a bucket have nothing in common, and more buckets than one made
-        forecasts of real series slightly worse; more are for names that are many and long-lived.
+        For the others. Values in a bucket have nothing in common; more than one bucket is for names
+        that are many and long-lived.
     max_persistence : float, default=0.9
         Numbers whose rank correlation with the run before in their series is larger are left out.
-        In real series the sizes of changes have less than 0.55, the states of projects more than
-        0.95. 1 keeps all.
+        Sizes of changes are mostly far below, states of projects above. 1 keeps all.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Durations become ratios to the level that was known when their run started."""
+"""Durations become ratios to the local level that was known when their run started."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -28,7 +28,7 @@ FAILURES = STATUSES[1:]
 
 
 def causal_level(successes: Floats, ended: EndedOrder, n_runs: int, statistic: str) -> Floats:
-    """Level of one job at each row's start: a statistic of its newest ended successes.
+    """Local level of one job at each row's start: a statistic of its newest ended successes.
 
     Parameters
     ----------
@@ -89,14 +89,14 @@ def _spoilers(job: str, jobs: list[str]) -> list[str]:
 
 
 class LevelScaler(TransformerMixin, BaseEstimator):
-    """Turn the durations of jobs into logarithms of their ratios to a causal rolling level.
+    """Turn the durations of jobs into logarithms of their ratios to a causal local level.
 
     A job of two hours and one of two seconds behave alike: what counts is whether a run took ten
     per cent longer than the job did lately. And levels jump, with a new machine image or a larger
     table, so a network that learned seconds starts anew after each jump. This step divides every
-    duration by the level of its job when the run *started*, a median of the newest successes that
-    had ended by then, and takes the logarithm: 0 means as lately, 0.1 is ten per cent more, and a
-    value of one series means the same in another.
+    duration by the local level of its job when the run *started*, a median of the newest successes
+    that had ended by then, and takes the logarithm: 0 means as lately, 0.1 is ten per cent more,
+    and a value of one series means the same in another.
 
     Put it behind :class:`~sklearn_jobtime.FailureImputer` and before the windows. A failed run has
     the ratio of what the imputer made of it, clipped, and never sets a level. All other columns
@@ -105,8 +105,8 @@ class LevelScaler(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     n_runs : int, default=10
-        Successes in a level. Ten follow a jump within a week of nightly runs and are steady enough
-        that the ratio is one of this run, not of the noise of the level.
+        Successes in a local level. Ten follow a jump within a week of nightly runs and are steady
+        enough that the ratio is one of this run, not of the noise of the level.
     statistic : {"median", "mean"}, default="median"
         The median shrugs off a single hung run.
     clip : float, default=3.0
@@ -139,7 +139,7 @@ class LevelScaler(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    sklearn_jobtime.AnchoredRegressor : The same for the targets, with any regressor as the level.
+    sklearn_jobtime.AnchoredRegressor : The same for the targets, with any base forecast.
 
     Examples
     --------
@@ -209,7 +209,7 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> Any:
-        """Divide every duration by the level at the start of its run, and take the logarithm.
+        """Divide every duration by the local level at its start, and take the logarithm.
 
         Parameters
         ----------

@@ -30,7 +30,7 @@ from sklearn_jobtime.runs._schema import STARTED_AT
 __all__ = ["RecentRuns"]
 
 
-LEVEL = 10  # runs in the level that all else is relative to
+LEVEL = 10  # runs in the local level that all else is relative to
 SPREAD = 20  # runs in quantiles and spread
 FAILED = 5  # ended runs of which the share of failures is taken
 ALIKE = 10  # runs with the same value of a covariate
@@ -56,7 +56,7 @@ def recent_levels(logs: Floats, ended: EndedOrder, windows: Sequence[int]) -> li
     -------
     list of ndarray of shape (n_asked,)
         The medians, the logarithm of the mean of ten, the 10 % and 90 % quantiles, the spread
-        (median absolute deviation), and last the level itself.
+        (median absolute deviation), and last the local level itself.
     """
     past = newest(logs, ended.only(np.isfinite(logs)), max(*windows, LEVEL, SPREAD))
     level = row_median(past[:, :LEVEL])
@@ -147,11 +147,6 @@ class RecentRuns(TransformerMixin, BaseEstimator):
     ------
     RunTableError
         When a job holds inf or no numbers, or the table already has a column to be added.
-
-    Notes
-    -----
-    On the training parts of six real series these columns took 1.7 % off the error of an LSTM and
-    1 % off that of boosted trees, about half of it by the covariates.
 
     Examples
     --------

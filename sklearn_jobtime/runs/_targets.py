@@ -144,7 +144,7 @@ def make_lower_bounds(
     now: pd.Timestamp | str | None = None,
     cut_by: Sequence[str] = ("timeout",),
 ) -> pd.DataFrame:
-    """Build `at_least` beside :func:`make_targets`: how long a run took that was cut off.
+    """Build `at_least` beside :func:`make_targets`: lower bounds of right-censored runs.
 
     A time-out says "at least this long", which is more than nothing: a model that never hears of
     it learns from the short runs alone. What is known, in seconds:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from sklearn_jobtime.baselines import (
+    Baseline,
     ExponentialMean,
     JenkinsRule,
+    Learned,
     OnlineMix,
     RollingRule,
     SeasonalRule,
@@ -19,7 +21,7 @@ from sklearn_jobtime.baselines import (
 from sklearn_jobtime.baselines._online_mix import baseline_weights
 from sklearn_jobtime.baselines._rules import WINDOWS
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.point_in_time import decayed_sums, row_mean, row_median, row_quantile
+from sklearn_jobtime.point_in_time import decayed_sums, newest, row_mean, row_median, row_quantile
 from sklearn_jobtime.runs import WHOLE_RUN, as_of, make_targets, validate_runs
 
 RULES = [
@@ -431,3 +433,32 @@ def test_what_is_no_baseline_can_not_be_averaged(baselines):
     runs = pd.DataFrame({"build": [1.0, 2.0]})
     with pytest.raises(TypeError, match=r"at least one baseline .* such as RollingRule"):
         OnlineMix(baselines).fit(runs, make_targets(runs))
+
+
+class Noted(Baseline):
+    """The last run again, from numbers that it kept beside the runs of fit."""
+
+    def learn(self, history, targets):
+        return Learned(1, run_values=history.seconds[:, None])
+
+    def forecast_job(self, history, learned):
+        noted = learned.run_values[history.remembered, 0]
+        values = np.concatenate([noted, history.seconds[history.first :]])
+        return newest(values, history.successes, 1)[:, 0]
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, lambda one: OnlineMix([one, RollingRule()])])
+def test_what_a_baseline_notes_of_each_run_is_there_for_later_rows(wrap):
+    runs = overlapping_runs(3, n_rows=40)
+    learn_on, later = runs[:25], runs[25:]
+    y = targets_of(learn_on)
+    own, known = (wrap(one).fit(learn_on, y) for one in (Noted(), RollingRule("last")))
+    assert len(own._memory.age) < len(learn_on) or isinstance(own, OnlineMix)
+    np.testing.assert_array_equal(own.predict(later), known.predict(later))
+    assert (own.sources(later) == known.sources(later)).all()
+
+
+def test_a_parameter_of_an_averaged_baseline_is_checked_too():
+    runs = pd.DataFrame({"build": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="'n_runs' parameter of RollingRule"):
+        OnlineMix([RollingRule(n_runs=0)]).fit(runs, make_targets(runs))

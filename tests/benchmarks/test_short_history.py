@@ -54,18 +54,18 @@ def test_a_test_run_has_the_newest_runs_before_it_and_no_outcome(short_history, 
         assert (mine["started_at"].iloc[:-1] < mine["started_at"].iloc[-1]).all()
 
 
-def test_the_blend_is_about_the_better_of_prior_and_rule(short_history, history):
+def test_shrinkage_is_about_the_better_of_prior_and_baselines(short_history, history):
     errors = short_history.errors_of(short_history.forecasts_of(history, network=False))
     assert errors.index.tolist() == list(short_history.LENGTHS)
-    assert errors.loc[0, "rule"] == errors.loc[0, "prior"]
-    assert errors.loc[20, "rule"] == pytest.approx(1.0)
-    assert (errors["blend"] <= 1.1 * errors[["prior", "rule"]].min(axis=1)).all()
+    assert errors.loc[0, "baselines"] == errors.loc[0, "prior"]
+    assert errors.loc[20, "baselines"] == pytest.approx(1.0)
+    assert (errors["shrunk"] <= 1.1 * errors[["prior", "baselines"]].min(axis=1)).all()
 
 
 @real_data
 def test_it_runs_on_a_real_pool(short_history, capsys, tmp_path):
     out = tmp_path / "short.csv"
     table = short_history.main([str(DATA), "--histories", "nasa", "--out", str(out)])
-    assert set(table.columns) == {"prior", "rule", "blend"}
+    assert set(table.columns) == {"prior", "baselines", "shrunk"}
     assert len(pd.read_csv(out)) == len(short_history.LENGTHS)
     assert "nasa: the prior is worth" in capsys.readouterr().out
