@@ -32,7 +32,7 @@ class TargetForm:
 
     def __init__(self, y: Any) -> None:
         self.names = y.columns if isinstance(y, pd.DataFrame) else None
-        self.ndim = np.ndim(y)
+        self.ndim = np.asarray(y).ndim
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values of shape (n, n_outputs) in as many dimensions as the targets had."""
