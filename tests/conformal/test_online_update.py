@@ -240,7 +240,7 @@ def test_the_model_remembers_the_newest_runs_and_not_the_whole_table(refit):
 def test_errors_say_what_to_do():
     runs = overlapping()
     model = fitted(runs)
-    with pytest.raises(ValueError, match=r"no intervals that could be updated.*level 0.9"):
+    with pytest.raises(ValueError, match=r"no intervals that could be updated.*coverage 0.9"):
         online_update(RollingRule().fit(runs, make_targets(runs)), runs)
     with pytest.raises(RunTableError, match=r"no column 'ended_at'.*add it"):
         online_update(model, runs.drop(columns=ENDED_AT))
