@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._json_documents import field, json_documents
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["read_github"]
@@ -121,8 +121,9 @@ def read_github(
         raise SourceError(f"{place}: has no workflow_name, and its run is not among the runs read.")
     rows = [_with_steps(jobs, dropped) if steps else jobs, _runs_alone(runs, jobs, dropped)]
     table = pd.concat([part for part in rows if len(part)] or rows[:1], ignore_index=True)
-    table["status"] = to_status(table["state"], "github", on_unknown=on_unknown)
-    kept = ["series", "run", "job", "started_at", "ended_at", "status"]
+    table["status"], unknown = read_states(table["state"], "github", on_unknown=on_unknown)
+    table["has_ended"] = unknown & table["ended_at"].notna()
+    kept = ["series", "run", "job", "started_at", "ended_at", "status", "has_ended"]
     table = table.rename(columns={"name": "job"})[[*kept, "queued_seconds", "run_attempt"]]
     return long_table(table, dropped)
 

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.loaders._durations import to_seconds
 from sklearn_jobtime.loaders._json_documents import field, json_documents
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
+from sklearn_jobtime.runs._validation import BadValueError
 
 __all__ = ["elapsed_seconds", "read_slurm"]
 
@@ -26,7 +28,7 @@ _NO_TIME = ("", "Unknown", "None", "UNLIMITED", "INVALID", "Partition_Limit")
 # A run is the digits of a job, with its place in an array; what follows is a part of the run:
 # the component of a heterogeneous job, and the step.
 _JOB_ID = r"^(?P<run>\d+(?:_(?:\d+|\[.*\]))?)(?P<component>\+\d+)?(?P<step>\..+)?$"
-_ELAPSED = r"^(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+(?:\.\d+)?)$"
+_CLOCK = r"(?:\d+-)?[\d:]*\d:\d+(?:\.\d+)?"
 
 
 def elapsed_seconds(elapsed: pd.Series) -> pd.Series:
@@ -54,18 +56,18 @@ def elapsed_seconds(elapsed: pd.Series) -> pd.Series:
     >>> elapsed_seconds(pd.Series(["1-02:03:04", "03:04.5", "INVALID"])).tolist()
     [93784.0, 184.5, nan]
     """
-    parts = elapsed.str.extract(_ELAPSED)
-    wrong = parts[3].isna() & ~elapsed.isin(_NO_TIME)
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
+    known = elapsed.where(~elapsed.isin(_NO_TIME))
+    try:
+        wrong = known.notna() & ~known.str.fullmatch(_CLOCK).eq(True)
+        if wrong.any():
+            raise BadValueError(known, int(wrong.to_numpy().argmax()), "is no clock")
+        return to_seconds(known, short_clock="minutes")
+    except BadValueError as error:
         raise SourceError(
-            f"{elapsed.name}, {elapsed.index.name or 'row'} {elapsed.index[row]}: "
-            f"{elapsed.iloc[row]!r} is no elapsed time; expected [[days-]hours:]minutes:seconds, "
-            "such as 1-02:03:04."
-        )
-    unknown = parts[3].isna()
-    seconds = parts.astype("float64").fillna(0.0) @ np.array([86400.0, 3600.0, 60.0, 1.0])
-    return seconds.mask(unknown)
+            f"{elapsed.name}, {elapsed.index.name or 'row'} {elapsed.index[error.row]}: "
+            f"{elapsed.iloc[error.row]!r} is no elapsed time; expected "
+            "[[days-]hours:]minutes:seconds, such as 1-02:03:04."
+        ) from None
 
 
 def read_slurm(
@@ -339,7 +341,7 @@ def _to_long(records: pd.DataFrame, *, steps: bool, on_unknown: str) -> pd.DataF
     rows = records.assign(run=parts["run"], part=parts["component"] + parts["step"])
     rows["allocation"] = parts["run"] + parts["component"]
     rows["is_step"] = parts["step"] != ""
-    rows["status"] = to_status(rows["state"], "slurm", on_unknown=on_unknown)
+    rows["status"], rows["has_ended"] = read_states(rows["state"], "slurm", on_unknown=on_unknown)
     dropped = {}
     if not steps:
         dropped["job step"] = int(rows["is_step"].sum())
@@ -362,4 +364,4 @@ def _to_long(records: pd.DataFrame, *, steps: bool, on_unknown: str) -> pd.DataF
         queued_seconds=queued.where(~rows["is_step"]),
     )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
-    return long_table(rows[[*kept, "queued_seconds"]], dropped)
+    return long_table(rows[[*kept, "has_ended", "queued_seconds"]], dropped)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["read_swf"]
@@ -129,6 +129,8 @@ def read_swf(
     ended = started + jobs["run_time"]
     _check_span(started, ended, jobs, path)
     names = [name + jobs[name].astype("int64").astype("str") for name in by]
+    codes = jobs["status"].astype("int64").astype("str")
+    status, unknown = read_states(codes, "swf", on_unknown=on_unknown)
     rows = pd.DataFrame(
         {
             "series": names[0].str.cat(names[1:], sep="/"),
@@ -137,9 +139,8 @@ def read_swf(
             "started_at": started,
             "ended_at": ended,
             "duration": jobs["run_time"],
-            "status": to_status(
-                jobs["status"].astype("int64").astype("str"), "swf", on_unknown=on_unknown
-            ),
+            "status": status,
+            "has_ended": unknown,
             "queued_seconds": wait,
         }
     )
