@@ -110,6 +110,7 @@ def typed_columns(
     0   7       1.5
     """
     reading: dict[str, Any] = {"source": source, "units": {}, "short_clock": {}, "kinds": {}}
+    reading["line_of"] = line_of
     columns = {}
     for key, column in mapping.items():
         role, unit_name = role_and_unit(key)
@@ -142,8 +143,9 @@ def _converted(
             short_clock = "minutes"
         if short_clock == "ask":
             first, settled = has_short_clock(values)
-            if first is not None:
-                reading["short_clock"][role] = (column, str(values.iloc[first]), settled)
+            if first is not None or settled:
+                example = None if first is None else str(values.iloc[first])
+                reading["short_clock"][role] = (column, example, settled)
                 short_clock = "minutes"  # until all rows are there to tell
         reading["units"][role] = (column, unit)
         return to_seconds(values, unit=1.0 if unit is None else unit, short_clock=short_clock)
@@ -236,7 +238,7 @@ def _joined_reading(readings: Sequence[dict[str, Any]]) -> dict[str, Any]:
             joined["units"][role] = (column, before if unit is None else unit)
         for role, (column, value, settled) in reading["short_clock"].items():
             _, first, before = joined["short_clock"].get(role, (column, value, False))
-            joined["short_clock"][role] = (column, first, settled or before)
+            joined["short_clock"][role] = (column, first or value, settled or before)
     return joined
 
 
@@ -309,6 +311,8 @@ def mapped_long(
         rows = _with_times(rows, reading, notes)
     except Contradiction as error:
         where = "" if error.row is None else f", row {error.row}"
+        if where and (line_of := reading.get("line_of")):
+            where = f", line {line_of(error.row)}"
         raise SourceError(f"{reading['source']}{where}: {error}") from None
     if since is not None:
         rows = rows[rows[STARTED_AT] >= since_utc(since)]
@@ -356,6 +360,7 @@ def _settle_unit(rows: pd.DataFrame, reading: Mapping[str, Any], notes: list[str
     """Compare the durations with the clock, and stop where nothing tells their unit."""
     column, unit = reading["units"].get("duration", ("duration", None))
     _, example, settled = reading["short_clock"].get("duration", (column, None, True))
+    settled = settled or example is None
     proven = False
     if {STARTED_AT, ENDED_AT} <= set(rows):
         proven = compare_with_clock(rows, notes, name=column, unit=unit, short_clock=not settled)

@@ -37,21 +37,21 @@ _SECONDS = {
     **dict.fromkeys(("ns", "nsec", "nsecs", "nano", "nanos"), Decimal("1e-9")),
     **dict.fromkeys(("nanosecond", "nanoseconds"), Decimal("1e-9")),
 }
-_NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+", re.ASCII)
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+", re.ASCII)
 # Slurm writes 1-02:03:04, HTCondor 1+02:03:04, .NET 1.02:03:04, Python "1 day, 2:03:04", pandas
 # "1 days 02:03:04".
 _CLOCK = re.compile(
-    r"(?:(?P<days>\d+)(?:[-+.]| +days?,? +| *d[, ]+))?"
-    r"(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d{1,2})(?:[.,](?P<fraction>\d+))?",
+    r"(?:(?P<days>[0-9]+)(?:[-+.]| +days?,? +| *d[, ]+))?"
+    r"(?:(?P<hours>[0-9]+):)?(?P<minutes>[0-9]+):(?P<seconds>[0-9]{1,2})(?:[.,](?P<fraction>[0-9]+))?",
     re.ASCII,
 )
-_SHORT_CLOCK = r"\d+:\d{1,2}"
-_PART = r"(\d+(?:[.,]\d{1,2}|\.\d+)?|\.\d+) *([a-zµμ]+)\.?"
+_SHORT_CLOCK = r"[0-9]+:[0-9]{1,2}"
+_PART = r"([0-9]+(?:[.,][0-9]{1,2}|\.[0-9]+)?|\.[0-9]+) *([a-zµμ]+)\.?"
 _PARTS = re.compile(rf"{_PART}(?:(?: *,? *| +and +){_PART})*", re.IGNORECASE)
 _ONE_PART = re.compile(_PART, re.IGNORECASE)
 _ISO = re.compile(
-    r"P(?:(?P<w>\d+(?:[.,]\d+)?)W)?(?:(?P<d>\d+(?:[.,]\d+)?)D)?"
-    r"(?:T(?:(?P<h>\d+(?:[.,]\d+)?)H)?(?:(?P<m>\d+(?:[.,]\d+)?)M)?(?:(?P<s>\d+(?:[.,]\d+)?)S)?)?",
+    r"P(?:(?P<w>[0-9]+(?:[.,][0-9]+)?)W)?(?:(?P<d>[0-9]+(?:[.,][0-9]+)?)D)?"
+    r"(?:T(?:(?P<h>[0-9]+(?:[.,][0-9]+)?)H)?(?:(?P<m>[0-9]+(?:[.,][0-9]+)?)M)?(?:(?P<s>[0-9]+(?:[.,][0-9]+)?)S)?)?",
     re.ASCII,
 )
 
@@ -94,9 +94,9 @@ def parse_duration(text: str, *, unit: Decimal = Decimal(1), short_clock: str = 
         return float("nan")
     if _NUMBER.fullmatch(text):
         return float(Decimal(text) * unit)
-    if re.fullmatch(r"\d+,\d{1,2}|\d+,\d{4,}", text, re.ASCII):  # no group of thousands
+    if re.fullmatch(r"[0-9]+,[0-9]{1,2}|[0-9]+,[0-9]{4,}", text, re.ASCII):  # no group of thousands
         return float(Decimal(text.replace(",", ".")) * unit)
-    if re.fullmatch(r"[\d.,' ]*\d[\d.,' ]*", text, re.ASCII):
+    if re.fullmatch(r"[0-9.,' ]*[0-9][0-9.,' ]*", text, re.ASCII):
         raise ValueError(
             "is ambiguous: the comma may stand before decimals or between thousands; write it "
             "with a point before the decimals and nothing between the thousands"
@@ -111,7 +111,7 @@ def parse_duration(text: str, *, unit: Decimal = Decimal(1), short_clock: str = 
         if any(match.groups()) and not text.upper().endswith("T"):
             parts = {name: value for name, value in match.groupdict().items() if value}
             return _total((value.replace(",", "."), name) for name, value in parts.items())
-    elif re.fullmatch(r"P[\dYMWDTHS.,]+", text.upper()):
+    elif re.fullmatch(r"P[0-9YMWDTHS.,]+", text.upper()):
         raise ValueError("is not a duration of known length: years and months differ")
     if _PARTS.fullmatch(text):
         return _worded_seconds(text)
@@ -183,10 +183,8 @@ def has_short_clock(values: pd.Series) -> tuple[int | None, bool]:
         return None, False
     text = values.astype("str").str.strip()
     short = text.str.fullmatch(_SHORT_CLOCK).fillna(False).to_numpy(dtype=bool)
-    if not short.any():
-        return None, False
-    longer = text.str.contains(r":\d+[:.,]\d|:\d+:", regex=True).fillna(False).to_numpy(dtype=bool)
-    return int(short.argmax()), bool(longer.any())
+    longer = text.str.contains(r":[0-9]+[:.,][0-9]", regex=True).fillna(False)
+    return (int(short.argmax()) if short.any() else None), bool(longer.any())
 
 
 def _is_text(values: pd.Series) -> bool:

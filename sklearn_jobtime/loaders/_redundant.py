@@ -84,6 +84,11 @@ def _exact(rows: pd.DataFrame) -> tuple[np.ndarray, bool]:
     return both, not (apart[both] > 2e-6).any()
 
 
+def _rows(where: np.ndarray | pd.Series) -> str:
+    count = int(where.sum())
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
 def _micros(moments: pd.Series) -> np.ndarray:
     return moments.dt.tz_localize(None).to_numpy("datetime64[us]").astype("int64")
 
@@ -302,7 +307,7 @@ def forget_unknown_moments(
             rows[name] = rows[name].mask(where)
             what = {STARTED_AT: "start", ENDED_AT: "end"}.get(name, "time of queueing")
             notes.append(
-                f"{int(where.sum()):,} row{'s' * (where.sum() != 1)}: the {what}, such as "
+                f"{_rows(where)}: the {what}, such as "
                 f"{example}, stands for a moment that is not known."
             )
     if not {STARTED_AT, ENDED_AT} <= set(rows):
@@ -316,6 +321,6 @@ def forget_unknown_moments(
     if far.any():
         rows[ENDED_AT] = rows[ENDED_AT].mask(far)
         notes.append(
-            f"{int(far.sum()):,} row{'s' * (far.sum() != 1)}: an end more than a year after the "
+            f"{_rows(far)}: an end more than a year after the "
             "start, and over 100 times as long as the other runs take, was taken as not known."
         )

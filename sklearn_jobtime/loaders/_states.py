@@ -50,14 +50,12 @@ def _meaning(state: str, table: Mapping[str, str | None]) -> tuple[str | None, b
         r"(?:exit|exited|exit code|exited with)[^\d-]*(-?\d+)", state.lower()
     ):
         return ("success" if int(exited[1]) == 0 else "failed"), True
-    head, _, rest = re.sub(
-        r"\s+by\s+|[:;,(|+]|\s[-\u2013\u2014]\s", "\0", state.strip(), count=1
-    ).partition("\0")
-    head = _plain(head)
+    parts = re.split(r"\s+by\s+|[:;,(|+]|\s[-\u2013\u2014]\s", state.strip().lower(), maxsplit=1)
+    head, rest = _plain(parts[0]), "".join(parts[1:])
     if head and not head.isdigit() and head in table:
         status = table[head]
         # "completed: 3 failed" is no success; what follows a failure does not change it.
-        if status not in ("success", None) or _HARMLESS.fullmatch(rest.lower()):
+        if status not in ("success", None) or _HARMLESS.fullmatch(rest):
             return status, True
         if status is None and " by " in state:
             return None, True
