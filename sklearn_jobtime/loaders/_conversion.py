@@ -110,7 +110,7 @@ def typed_columns(
     0   7       1.5
     """
     reading: dict[str, Any] = {"source": source, "units": {}, "short_clock": {}, "kinds": {}}
-    reading["line_of"] = line_of
+    reading |= {"line_of": line_of, "said": {}}
     columns = {}
     for key, column in mapping.items():
         role, unit_name = role_and_unit(key)
@@ -148,6 +148,7 @@ def _converted(
                 reading["short_clock"][role] = (column, example, settled)
                 short_clock = "minutes"  # until all rows are there to tell
         reading["units"][role] = (column, unit)
+        reading["said"] |= {role: unit_name is not None}
         return to_seconds(values, unit=1.0 if unit is None else unit, short_clock=short_clock)
     if role in TIMES:
         values = inferred(values)
@@ -218,6 +219,7 @@ def _joined_reading(readings: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "units": {},
         "short_clock": {},
         "kinds": {},
+        "said": readings[0]["said"],
     }
     for reading in readings:
         for role, (column, kind) in reading["kinds"].items():
@@ -363,7 +365,10 @@ def _settle_unit(rows: pd.DataFrame, reading: Mapping[str, Any], notes: list[str
     settled = settled or example is None
     proven = False
     if {STARTED_AT, ENDED_AT} <= set(rows):
-        proven = compare_with_clock(rows, notes, name=column, unit=unit, short_clock=not settled)
+        said = bool(reading.get("said", {}).get("duration"))
+        proven = compare_with_clock(
+            rows, notes, name=column, unit=unit, short_clock=not settled, said=said
+        )
     if not settled and not proven:
         raise Contradiction(
             f"column {column!r}: {example!r} may be minutes and seconds or hours and minutes, and "
@@ -404,7 +409,7 @@ def _follow_epoch(
 
 
 def _fill_times(rows: pd.DataFrame) -> None:
-    """Take each of start, end and duration from the other two where it is missing."""
+    """Take a missing start or end from the other one and the duration."""
     finite = rows["duration"].where(np.isfinite(rows["duration"]))
     span: pd.Series | None = None
     for name, other, sign in ((STARTED_AT, ENDED_AT, -1), (ENDED_AT, STARTED_AT, 1)):
@@ -414,9 +419,6 @@ def _fill_times(rows: pd.DataFrame) -> None:
             span = pd.to_timedelta(finite, unit="s", errors="coerce").dt.round("us")
         moments = rows[other] + sign * span if other in rows else pd.NaT
         rows[name] = rows[name].fillna(moments) if name in rows else moments
-    if (missing := rows["duration"].isna()).any():
-        clock = (rows[ENDED_AT] - rows[STARTED_AT]).dt.total_seconds()
-        rows["duration"] = rows["duration"].where(~missing, clock)
 
 
 def _with_statuses(

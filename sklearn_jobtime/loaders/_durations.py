@@ -252,7 +252,7 @@ def _not_negative(seconds: pd.Series, values: pd.Series, *, is_number: bool = Fa
         raise BadValueError(
             values,
             int(wrong.argmax()),
-            "is negative, so it is no duration; correct it, or leave it empty if not known",
+            "is negative, so it is no duration; correct it, or leave it empty if not known.",
         )
     return seconds.where(seconds >= 0)
 

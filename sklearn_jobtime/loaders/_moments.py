@@ -26,6 +26,8 @@ _AFTER_ZERO = pd.Timestamp("1970-01-03", tz="UTC")
 def epoch_unit(column: pd.Series) -> float | None:
     """Tell the unit in seconds of a column of epochs from their digits; None if it holds none.
 
+    Numbers that are written dates, such as 20260301, are no epochs.
+
     Raises
     ------
     BadValueError
@@ -38,6 +40,8 @@ def epoch_unit(column: pd.Series) -> float | None:
     >>> epoch_unit(pd.Series([1_772_337_600_000, 0])), epoch_unit(pd.Series([1_772_337_600.5]))
     (0.001, 1.0)
     """
+    if _written_dates(column) is not None:
+        return None
     size = np.abs(column.to_numpy(dtype="float64", na_value=np.nan))
     known = ~np.isnan(size) & ~np.isin(size, (0, 1))
     if not known.any():
@@ -108,7 +112,15 @@ def to_moments(column: pd.Series, *, unit: float | None = None) -> pd.Series:
     except (ValueError, TypeError, OverflowError):
         pass  # a value is no time, or of another zone than the others
     _check_one_kind(column)
-    return to_utc(column)
+    try:
+        return to_utc(column)
+    except BadValueError as error:
+        raise BadValueError(
+            column,
+            error.row,
+            "is not a time; write it as 2026-03-01T04:00:00Z, or as a number of seconds or "
+            "milliseconds since 1970.",
+        ) from None
 
 
 def _says_now(column: pd.Series) -> bool:

@@ -100,6 +100,7 @@ def compare_with_clock(
     name: str,
     unit: float | None = None,
     short_clock: bool = False,
+    said: bool = False,
 ) -> bool:
     """Compare the durations with end minus start, and convert what is of another unit.
 
@@ -113,10 +114,11 @@ def compare_with_clock(
     name : str
         The column of durations, for the notes.
     unit : float, default=None
-        Seconds in one of its units, where the column or the user tells it; it is then not
-        converted without stopping.
+        Seconds in one of its units, where the column's name or the user tells it.
     short_clock : bool, default=False
         Whether the column holds texts such as ``02:03`` that were taken for minutes and seconds.
+    said : bool, default=False
+        Whether the user said the unit; then nothing is converted, and differences are noted.
 
     Returns
     -------
@@ -150,7 +152,7 @@ def compare_with_clock(
     if not off.any():
         return True
     where = "in 1 row" if n == 1 else f"in all {n:,} rows"
-    factor = _common_factor(both, off)
+    factor = None if said else _common_factor(both, off, name, unit)
     if factor and (not short_clock or factor == 1 / 60):
         if unit is not None and unit != 1 and not short_clock:
             raise Contradiction(
@@ -166,7 +168,8 @@ def compare_with_clock(
         return True
     if short_clock:
         return False
-    _stop_at_mixed_units(both, off, name)
+    if not said:
+        _stop_at_mixed_units(both, off, name)
     if _waits_explain(rows, both, off, notes, name, where) or _zones_explain(
         rows, both, notes, name, where
     ):
@@ -191,16 +194,27 @@ def _scaled(seconds: pd.Series, factor: float) -> pd.Series:
     return seconds / factor if factor > 1 else seconds * round(1 / factor)
 
 
-def _common_factor(both: _Both, off: np.ndarray) -> float | None:
-    """Find the one factor by which all rows agree; proven by a row far beyond the clocks' steps."""
-    found = []
-    for factor in _FACTORS:
+def _common_factor(both: _Both, off: np.ndarray, name: str, told: float | None) -> float | None:
+    """Find the one factor by which all rows agree; proven by a span beyond the clocks' steps."""
+    spans = both.span[off]
+    if not (spans > 0).any():
+        return None
+    ratio = np.median(both.duration[off][spans > 0] / spans[spans > 0])
+    for factor, unit in _FACTORS.items():
         step = both.step / factor
-        agree = both.agree(both.duration / factor, step)
-        tolerance = both.tolerance(step)
-        if agree.all() and (both.span[off] > 3 * tolerance[off]).any():
-            found.append(factor)
-    return found[0] if len(found) == 1 else None
+        if not (both.agree(both.duration / factor, step).all() and factor / 3 < ratio < factor * 3):
+            continue
+        if (spans > 1.5 * both.tolerance(step)[off]).any():
+            return factor
+        if told is not None:
+            return None
+        short = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}.get(unit, unit)
+        raise Contradiction(
+            f"column {name!r} may be seconds or {unit}: beside start and end, which are too coarse "
+            f"to tell, it looks like {unit}; say which with columns={{'duration_s': {name!r}}} or "
+            f"{{'duration_{short}': {name!r}}} (in a shell: --column duration_s={name})."
+        )
+    return None
 
 
 def _stop_at_mixed_units(both: _Both, off: np.ndarray, name: str) -> None:

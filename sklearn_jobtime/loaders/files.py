@@ -363,7 +363,17 @@ def _checked_header(path: Path, max_bytes: int, separator: str) -> list[str]:
         rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
         try:
             header = next(rows, None) or [""]
-            if twice := [name for k, name in enumerate(header) if name and name in header[:k]]:
+            guess = guess_columns(name for name in header if name)
+            # In a log, a column that nothing needs may stand twice.
+            is_needed = [
+                name in guess.values() or ("duration" not in guess and "status" not in guess)
+                for name in header
+            ]
+            if twice := [
+                name
+                for k, name in enumerate(header)
+                if name and name in header[:k] and is_needed[k]
+            ]:
                 raise RunTableError(
                     f"{path}, line 1: column {twice[0]!r} stands twice; rename or drop one."
                 )

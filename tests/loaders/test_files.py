@@ -259,3 +259,15 @@ def test_a_column_of_an_unknown_type_never_stops_a_load(tmp_path):
     assert read_log(path)["duration"].tolist() == [5.0]
     path.with_suffix(".parquet.gz").write_bytes(gzip.compress(path.read_bytes()))
     assert read_log(path.with_suffix(".parquet.gz"))["duration"].tolist() == [5.0]
+
+
+def test_a_column_that_nothing_needs_may_stand_twice_in_a_log(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("id,id,start,elapsed\n1,2,2026-03-01,5\n")
+    assert read_log(path)["duration"].tolist() == [5.0]
+    path.write_text("id,start,elapsed,elapsed\n1,2026-03-01,5,6\n")
+    with pytest.raises(RunTableError, match="'elapsed' stands twice"):
+        read_log(path)
+    path.write_text("started_at,load,load\n2026-03-01,5.5,6.5\n")
+    with pytest.raises(RunTableError, match="'load' stands twice"):
+        read_runs(path)

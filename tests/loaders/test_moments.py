@@ -42,6 +42,7 @@ def test_dates_alone_are_their_midnight():
     midnight = pd.Timestamp("2026-03-01", tz="UTC")
     for value in (20260301, "20260301", "2026-03-01", date(2026, 3, 1)):
         assert to_moments(pd.Series([value])).tolist() == [midnight]
+    assert epoch_unit(pd.Series([20260301040000])) is None
 
 
 @settings(deadline=None)

@@ -79,6 +79,16 @@ def test_mixed_units_stop_with_a_row():
         read(named)
 
 
+def test_clocks_too_coarse_to_tell_the_unit_ask_and_the_user_decides():
+    frame = pd.DataFrame({**times([60.0, 60.0]), "took": [61000.0, 63000.0]})
+    with pytest.raises(SourceError, match="it looks like milliseconds; say which with"):
+        read(frame)
+    assert read(frame, {"duration_ms": "took"})["duration"].tolist() == [61.0, 63.0]
+    said = read(frame, {"duration_s": "took"})
+    assert said["duration"].tolist() == [61000.0, 63000.0]
+    assert "differs from end minus start in 2 of 2 rows" in notes(said)
+
+
 def test_a_wait_in_the_duration_or_in_the_span_is_noticed():
     queued = {"queued_at": times(SPANS)["start"] - pd.Timedelta(30, "s")}
     long = read(pd.DataFrame({**times(SPANS), **queued, "took": np.array(SPANS) + 30}))
