@@ -6,7 +6,17 @@ from collections.abc import Iterable, Mapping
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
-__all__ = ["EPOCH_UNITS", "SECONDS", "TIMES", "guess_columns", "map_columns", "unit_of"]
+__all__ = [
+    "EPOCH_UNITS",
+    "SECONDS",
+    "TIMES",
+    "guess_columns",
+    "map_columns",
+    "role_and_unit",
+    "short_clock_of",
+    "told_unit",
+    "unit_of",
+]
 
 
 QUEUED_AT = "queued_at"
@@ -59,6 +69,45 @@ def unit_of(name: object, units: Mapping[str, float] = UNITS) -> float:
     (0.001, 60.0, 1.0)
     """
     return units.get(_words(name)[-1], 1.0) if _words(name) else 1.0
+
+
+def told_unit(name: object, units: Mapping[str, float] = UNITS) -> float | None:
+    """Seconds in one unit of a column, as :func:`unit_of`; None when its name tells none."""
+    words = _words(name)
+    return units.get(words[-1]) if words else None
+
+
+def short_clock_of(name: object) -> str:
+    """Tell what ``02:03`` is in a column of this name, as `to_seconds` takes it: "ask" if open.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.loaders._column_names import short_clock_of
+    >>> short_clock_of("took (hh:mm)"), short_clock_of("elapsed_mmss"), short_clock_of("took")
+    ('hours', 'minutes', 'ask')
+    """
+    words = "".join(_words(name))
+    if words.endswith("hhmm"):
+        return "hours"
+    return "minutes" if words.endswith("mmss") else "ask"
+
+
+def role_and_unit(key: str) -> tuple[str, str | None]:
+    """Role of a key of `columns=`, and the unit that it tells: ``duration_ms`` is a duration.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.loaders._column_names import role_and_unit
+    >>> role_and_unit("duration_ms"), role_and_unit("queued_seconds"), role_and_unit("event_s")
+    (('duration', 'ms'), ('queued_seconds', None), ('event_s', None))
+    """
+    role, _, unit = key.rpartition("_")
+    if key not in USUAL and (
+        (role in TIMES and (unit in EPOCH_UNITS or UNITS.get(unit) == 1))
+        or (role in SECONDS and (unit in UNITS or short_clock_of(unit) != "ask"))
+    ):
+        return role, unit
+    return key, None
 
 
 def guess_columns(columns: Iterable[object]) -> dict[str, str]:
@@ -119,6 +168,7 @@ def map_columns(
         Column of the long table to column of this table, such as ``{"run": "build_no"}``; it wins
         over the guess. None says that the table has no such column. A name that is not of the
         long table, such as ``{"event": "trigger"}``, is kept as a covariate under this name.
+        A time or a duration may tell its unit: ``{"duration_ms": "took"}``.
     source : str
         The place, for errors.
 
@@ -150,17 +200,19 @@ def map_columns(
                 f"{source}: has no column {column!r} for {key!r}; it has {names}. Correct columns=."
             )
     taken = set(chosen.values())
+    roles = {role_and_unit(key)[0] for key in chosen}
     mapping = {key: column for key, column in chosen.items() if column is not None}
     for key, column in guess_columns(name for name in names if name not in taken).items():
-        if key not in chosen:
+        if key not in roles:
             mapping[key] = column
     if twice := [column for column in mapping.values() if names.count(column) > 1]:
         raise SourceError(
             f"{source}: the column {twice[0]!r} stands twice; rename one, in a query with AS."
         )
-    if not ({STARTED_AT, ENDED_AT} <= set(mapping) or "duration" in mapping):
-        missing = "the end or the duration" if STARTED_AT in mapping else "the start"
-    elif not {STARTED_AT, ENDED_AT} & set(mapping):
+    found = {role_and_unit(key)[0] for key in mapping}
+    if not ({STARTED_AT, ENDED_AT} <= found or "duration" in found):
+        missing = "the end or the duration" if STARTED_AT in found else "the start"
+    elif not {STARTED_AT, ENDED_AT} & found:
         missing = "the start"
     else:
         return mapping

@@ -1,28 +1,47 @@
 """From a table whose columns are known to the long table; SQL, BigQuery and files read through it.
 
 :func:`typed_columns` converts the values of one chunk of rows, and :func:`mapped_long` makes one
-long table of all the chunks.
+long table of all the chunks. What must be judged over all rows, such as the unit of a column, goes
+from one to the other in ``.attrs["reading"]``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.exceptions import RunTableError, SourceError
+from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._column_names import (
     EPOCH_UNITS,
     QUEUED_AT,
     QUEUED_SECONDS,
     SECONDS,
     TIMES,
-    unit_of,
+    UNITS,
+    role_and_unit,
+    short_clock_of,
+    told_unit,
 )
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._durations import has_short_clock, to_seconds
+from sklearn_jobtime.loaders._moments import (
+    UNIT_NAMES,
+    epoch_unit,
+    moment_kind,
+    to_moments,
+    unknown_moments,
+)
+from sklearn_jobtime.loaders._redundant import (
+    Contradiction,
+    compare_with_clock,
+    forget_unknown_moments,
+)
+from sklearn_jobtime.loaders._states import read_states
+from sklearn_jobtime.loaders._text import inferred, to_text
 from sklearn_jobtime.runs._long_table import LONG_COLUMNS, long_table
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, STATUSES
-from sklearn_jobtime.runs._validation import to_utc
+from sklearn_jobtime.runs._validation import BadValueError
 
 __all__ = ["mapped_long", "since_utc", "typed_columns", "typed_rows"]
 
@@ -49,42 +68,13 @@ def since_utc(since: str | datetime) -> pd.Timestamp:
     return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
 
 
-def _inferred(values: pd.Series) -> pd.Series:
-    """Objects as a database driver returns them, as the dtype of all of them together."""
-    if values.dtype != object:
-        return values
-    if pd.api.types.infer_dtype(values, skipna=True) == "decimal":
-        return values.astype("float64")
-    return pd.Series(values.tolist(), index=values.index, name=values.name)
-
-
-def _text(values: pd.Series) -> pd.Series:
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")  # whole numbers that are floats because some are missing
-    text = values.astype("str").str.strip()
-    return text.where(values.notna() & (text != ""))
-
-
-def _seconds(values: pd.Series, unit: float) -> pd.Series:
-    values = _inferred(values)
-    if pd.api.types.is_timedelta64_dtype(values):
-        return values.dt.total_seconds()
-    seconds = pd.to_numeric(values, errors="coerce").astype("float64") * unit
-    rest = seconds.isna() & values.notna()
-    if rest.any():
-        clock = values[rest].astype("str").str.strip()
-        spans = pd.to_timedelta(clock.where(clock.str.contains(":")), errors="coerce")
-        seconds[rest] = spans.dt.total_seconds()
-        if (bad := spans.isna() & (clock != "")).any():
-            row = int(bad.to_numpy().argmax())
-            raise RunTableError(
-                f"column {values.name!r}, row {clock.index[row]}: {clock.iloc[row]!r} is not a "
-                "duration; expected a number, or hours:minutes:seconds."
-            )
-    return seconds
-
-
-def typed_columns(chunk: pd.DataFrame, mapping: Mapping[str, str], *, source: str) -> pd.DataFrame:
+def typed_columns(
+    chunk: pd.DataFrame,
+    mapping: Mapping[str, str],
+    *,
+    source: str,
+    line_of: Callable[[int], int] | None = None,
+) -> pd.DataFrame:
     """Take the mapped columns of a chunk, under their new names and with their values converted.
 
     Parameters
@@ -95,12 +85,15 @@ def typed_columns(chunk: pd.DataFrame, mapping: Mapping[str, str], *, source: st
         As of :func:`~sklearn_jobtime.loaders._column_names.map_columns`.
     source : str
         The place, for errors.
+    line_of : callable, default=None
+        Gives the line of the file in which a row (counted from 0) stands, for errors.
 
     Returns
     -------
     DataFrame
         Times in UTC, durations in seconds (a name such as `elapsed_ms` or `run_min` says another
         unit; ``1:02:03`` is read too), names as text, covariates as they are.
+        ``.attrs["reading"]`` says how the columns were read.
 
     Raises
     ------
@@ -116,24 +109,56 @@ def typed_columns(chunk: pd.DataFrame, mapping: Mapping[str, str], *, source: st
       run  duration
     0   7       1.5
     """
+    reading: dict[str, Any] = {"source": source, "units": {}, "short_clock": {}, "kinds": {}}
+    reading |= {"line_of": line_of, "said": {}}
+    columns = {}
+    for key, column in mapping.items():
+        role, unit_name = role_and_unit(key)
+        try:
+            columns[role] = _converted(chunk[column], role, unit_name, reading)
+        except BadValueError as error:
+            raise _at_its_place(error, source, line_of) from None
+    table = pd.DataFrame(columns, index=chunk.index)
+    table.attrs["reading"] = reading
+    return table
 
-    def converted(name: str, column: str) -> pd.Series:
-        values = chunk[column]
-        if name in SECONDS:
-            return _seconds(values, unit_of(column))
-        if name in TIMES:
-            values = _inferred(values)
-            unit = unit_of(column, EPOCH_UNITS)
-            if unit != 1 and pd.api.types.is_numeric_dtype(values):
-                values = values * unit
-            return to_utc(values)
-        return _text(values) if name in LONG_COLUMNS else values
 
-    try:
-        columns = {name: converted(name, column) for name, column in mapping.items()}
-    except RunTableError as error:
-        raise SourceError(f"{source}: {error}") from None
-    return pd.DataFrame(columns, index=chunk.index)
+def _at_its_place(
+    error: BadValueError, source: str, line_of: Callable[[int], int] | None
+) -> SourceError:
+    if line_of is None:
+        return SourceError(f"{source}: {error}")
+    line = line_of(error.row)
+    return SourceError(f"{source}, line {line}, column {error.column!r}: {error.said}")
+
+
+def _converted(
+    values: pd.Series, role: str, unit_name: str | None, reading: dict[str, Any]
+) -> pd.Series:
+    column = values.name
+    if role in SECONDS:
+        unit = UNITS.get(unit_name) if unit_name else told_unit(column)
+        short_clock = short_clock_of(unit_name or column)
+        if short_clock == "ask" and str(column).lower() == "elapsed":  # as sacct's field
+            short_clock = "minutes"
+        if short_clock == "ask":
+            first, settled = has_short_clock(values)
+            if first is not None or settled:
+                example = None if first is None else str(values.iloc[first])
+                reading["short_clock"][role] = (column, example, settled)
+                short_clock = "minutes"  # until all rows are there to tell
+        reading["units"][role] = (column, unit)
+        reading["said"] |= {role: unit_name is not None}
+        return to_seconds(values, unit=1.0 if unit is None else unit, short_clock=short_clock)
+    if role in TIMES:
+        values = inferred(values)
+        unit = EPOCH_UNITS.get(unit_name, 1.0) if unit_name else told_unit(column, EPOCH_UNITS)
+        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            reading["units"][role] = (column, unit or epoch_unit(values))
+        moments = to_moments(values, unit=unit)
+        reading["kinds"][role] = (column, moment_kind(values))
+        return moments
+    return to_text(values) if role in LONG_COLUMNS else values
 
 
 def typed_rows(
@@ -181,7 +206,42 @@ def typed_rows(
         read += len(rows)
     if not chunks:
         return typed_rows([[]], names, mapping, source=source)
-    return pd.concat(chunks)
+    reading = _joined_reading([chunk.attrs["reading"] for chunk in chunks])
+    table = pd.concat(chunks)
+    table.attrs = {"reading": reading}
+    return table
+
+
+def _joined_reading(readings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How all chunks were read; numbers since 1970 must be of one unit in all of them."""
+    joined: dict[str, Any] = {
+        "source": readings[0]["source"],
+        "units": {},
+        "short_clock": {},
+        "kinds": {},
+        "said": readings[0]["said"],
+    }
+    for reading in readings:
+        for role, (column, kind) in reading["kinds"].items():
+            first = joined["kinds"].setdefault(role, (column, kind))[1] or kind
+            if kind and kind != first:
+                raise SourceError(
+                    f"{reading['source']}: column {column!r} holds {first} and {kind}; write all "
+                    "of them in one form, such as 2026-03-01T04:00:00Z."
+                )
+            joined["kinds"][role] = (column, first)
+        for role, (column, unit) in reading["units"].items():
+            before = joined["units"].get(role, (column, None))[1]
+            if role in TIMES and None not in (before, unit) and before != unit:
+                raise SourceError(
+                    f"{reading['source']}: column {column!r} holds numbers of {UNIT_NAMES[before]} "
+                    f"and of {UNIT_NAMES[unit]} since 1970; write all of them in one unit."
+                )
+            joined["units"][role] = (column, before if unit is None else unit)
+        for role, (column, value, settled) in reading["short_clock"].items():
+            _, first, before = joined["short_clock"].get(role, (column, value, False))
+            joined["short_clock"][role] = (column, first or value, settled or before)
+    return joined
 
 
 def mapped_long(
@@ -221,6 +281,15 @@ def mapped_long(
     DataFrame
         A long table. Without a column of statuses, what has an end counts as a success. Rows
         that name no run or job, or that ended before they started, are left out and counted.
+        ``.attrs["notes"]`` holds a sentence for each thing that was concluded from the values.
+
+    Notes
+    -----
+    Where a table has start, end and duration, the duration column tells how long a job took, start
+    and end when it ran. They are compared: a duration that is 1,000, 60 or 3,600 times end minus
+    start in every row is converted with a note; other differences are a note. Numbers since 1970
+    are of the unit that their digits tell. An end that stands for "not known", such as the year
+    9999, is missing.
 
     Examples
     --------
@@ -232,12 +301,26 @@ def mapped_long(
       series                   run   job                  ended_at
     0   load  2026-03-01T04:00:00Z  load 2026-03-01 04:01:00+00:00
     """
-    rows = _with_times(rows.reset_index(drop=True))
+    reading = rows.attrs.get("reading", {"source": "the table", "units": {}, "short_clock": {}})
+    notes = [
+        f"column {column!r} was read as {UNIT_NAMES[unit]} since 1970."
+        for role, (column, unit) in reading["units"].items()
+        if role in TIMES and unit not in (None, 1.0) and told_unit(column, EPOCH_UNITS) is None
+    ]
+    rows = rows.reset_index(drop=True)
+    rows.attrs = {}
+    try:
+        rows = _with_times(rows, reading, notes)
+    except Contradiction as error:
+        where = "" if error.row is None else f", row {error.row}"
+        if where and (line_of := reading.get("line_of")):
+            where = f", line {line_of(error.row)}"
+        raise SourceError(f"{reading['source']}{where}: {error}") from None
     if since is not None:
         rows = rows[rows[STARTED_AT] >= since_utc(since)]
     if jobs is not None:
         rows = rows[rows["job"].isin(list(jobs))]
-    rows = rows.assign(status=_statuses(rows, states, on_unknown))
+    rows = _with_statuses(rows, mapping.get("status"), states, on_unknown, notes)
     backwards = (rows[ENDED_AT] < rows[STARTED_AT]) | (rows["duration"] < 0)
     wrong = {"row that ended before it started": backwards}
     for name in ("run", "job"):
@@ -252,22 +335,22 @@ def mapped_long(
         rows = kept
     table = long_table(_with_names(rows), dropped)
     table.attrs["columns"] = dict(mapping)
+    if notes:
+        table.attrs["notes"] = notes
     return table
 
 
-def _with_times(rows: pd.DataFrame) -> pd.DataFrame:
+def _with_times(rows: pd.DataFrame, reading: Mapping[str, Any], notes: list[str]) -> pd.DataFrame:
     """Start, end and duration, each of the other two where the table does not have it."""
     rows = rows.copy()
     for covariate in [c for c in rows if c not in (*LONG_COLUMNS, *TIMES, *SECONDS)]:
-        rows[covariate] = _inferred(rows[covariate])
-    if "duration" not in rows:
+        rows[covariate] = inferred(rows[covariate])
+    forget_unknown_moments(rows, notes, unknown_moments)
+    if "duration" in rows:
+        _settle_unit(rows, reading, notes)
+    else:
         rows["duration"] = (rows[ENDED_AT] - rows[STARTED_AT]).dt.total_seconds()
-    finite = rows["duration"].where(np.isfinite(rows["duration"]))
-    span = pd.to_timedelta(finite, unit="s", errors="coerce").dt.round("us")
-    if STARTED_AT not in rows:
-        rows[STARTED_AT] = rows[ENDED_AT] - span
-    if ENDED_AT not in rows:
-        rows[ENDED_AT] = rows[STARTED_AT] + span
+    _fill_times(rows)
     if QUEUED_AT in rows:
         queued = rows.pop(QUEUED_AT)
         if QUEUED_SECONDS not in rows:
@@ -275,23 +358,95 @@ def _with_times(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _statuses(
-    rows: pd.DataFrame, states: Mapping[str, str | None] | None, on_unknown: str
-) -> pd.Series:
-    own = {str(state).strip().lower(): status for state, status in (states or {}).items()}
-    if wrong := [status for status in own.values() if status not in (*STATUSES, None)]:
+def _settle_unit(rows: pd.DataFrame, reading: Mapping[str, Any], notes: list[str]) -> None:
+    """Compare the durations with the clock, and stop where nothing tells their unit."""
+    column, unit = reading["units"].get("duration", ("duration", None))
+    _, example, settled = reading["short_clock"].get("duration", (column, None, True))
+    settled = settled or example is None
+    proven = False
+    if {STARTED_AT, ENDED_AT} <= set(rows):
+        said = bool(reading.get("said", {}).get("duration"))
+        proven = compare_with_clock(
+            rows, notes, name=column, unit=unit, short_clock=not settled, said=said
+        )
+    if not settled and not proven:
+        raise Contradiction(
+            f"column {column!r}: {example!r} may be minutes and seconds or hours and minutes, and "
+            "no start and end beside it tell; say which with columns={'duration_mmss': "
+            f"{column!r}}} or {{'duration_hhmm': {column!r}}} (in a shell: --column "
+            f"duration_mmss={column}), or write 00:02:03."
+        )
+    if not proven and unit is None:
+        _follow_epoch(rows, reading, column, notes)
+
+
+def _follow_epoch(
+    rows: pd.DataFrame, reading: Mapping[str, Any], column: str, notes: list[str]
+) -> None:
+    """Read whole durations beside moments in milliseconds as milliseconds too, if they can be."""
+    told_by_digits = (
+        told
+        for role, (moments, told) in reading["units"].items()
+        if role in TIMES and told_unit(moments, EPOCH_UNITS) is None
+    )
+    unit = next(told_by_digits, None)
+    seconds = rows["duration"][np.isfinite(rows["duration"]) & (rows["duration"] != 0)]
+    if unit in (None, 1.0) or seconds.empty or (seconds % 1 != 0).any():
+        return
+    if (seconds * unit >= 1).all():
+        rows["duration"] /= round(1 / unit)
+        notes.append(
+            f"column {column!r} was read as {UNIT_NAMES[unit]}, the unit of the moments beside it; "
+            f"if it is seconds, say so: --column duration_s={column}."
+        )
+        return
+    short = {1e-3: "ms", 1e-6: "us", 1e-9: "ns"}[unit]
+    raise Contradiction(
+        f"column {column!r} may be seconds or {UNIT_NAMES[unit]}, the unit of the moments beside "
+        f"it; say which with columns={{'duration_s': {column!r}}} or {{'duration_{short}': "
+        f"{column!r}}} (in a shell: --column duration_s={column})."
+    )
+
+
+def _fill_times(rows: pd.DataFrame) -> None:
+    """Take a missing start or end from the other one and the duration."""
+    finite = rows["duration"].where(np.isfinite(rows["duration"]))
+    span: pd.Series | None = None
+    for name, other, sign in ((STARTED_AT, ENDED_AT, -1), (ENDED_AT, STARTED_AT, 1)):
+        if name in rows and not (rows[name].isna() & finite.notna()).any():
+            continue
+        if span is None:
+            span = pd.to_timedelta(finite, unit="s", errors="coerce").dt.round("us")
+        moments = rows[other] + sign * span if other in rows else pd.NaT
+        rows[name] = rows[name].fillna(moments) if name in rows else moments
+
+
+def _with_statuses(
+    rows: pd.DataFrame,
+    column: str | None,
+    states: Mapping[str, str | None] | None,
+    on_unknown: str,
+    notes: list[str],
+) -> pd.DataFrame:
+    if wrong := [s for s in (states or {}).values() if s not in (*STATUSES, None)]:
         raise ValueError(
             f"states= maps to {wrong[0]!r}; expected one of {', '.join(STATUSES)}, or None for a "
             "state of a job that has not ended."
         )
     if "status" not in rows:
         ended = rows[ENDED_AT].notna() | rows["duration"].notna()
-        return pd.Series("success", index=rows.index, dtype=object).where(ended, None)
-    plain = rows["status"].str.lower()
-    mine = plain.isin(own)
-    status = to_status(rows["status"].where(~mine, None), "plain", on_unknown=on_unknown)
-    status[mine] = plain[mine].map(own)
-    return status.astype(object).where(status.notna(), None)
+        status = pd.Series("success", index=rows.index, dtype=object).where(ended, None)
+        return rows.assign(status=status)
+    status, unknown = read_states(rows["status"], column=column, own=states, on_unknown=on_unknown)
+    if not unknown.any():
+        return rows.assign(status=status)
+    counts = rows["status"][unknown].value_counts()
+    notes.append(
+        "states that are not known: "
+        + ", ".join(f"{state} ({count:,})" for state, count in counts.items())
+        + "; their durations are not learned from, their ends count."
+    )
+    return rows.assign(status=status, has_ended=unknown & rows[ENDED_AT].notna())
 
 
 def _with_names(rows: pd.DataFrame) -> pd.DataFrame:

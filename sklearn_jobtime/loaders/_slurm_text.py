@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.loaders._durations import to_seconds
 from sklearn_jobtime.loaders._open_file import open_text
 from sklearn_jobtime.loaders._states import STATES
+from sklearn_jobtime.runs._validation import BadValueError
 
 __all__ = ["elapsed_seconds", "read_text"]
 
@@ -23,7 +25,7 @@ _ASK = (
     "--format=JobID,JobName,User,Cluster,Submit,Start,End,Elapsed,State"
 )
 _NO_TIME = ("", "Unknown", "None", "UNLIMITED", "INVALID", "Partition_Limit")
-_ELAPSED = r"^(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+(?:\.\d+)?)$"
+_CLOCK = r"(?:\d+-)?[\d:]*\d:\d+(?:\.\d+)?"
 _DELIMITERS = ("|", "\t", ";", ",", "^")
 _QUOTED = (",", ";", "\t")  # forms that spreadsheets write again, with their quotes
 
@@ -53,18 +55,18 @@ def elapsed_seconds(elapsed: pd.Series) -> pd.Series:
     >>> elapsed_seconds(pd.Series(["1-02:03:04", "03:04.5", "INVALID"])).tolist()
     [93784.0, 184.5, nan]
     """
-    parts = elapsed.str.extract(_ELAPSED)
-    wrong = parts[3].isna() & ~elapsed.isin(_NO_TIME)
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
+    known = elapsed.where(~elapsed.isin(_NO_TIME))
+    try:
+        wrong = known.notna() & ~known.str.fullmatch(_CLOCK).eq(True)
+        if wrong.any():
+            raise BadValueError(known, int(wrong.to_numpy().argmax()), "is no clock")
+        return to_seconds(known, short_clock="minutes")
+    except BadValueError as error:
         raise SourceError(
-            f"{elapsed.name}, {elapsed.index.name or 'row'} {elapsed.index[row]}: "
-            f"{elapsed.iloc[row]!r} is no elapsed time; expected [[days-]hours:]minutes:seconds, "
-            "such as 1-02:03:04."
-        )
-    unknown = parts[3].isna()
-    seconds = parts.astype("float64").fillna(0.0) @ np.array([86400.0, 3600.0, 60.0, 1.0])
-    return seconds.mask(unknown)
+            f"{elapsed.name}, {elapsed.index.name or 'row'} {elapsed.index[error.row]}: "
+            f"{elapsed.iloc[error.row]!r} is no elapsed time; expected "
+            "[[days-]hours:]minutes:seconds, such as 1-02:03:04."
+        ) from None
 
 
 def read_text(

@@ -15,7 +15,7 @@ __all__ = ["SOURCES", "read_source"]
 
 
 SOURCES = {
-    "FILE": f"a file that ends in {', '.join(FILE_ENDINGS)}",
+    "FILE": "a file that ends in .csv, .tsv, .parquet or .jsonl, also with .gz, .bz2, .xz or .zip",
     "airflow+URL": "Airflow's metadata database, such as airflow+sqlite:///airflow.db",
     "URL#TABLE": "a SQL database and a table or query, such as sqlite:///runs.db#log",
     "bigquery://PROJECT#TABLE": "Google BigQuery and a table or query",

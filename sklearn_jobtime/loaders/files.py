@@ -1,9 +1,12 @@
 """Run histories from CSV, Parquet and JSON lines files."""
 
 import csv
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -11,17 +14,23 @@ from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
 from sklearn_jobtime.loaders._conversion import mapped_long, typed_columns
-from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_bytes, open_text
+from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_bytes, open_text
 from sklearn_jobtime.runs._long_table import pivot_runs
 from sklearn_jobtime.runs._schema import STATUS_SUFFIX
 from sklearn_jobtime.runs._validation import validate_runs
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["FILE_ENDINGS", "TABLE_ENDINGS", "read_log", "read_runs", "read_table", "write_table"]
 
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet")
-FILE_ENDINGS = (*TABLE_ENDINGS, ".jsonl", ".jsonl.gz")
+_READ_ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+FILE_ENDINGS = tuple(end + packed for end in _READ_ENDINGS for packed in ("", *COMPRESSED))
 _KEYS = ["series", "run"]
+_ALSO_JOBS = ("build", "batch", "execution", "seconds")  # names of runs, or of a job's seconds
+_SEPARATORS = (",", ";", "\t", "|")  # the first of those that fit alike
 
 
 def read_runs(
@@ -40,8 +49,7 @@ def read_runs(
     Parameters
     ----------
     path : str or Path
-        A file that ends in ``.csv``, ``.parquet`` or ``.jsonl``, the first and last also in
-        ``.gz``. CSV is UTF-8 with commas and a header line; times are ISO 8601, durations
+        A file as of :func:`read_table`. CSV has a header line; times are ISO 8601, durations
         seconds, a failed run may say ``inf``.
     jobs : sequence of str, default=None
         The columns of durations. None finds them by their status columns, as
@@ -103,8 +111,10 @@ def read_table(path: str | Path, *, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
     Parameters
     ----------
     path : str or Path
-        A file that ends in ``.csv``, ``.parquet`` or ``.jsonl``, the first and last also in
-        ``.gz``. JSON lines hold one object a row.
+        A file that ends in ``.csv``, ``.tsv``, ``.parquet`` or ``.jsonl``, also compressed
+        (``.gz``, ``.bz2``, ``.xz``, or ``.zip`` with one file in it). What separates the fields
+        of a CSV file (a comma, semicolon, tab or bar) is told from its first lines; with a
+        semicolon or tab, numbers may have a decimal comma. JSON lines hold one object a row.
     max_bytes : int, default=2 GiB
         The most uncompressed bytes to read.
 
@@ -118,16 +128,18 @@ def read_table(path: str | Path, *, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
         When the file is missing, empty, cut off, not UTF-8, or of another format.
     """
     path = Path(path)
-    if path.name.endswith(".parquet"):
+    if not path.name.endswith(FILE_ENDINGS):
+        raise SourceError(
+            f"{path}: the name ends in {path.suffix!r}, expected {', '.join(_READ_ENDINGS)}, also "
+            f"with {', '.join(COMPRESSED)} behind it; export the table as one of these, or rename "
+            "the file."
+        )
+    kind = next(suffix for suffix in reversed(path.suffixes) if suffix not in COMPRESSED)
+    if kind == ".parquet":
         return _read_parquet(path, max_bytes)
-    if path.name.endswith(TABLE_ENDINGS):
+    if kind in (".csv", ".tsv"):
         return _read_csv(path, max_bytes)
-    if path.name.endswith(FILE_ENDINGS):
-        return _read_json_lines(path, max_bytes)
-    raise SourceError(
-        f"{path}: the name ends in {path.suffix!r}, expected {', '.join(FILE_ENDINGS)}; "
-        "export the table as one of these, or rename the file."
-    )
+    return _read_json_lines(path, max_bytes)
 
 
 def is_log(table: pd.DataFrame) -> bool:
@@ -224,7 +236,7 @@ def as_log(
     """Make the long table of what :func:`read_table` read from `path`; see :func:`read_log`."""
     mapping = map_columns(table.columns, columns, source=str(path))
     return mapped_long(
-        typed_columns(table, mapping, source=str(path)),
+        typed_columns(table, mapping, source=str(path), line_of=_lines_of(path)),
         mapping=mapping,
         since=since,
         jobs=jobs,
@@ -233,15 +245,78 @@ def as_log(
     )
 
 
+def _lines_of(path: str | Path) -> Callable[[int], int] | None:
+    """Tell the line in which a row of a text file stands; it reads the file again, for an error."""
+    name = str(path)
+    if ".parquet" in name or not Path(path).is_file():
+        return None
+
+    def line_of(row: int) -> int:
+        with open_text(path) as lines:
+            if ".csv" not in name and ".tsv" not in name:
+                numbers = (number for number, line in enumerate(lines, start=1) if line.strip())
+                return next(islice(numbers, row, None), row + 1)
+            rows = csv.reader(lines, delimiter=_separator(path, MAX_BYTES), skipinitialspace=True)
+            begun = 1
+            for number, fields in enumerate(filter(None, _with_lines(rows))):
+                begun = fields
+                if number == row + 1:  # the first is the header
+                    break
+            return begun
+
+    return line_of
+
+
+def _with_lines(rows: Any) -> Iterator[int]:
+    """Line in which each row begins; 0 for a blank one."""
+    last = 0
+    for row in rows:
+        yield last + 1 if row else 0
+        last = rows.line_num
+
+
+def _separator(path: str | Path, max_bytes: int) -> str:
+    """Tell what separates the fields: that by which the first lines have most, all as many."""
+    with open_text(path, max_bytes=max_bytes) as lines:
+        first = list(islice(lines, 20))
+    widths: dict[str, list[int]] = {}
+    for separator in _SEPARATORS:
+        try:
+            rows = list(csv.reader(first, delimiter=separator, skipinitialspace=True))
+        except csv.Error:
+            rows = []
+        widths[separator] = [len(row) for row in rows if row] or [1]
+    # A comma that separates most lines but not all is a damaged file rather than another form.
+    even = {s: w[0] for s, w in widths.items() if len(set(w)) == 1 and w[0] > 1}
+    candidates = even or {s: w[0] for s, w in widths.items()}
+    return max(candidates, key=lambda separator: candidates[separator])
+
+
 def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
-    header = _checked_header(path, max_bytes)
+    separator = _separator(path, max_bytes)
+    header = _checked_header(path, max_bytes, separator)
+    guess = guess_columns(name for name in header if name)
+    names = {guess[role]: "str" for role in ("series", "run", "job") if role in guess}
+    for name in [name for name in names if name.lower() in _ALSO_JOBS]:
+        del names[name]
     try:
         with open_text(path, max_bytes=max_bytes) as lines:
-            table = pd.read_csv(lines, index_col=False, low_memory=False, skipinitialspace=True)
+            table = pd.read_csv(
+                lines,
+                sep=separator,
+                index_col=False,
+                low_memory=False,
+                skipinitialspace=True,
+                dtype=names,
+            )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise SourceError(
             f"{path}: is no CSV table ({str(error).strip()}); check its quotes, or export it again."
         ) from error
+    for name in names:
+        table[name] = _whole_numbers(table[name])
+    if separator != ",":
+        table = table.apply(_without_decimal_commas)
     if header[0]:
         return table
     unnamed = table.columns[0]
@@ -250,18 +325,56 @@ def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
     return table.set_index(unnamed).rename_axis(None)
 
 
-def _checked_header(path: Path, max_bytes: int) -> list[str]:
+def _whole_numbers(names: pd.Series) -> pd.Series:
+    """Make names that are numbers numbers, but not 007, nor 1.10 beside 1.1."""
+    there = names.dropna()
+    if there.empty:
+        return names.astype("float64")
+    if not there.str.fullmatch(r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?").all():
+        return names
+    is_long = there.str.len().max() > 15 and len(there) < len(names)  # a float lacks the digits
+    if is_long and not there.str.contains(".", regex=False).any():
+        whole = [int(name) if isinstance(name, str) else None for name in names]
+        return pd.Series(whole, index=names.index, name=names.name, dtype="Int64")
+    numbers = pd.to_numeric(names)
+    if numbers.nunique() < there.nunique():
+        return names
+    return numbers
+
+
+def _without_decimal_commas(column: pd.Series) -> pd.Series:
+    """Read 61,5 and 1.234,5 as numbers; 1,234 in all rows may be thousands and stays a text."""
+    if pd.api.types.is_numeric_dtype(column) or column.isna().all():
+        return column
+    text = column.astype("str").str.strip()
+    there = column.notna()
+    numbers = text.str.fullmatch(r"[-+]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?")
+    if not numbers[there].all() or not text[there].str.contains(",", regex=False).any():
+        return column
+    with_comma = text[there & text.str.contains(",", regex=False)]
+    if with_comma.str.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}").all():
+        return column
+    plain = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    return pd.to_numeric(plain.where(there)).astype("float64")
+
+
+def _checked_header(path: Path, max_bytes: int, separator: str) -> list[str]:
     """Names of the columns; pandas would rename repeated ones and fill short rows, unasked."""
     with open_text(path, max_bytes=max_bytes) as lines:
-        rows = csv.reader(lines, skipinitialspace=True)
+        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
         try:
             header = next(rows, None) or [""]
-            if len(header) == 1 and any(other in header[0] for other in ";\t|"):
-                raise SourceError(
-                    f"{path}, line 1: one column, named {header[0]!r}; expected columns separated "
-                    "by commas; export the table with commas."
-                )
-            if twice := [name for k, name in enumerate(header) if name and name in header[:k]]:
+            guess = guess_columns(name for name in header if name)
+            # In a log, a column that nothing needs may stand twice.
+            is_needed = [
+                name in guess.values() or ("duration" not in guess and "status" not in guess)
+                for name in header
+            ]
+            if twice := [
+                name
+                for k, name in enumerate(header)
+                if name and name in header[:k] and is_needed[k]
+            ]:
                 raise RunTableError(
                     f"{path}, line 1: column {twice[0]!r} stands twice; rename or drop one."
                 )
@@ -308,10 +421,12 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
 
     with open_bytes(path, max_bytes=max_bytes) as file:
         magic = file.read(4)
+        packed = path.suffix in COMPRESSED
+        source = io.BytesIO(magic + file.read()) if packed else path
     try:
         if magic != b"PAR1":
             raise pa.ArrowInvalid("it does not begin with the bytes PAR1")
-        with pq.ParquetFile(path) as parquet:
+        with pq.ParquetFile(source) as parquet:
             groups = range(parquet.num_row_groups)
             size = sum(parquet.metadata.row_group(k).total_byte_size for k in groups)
             if size > max_bytes:
@@ -319,11 +434,28 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
                     f"{path}: holds {size} bytes uncompressed, more than max_bytes={max_bytes}; if "
                     "the file is to be trusted, raise max_bytes."
                 )
-            return parquet.read().to_pandas()
+            return _to_pandas(parquet.read())
     except (pa.ArrowException, OSError) as error:
         raise SourceError(
             f"{path}: is no whole Parquet file ({str(error).strip()}); write or fetch it again."
         ) from error
+
+
+def _to_pandas(table: "pa.Table") -> pd.DataFrame:
+    """Leave out the columns of types that pandas does not know; they never stop a load."""
+    import pyarrow as pa  # noqa: PLC0415  slow to load
+
+    try:
+        return table.to_pandas()
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, UnicodeDecodeError):
+        kept = []
+        for name in table.column_names:
+            try:
+                table.select([name]).to_pandas(ignore_metadata=True)
+                kept.append(name)
+            except (pa.ArrowException, UnicodeDecodeError):
+                continue
+        return table.select(kept).to_pandas()
 
 
 def _with_index(table: pd.DataFrame, index: Sequence[str] | None) -> pd.DataFrame:

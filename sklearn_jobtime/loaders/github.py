@@ -14,7 +14,7 @@ from sklearn_jobtime.loaders._claims import Claims
 from sklearn_jobtime.loaders._github_names import workflow_names
 from sklearn_jobtime.loaders._json_documents import field, json_documents
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["read_github"]
@@ -131,8 +131,9 @@ def read_github(
     runs, jobs = _with_series(runs, jobs, notes, dropped)
     rows = [_with_steps(jobs, dropped) if steps else jobs, _runs_alone(runs, jobs, dropped, notes)]
     table = pd.concat([part for part in rows if len(part)] or rows[:1], ignore_index=True)
-    table["status"] = to_status(table["state"], "github", on_unknown=on_unknown)
-    kept = ["series", "run", "job", "started_at", "ended_at", "status"]
+    table["status"], unknown = read_states(table["state"], "github", on_unknown=on_unknown)
+    table["has_ended"] = unknown & table["ended_at"].notna()
+    kept = ["series", "run", "job", "started_at", "ended_at", "status", "has_ended"]
     table = table.rename(columns={"name": "job"})[[*kept, "queued_seconds", "run_attempt"]]
     table = long_table(table, dropped)
     table.attrs["notes"] = notes

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._json_documents import field, json_documents
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["read_jenkins"]
@@ -108,9 +108,8 @@ def read_jenkins(
     _check_span(table)
     ran = table["start"] > 0
     dropped = {"stage that did not run": int((~ran).sum())}
-    table = table[ran].assign(
-        status=to_status(table.loc[ran, "state"], "jenkins", on_unknown=on_unknown)
-    )
+    status, unknown = read_states(table.loc[ran, "state"], "jenkins", on_unknown=on_unknown)
+    table = table[ran].assign(status=status, has_ended=unknown)
     table = _newest(_numbers_apart(table, notes))
     started = pd.to_datetime(table["start"], unit="ms", utc=True)
     busy = table["taken"] - table["paused"].astype("float64").fillna(0.0)
@@ -121,7 +120,7 @@ def read_jenkins(
         queued_seconds=table["queued"] / 1000.0,
     )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
-    table = long_table(table[[*kept, "queued_seconds"]], dropped)
+    table = long_table(table[[*kept, "has_ended", "queued_seconds"]], dropped)
     table.attrs["notes"] = notes
     return table
 
@@ -266,7 +265,7 @@ def _newest(table: pd.DataFrame) -> pd.DataFrame:
     queued = table["queued"].astype("float64").groupby([table[key] for key in keys])
     table = table.assign(
         queued=queued.transform("max"),
-        ended=table["status"].notna(),
+        ended=table["status"].notna() | table["has_ended"],
         # Only a pipeline's own page knows for how long it was paused.
         detailed=table["paused"].notna(),
     )

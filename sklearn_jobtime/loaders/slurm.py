@@ -12,7 +12,7 @@ from sklearn_jobtime.loaders._identity import named_apart
 from sklearn_jobtime.loaders._json_documents import field, json_documents
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
 from sklearn_jobtime.loaders._slurm_text import elapsed_seconds, read_text
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["elapsed_seconds", "read_slurm"]
@@ -230,7 +230,7 @@ def _to_long(
         )
     parts = parts.fillna("")
     rows = records.assign(**parts).reset_index(drop=True)
-    rows["status"] = to_status(rows["state"], "slurm", on_unknown=on_unknown)
+    rows["status"], rows["has_ended"] = read_states(rows["state"], "slurm", on_unknown=on_unknown)
     is_step = rows["step"] != ""
     rows["owner"] = _owners(rows, is_step)
     jobs = _told_apart(rows[~is_step], notes)
@@ -253,7 +253,7 @@ def _to_long(
         queued_seconds=queued.where(rows["step"] == ""),
     )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
-    table = long_table(rows[[*kept, "queued_seconds"]], dropped)
+    table = long_table(rows[[*kept, "has_ended", "queued_seconds"]], dropped)
     table.attrs["notes"] = notes
     return table
 

@@ -199,15 +199,18 @@ def _filtered(
 def _comparable(since: pd.Timestamp, example: object, unit: float) -> object:
     """Write the time as the database can compare it; never too late, since pandas filters again.
 
-    Text is compared by its date, a day early since it may be of another time zone.
+    Text is compared by its date, a day early since it may be of another time zone. Numbers of fewer
+    digits than seconds since the year 2001, such as 20260301, and numbers as text are not compared.
     """
     if isinstance(example, datetime):
         return (since if example.tzinfo else since.tz_localize(None)).to_pydatetime()
     if isinstance(example, date):
         return since.date()
     if isinstance(example, str):
+        if example.strip().replace(".", "", 1).lstrip("-").isdigit():
+            return None
         return (since - timedelta(days=1)).date().isoformat()
-    if isinstance(example, int | float | Decimal):
+    if isinstance(example, int | float | Decimal) and example >= 10**9:
         return math.floor(since.timestamp() / unit)
     return None
 

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._identity import named_apart
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
 from sklearn_jobtime.runs._validation import to_utc
 
@@ -163,6 +163,8 @@ def _rows(
     ended = started + jobs["run_time"]
     _check_span(started, ended, jobs, path)
     names = [name + jobs[name].astype("int64").astype("str") for name in by]
+    codes = jobs["status"].astype("int64").astype("str")
+    status, unknown = read_states(codes, "swf", on_unknown=on_unknown)
     rows = pd.DataFrame(
         {
             "series": names[0].str.cat(names[1:], sep="/") if names else ONE_SERIES,
@@ -171,9 +173,8 @@ def _rows(
             "started_at": to_utc(started),
             "ended_at": ended,
             "duration": jobs["run_time"],
-            "status": to_status(
-                jobs["status"].astype("int64").astype("str"), "swf", on_unknown=on_unknown
-            ),
+            "status": status,
+            "has_ended": unknown,
             "queued_seconds": wait,
         }
     )

@@ -39,7 +39,9 @@ def long_table(rows: pd.DataFrame, dropped: Mapping[str, int] | None = None) -> 
     rows : DataFrame
         Columns `series`, `run`, `job`, `started_at`, `ended_at`, `status` (in the one
         vocabulary; None = not ended); `duration` in seconds where the source says it itself, else
-        it is end minus start. More columns, such as `queued_seconds`, are kept behind these.
+        it is end minus start. `has_ended` (bool), if there is one, marks the rows that have ended
+        though their status is not known. More columns, such as `queued_seconds`, are kept behind
+        these.
     dropped : mapping of str to int, default=None
         Why the loader left rows out, and how many; kept in ``.attrs["dropped"]`` for summaries,
         without the zeros.
@@ -48,7 +50,8 @@ def long_table(rows: pd.DataFrame, dropped: Mapping[str, int] | None = None) -> 
     -------
     DataFrame
         Columns `LONG_COLUMNS` first, UTC datetimes, float64 seconds, in start order (rows without
-        a start last). A job that has not ended has no duration. ``.attrs["dropped"]`` is set.
+        a start last). A job that has not ended, or whose status is not known, has no duration; its
+        end is known only once it has ended. ``.attrs["dropped"]`` is set.
 
     Examples
     --------
@@ -67,6 +70,8 @@ def long_table(rows: pd.DataFrame, dropped: Mapping[str, int] | None = None) -> 
         rows["duration"] = (rows[ENDED_AT] - rows[STARTED_AT]).dt.total_seconds()
     ended = rows["status"].notna()
     rows["duration"] = rows["duration"].astype("float64").where(ended, np.nan)
+    if "has_ended" in rows:
+        ended |= rows.pop("has_ended")
     rows[ENDED_AT] = rows[ENDED_AT].where(ended)
     others = [c for c in rows.columns if c not in LONG_COLUMNS]
     table = rows[[*LONG_COLUMNS, *others]].sort_values(
@@ -122,7 +127,7 @@ def pivot_runs(
         A validated run table in start order, indexed by `run`, or by (`series`, `run`). A job
         whose name means something else in a run table is called ``job:<name>``. Of a job that
         came or went over time the other runs hold NaN. ``.attrs["dropped"]`` says how many rows
-        were left out, and why.
+        were left out, and why; ``.attrs["notes"]`` of the long table are kept.
 
     Raises
     ------
@@ -177,6 +182,8 @@ def pivot_runs(
         runs = runs[~never].sort_values(STARTED_AT, kind="stable")
     runs = validate_runs(runs, jobs=columns)
     runs.attrs["dropped"] = {why: n for why, n in {**dropped, **fewer}.items() if n}
+    if "notes" in long.attrs:
+        runs.attrs["notes"] = list(long.attrs["notes"])
     return runs
 
 

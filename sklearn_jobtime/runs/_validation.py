@@ -15,7 +15,41 @@ from sklearn_jobtime.runs._schema import (
     status_column,
 )
 
-__all__ = ["checked_durations", "checked_statuses", "row_label", "to_utc", "validate_runs"]
+__all__ = [
+    "BadValueError",
+    "checked_durations",
+    "checked_statuses",
+    "row_label",
+    "to_utc",
+    "validate_runs",
+]
+
+
+class BadValueError(RunTableError):
+    """A value that cannot be read; it knows its row, so that a reader of files can name the line.
+
+    Parameters
+    ----------
+    column : Series
+        The column.
+    row : int
+        The place of the value in it, from 0.
+    said : str
+        What is wrong and what to do; it follows the value.
+    """
+
+    def __init__(self, column: pd.Series, row: int, said: str) -> None:
+        value = column.iloc[row]
+        value = value.item() if isinstance(value, np.generic) else value
+        shown = repr(value) if isinstance(value, str) else str(value)
+        self.row = row
+        self.column = column.name
+        self.said = f"{shown if len(shown) <= 80 else shown[:77] + '...'} {said}"
+        super().__init__(f"column {column.name!r}, row {row_label(column.index, row)}: {self.said}")
+
+
+# The years 1 to 9999, as far as Python's own datetime goes.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_800
 
 
 def row_label(index: pd.Index, row: int) -> str:
@@ -54,20 +88,24 @@ def to_utc(column: pd.Series) -> pd.Series:
     if column.dtype == "datetime64[us, UTC]":
         return column
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    how = {"unit": "s"} if numeric else {"format": "ISO8601"}
-    times = pd.to_datetime(column, utc=True, errors="coerce", **how)
-    if not numeric:  # pandas reads these two words as the time of reading
+    if numeric:
+        seconds = column.astype("float64")
+        in_range = (seconds >= _FIRST_SECOND) & (seconds < _LAST_SECOND)
+        times = pd.to_datetime(column.where(in_range), unit="s", utc=True)
+    else:
+        times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
+        # pandas reads these two words as the time of reading
         times = times.mask(column.isin(["now", "today"]))
     bad = times.isna() & column.notna()
     if bad.any():  # an empty string is missing, as in a CSV file
         bad[bad] = column[bad].astype(str).str.strip() != ""
     if bad.any():
-        row = int(bad.to_numpy().argmax())
-        raise RunTableError(
-            f"column {column.name!r}, row {row_label(column.index, row)}: {column.iloc[row]!r} is "
-            "not a "
-            "time. Expected a datetime, an ISO 8601 string such as '2026-03-01T04:00:00Z', or "
-            "seconds since 1970; convert the column with pandas.to_datetime first."
+        raise BadValueError(
+            column,
+            int(bad.to_numpy().argmax()),
+            "is not a time. Expected a datetime, an ISO 8601 string such as "
+            "'2026-03-01T04:00:00Z', or seconds since 1970 (from the year 1 to 9999); convert the "
+            "column with pandas.to_datetime first.",
         )
     return times.dt.as_unit("us")
 

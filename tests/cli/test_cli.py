@@ -298,7 +298,7 @@ BAD_RUNS = {
     "missing file": (None, "cannot be opened"),
     "empty file": ("", "is empty"),
     "only a header": (HEAD, "0 rows"),
-    "wrong delimiter": ("started_at;build\n2026-03-01;1.0\n", "separated by commas"),
+    "other delimiter": ("started_at;build\n2026-03-01;1.0;2\n", "line 2: 3 fields, expected 2"),
     "text duration": (
         "build,build__status\n1.0,success\nlong,success\n",
         "column 'build', row 1: 'long' is no number",

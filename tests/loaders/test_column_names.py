@@ -219,7 +219,7 @@ def test_statuses_are_mapped_by_the_users_own_table_first():
     long = read(frame, states=states)
     assert long["status"].tolist() == ["success", "failed", "timeout", None, None]
     assert long["duration"].notna().tolist() == [True, True, True, False, False]
-    with pytest.raises(ValueError, match=r"unknown plain state.*'Green', 'blue', 'red'"):
+    with pytest.raises(ValueError, match=r"unknown plain state.*'Green' in 1 row, 'blue' in 1 row"):
         read(frame)
     with pytest.warns(UserWarning, match="'blue'"):
         warned = read(frame, states={"green": "success", "red": "failed"}, on_unknown="warn")
@@ -246,8 +246,10 @@ def test_rows_that_cannot_be_used_are_left_out_and_counted():
         "row that ended before it started": 1, "row without a run": 2, "row without a job": 1,
     }  # fmt: skip
     timeless = pd.DataFrame({"job": ["a", "a"], "start": [START, None], "elapsed": [1.0, -1.0]})
-    with_negative = read(timeless)
-    assert with_negative.attrs["dropped"] == {"row that ended before it started": 1}
+    # -1 is how many systems write "not known"; any other negative number is an error.
+    assert read(timeless).attrs["dropped"] == {"row without a start to name its run by": 1}
+    with pytest.raises(SourceError, match=r"column 'elapsed', row 1: -2.0 is negative"):
+        read(timeless.assign(elapsed=[1.0, -2.0]))
     assert read(timeless.assign(elapsed=1.0)).attrs["dropped"] == {
         "row without a start to name its run by": 1
     }

@@ -374,7 +374,7 @@ BAD_PAGES = {
     "nothing": ('{"jobs": []}', "holds no run and no job"),
     "blank": (" \n", "holds nothing but blanks"),
     "deep": ("[" * 100_000, "line 1: cannot be decoded"),
-    "html": ("<!DOCTYPE html>", "line 1, column 1: is no JSON"),
+    "html": ("<!DOCTYPE html>", "is a page of HTML"),
     "no time": (
         json.dumps(jobs_page(job(1, started_at="yesterday"))),
         r"jobs\[0\], started_at: 'yesterday' is no time",

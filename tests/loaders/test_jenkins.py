@@ -227,7 +227,7 @@ BAD_PAGES = {
         r"builds\[0\]: expected a field 'timestamp', it has only number, url",
     ),
     "root": ('{"jobs": [{"name": "a", "url": "u", "color": "blue"}]}', "no build; ask .*tree="),
-    "html": ("<html>Sign in</html>", "line 1, column 1: is no JSON"),
+    "html": ("<html>Sign in</html>", "is a page of HTML"),
     "no answer": ('{"crumb": "x"}', "line 1: expected a job with 'builds', .* object with crumb"),
     "a number": ("[7]", r"line 1, \[0\]: expected an answer of Jenkins, got '7'"),
     "whose": (json.dumps({"builds": [build()]}), r"builds\[0\]: nothing says of which job"),

@@ -1,6 +1,9 @@
 """Files open whole or fail with the place: damaged gzip, bombs, other encodings, nothing there."""
 
+import bz2
 import gzip
+import lzma
+import zipfile
 
 import pytest
 from hypothesis import given, settings
@@ -110,3 +113,81 @@ def test_folders_and_patterns_are_sorted_and_never_silently_empty(tmp_path):
         find_files(tmp_path, [".csv"])
     with pytest.raises(SourceError, match="matches no file"):
         find_files(f"{tmp_path}/*.csv", [".csv"])
+
+
+TEXT = "task,start\nlöad,2026-03-01\n"
+
+
+def zipped_as(path, *members, content=b"a,b\n1,2\n"):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in members:
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress, "zip"])
+def test_encodings_and_containers_are_told_by_the_content(tmp_path, encoding, pack):
+    data = ("x,y\n" * 20 + TEXT).encode(encoding)
+    path = tmp_path / "any name"
+    if pack == "zip":
+        zipped_as(path, "folder/", "folder/log.csv", "__MACOSX/._log.csv", content=data)
+    else:
+        path.write_bytes(pack(data))
+    with open_text(path) as lines:
+        assert lines.read() == "x,y\n" * 20 + TEXT
+    with open_bytes(path) as stream:
+        assert stream.read() == data
+    with pytest.raises(SourceError, match="more than max_bytes=50"), open_text(path, max_bytes=50):
+        pass
+
+
+def test_big_endian_with_its_mark_and_containers_in_containers(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"\xfe\xff" + TEXT.encode("utf-16-be"))
+    with open_text(path) as lines:
+        assert lines.read() == TEXT
+    zipped_as(path, "log.csv.gz", content=gzip.compress(TEXT.encode()))
+    with open_text(path) as lines:
+        assert lines.read() == TEXT
+
+
+@pytest.mark.parametrize("compress", [bz2.compress, lzma.compress])
+def test_other_containers_that_are_cut_off_are_named(tmp_path, compress):
+    path = tmp_path / "log"
+    path.write_bytes(compress(b"some lines of a log\n" * 4000)[:-30])
+    with pytest.raises(SourceError, match="data is cut off or damaged"), open_text(path) as lines:
+        lines.read()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x28\xb5\x2f\xfd....", "is a zstd file; unpack it"),
+        (b"<!DOCTYPE html><html>", "is a page of HTML"),
+        (b"\n <html lang='en'>", "is a page of HTML"),
+        (b"PAR1....", "is a Parquet file; give it a name"),
+        (b"SQLite format 3\0....", "is a SQLite database; read it as sqlite:///"),
+        (b"%PDF-1.7", "is a PDF"),
+        (b"PK\x03\x04broken", "the zip data is cut off or damaged"),
+        (b"x" * 257 + b"ustar", "is a tar archive"),
+        (b"a\0\0\0b" * 20, "holds zero bytes, so it is no text"),
+        ("r\xe9seau".encode("latin-1"), "may be Latin-1 or Windows-1252"),
+        ("a,b\n".encode("utf-16") + b"\x00\xd8\x00\xd8", "is not UTF-16"),
+    ],
+)
+def test_a_refusal_names_the_true_cause(tmp_path, content, message):
+    path = tmp_path / "log.csv"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=message) as caught, open_text(path) as lines:
+        lines.read()
+    assert str(path) in str(caught.value)
+
+
+def test_a_zip_of_several_files_lists_them(tmp_path):
+    with pytest.raises(SourceError, match=r"a zip archive of 2 files \(a\.csv, b\.csv\); unpack"):
+        open_text(zipped_as(tmp_path / "log.csv", "a.csv", "b.csv"))
+    with pytest.raises(SourceError, match="an Excel workbook of Office; save the table as CSV"):
+        open_text(zipped_as(tmp_path / "x.csv", "[Content_Types].xml", "xl/workbook.xml"))
+    with pytest.raises(SourceError, match="a zip archive of 0 files"):
+        open_text(zipped_as(tmp_path / "y.csv", "folder/"))
