@@ -61,7 +61,6 @@ ESTIMATORS = [
         {},
         marks=pytest.mark.slow,
     ),
-    (ResidualForecaster(16, n_members=2, lr=0.03, batch_size=64, max_epochs=40), {}),
     pytest.param(ResidualForecaster(), {}, marks=pytest.mark.slow),
     pytest.param(
         ResidualForecaster(16, n_members=2, log_targets=False), {}, marks=pytest.mark.slow

@@ -43,6 +43,7 @@ def history(accuracy):
     return accuracy.History("simulated", "single", runs, job_columns(runs), ["files", "event"])
 
 
+@pytest.mark.slow
 def test_every_model_is_scored_for_every_seed(accuracy, history):
     tables = list(accuracy.errors_of(history, seeds=2, has_lightgbm=False))
     table = pd.concat(tables)

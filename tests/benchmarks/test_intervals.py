@@ -68,6 +68,7 @@ def test_widths_are_compared_at_equal_coverage(intervals):
     assert found.loc["mapie", "to_mapie"] == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared real data is not here")
 def test_the_command_prints_writes_and_draws(intervals, tmp_path, capsys):
     command = [str(DATA), "--series", "ccpay", "ocp", "--out", str(tmp_path)]

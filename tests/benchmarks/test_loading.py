@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 def test_every_source_gives_all_runs(capsys):
     pytest.importorskip("sqlalchemy", reason="needs the extra sklearn-jobtime[sql]")
     path = Path(__file__).parents[2] / "benchmarks" / "loading.py"

@@ -104,9 +104,9 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("n_series", [1, 3])
+@pytest.mark.parametrize("n_series", [pytest.param(1, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 1000), nights=st.lists(st.floats(0.6, 1), max_size=4))
 def test_at_once_night_by_night_or_by_hand_is_the_same(kind, n_series, seed, nights):
     runs = overlapping(60 if n_series == 1 else 40, n_series, seed)
