@@ -6,8 +6,8 @@ On every history, models are fitted once on the first 80 % of the time, with the
 then, and forecast each of the last 20 % of the runs from what was known at its start. Errors are
 mean absolute errors over successful test runs, per job and series, relative to
 
-- `best rule`: the rule that was best on these very test runs, which nobody could know,
-- `tail rule`: the rule that was best on the newest quarter of the training runs,
+- `best baseline`: the one that was best on these very test runs, which nobody could know,
+- `chosen baseline`: the one that was best on the newest quarter of the training runs,
 - `lightgbm`: boosted trees with the same inputs and the same base forecast.
 
 The models are the rules, `recipe` (`make_anchored_forecaster`), `anchored lstm` (the same without
@@ -150,7 +150,7 @@ def errors_of(history: History, seeds: int, has_lightgbm: bool) -> Iterator[pd.D
     for seed in range(seeds):
         models = models_of(history, seed, has_lightgbm)
         if seed == 0:
-            models = {**default_baselines(), "online mix": OnlineMix(), **models}
+            models = {**default_baselines(), "OnlineMix": OnlineMix(), **models}
         else:
             models = {"last success": default_baselines()["last success"], **models}
         found = backtest(models, history.runs, jobs=history.jobs, whole_run=False)
@@ -158,12 +158,12 @@ def errors_of(history: History, seeds: int, has_lightgbm: bool) -> Iterator[pd.D
         keys = [found.targets[seen][name].astype(str) for name in ("job", "series")]
         error = found.forecasts[seen].sub(found.targets["actual"][seen], axis=0).abs()
         if seed == 0:
-            error["tail rule"] = found.chosen_baseline_errors()[seen]
-            error["best rule"] = np.nan
+            error["chosen baseline"] = found.chosen_baseline_errors()[seen]
+            error["best baseline"] = np.nan
         groups = error.groupby(keys)
         mae = groups.mean()[groups.size() >= LEAST_SCORED]
         if seed == 0:
-            mae["best rule"] = mae[list(default_baselines())].min(axis=1)
+            mae["best baseline"] = mae[list(default_baselines())].min(axis=1)
         else:
             mae = mae.drop(columns="last success")
         table = mae.reset_index().melt(["job", "series"], var_name="model", value_name="mae")
@@ -186,7 +186,7 @@ def ratios(table: pd.DataFrame, model: str, to: str) -> pd.DataFrame:
     keys = ["history", "job", "series"]
     mine = table[table["model"] == model].set_index([*keys, "seed"])["mae"]
     other = table[(table["model"] == to)].set_index([*keys, "seed"])["mae"]
-    if to in ("best rule", "tail rule"):
+    if to in ("best baseline", "chosen baseline"):
         other = other.droplevel("seed")
     both = pd.DataFrame({"mine": mine}).join(other.rename("other"), how="inner")
     both = both[(both["other"] > 0) & (both["mine"] > 0)]
@@ -203,15 +203,15 @@ def markdown(table: pd.DataFrame) -> str:
         "|" + "---|" * 12,
     ]
     pairs = [
-        ("online mix", "best rule"),
-        ("online mix", "tail rule"),
-        ("plain lstm", "best rule"),
-        ("anchored lstm", "best rule"),
-        ("recipe", "best rule"),
-        ("recipe", "tail rule"),
+        ("OnlineMix", "best baseline"),
+        ("OnlineMix", "chosen baseline"),
+        ("plain lstm", "best baseline"),
+        ("anchored lstm", "best baseline"),
+        ("recipe", "best baseline"),
+        ("recipe", "chosen baseline"),
         ("recipe", "lightgbm"),
-        ("lightgbm", "best rule"),
-        ("anchored histgb", "best rule"),
+        ("lightgbm", "best baseline"),
+        ("anchored histgb", "best baseline"),
     ]
     found = [ratios(table, *pair) for pair in pairs]
     recipe = table[table["model"] == "recipe"]
