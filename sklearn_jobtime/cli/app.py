@@ -22,6 +22,7 @@ from sklearn_jobtime.cli.commands.risk import risk
 from sklearn_jobtime.cli.commands.tune import tune
 from sklearn_jobtime.cli.commands.update import update
 from sklearn_jobtime.cli.commands.why import why
+from sklearn_jobtime.cli.shell_words import in_shell_words
 
 __all__ = ["app", "main"]
 
@@ -46,7 +47,7 @@ class Command(TyperCommand):
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = lambda message, *_, **__: notes.print(
-                    f"note: {message}", markup=False
+                    f"note: {in_shell_words(str(message))}", markup=False
                 )
                 return super().invoke(ctx)
         except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
@@ -64,7 +65,7 @@ def _message(error: Exception) -> str:
     if isinstance(error, ValueError | OSError | FloatingPointError) or (
         type(error).__module__ == "sklearn_jobtime.exceptions"
     ):
-        return f"error: {error}"
+        return f"error: {in_shell_words(str(error))}"
     return (
         f"error: unexpected {type(error).__name__}: {error}. Please report this; "
         "`jobtime --debug ...` shows where it happened."

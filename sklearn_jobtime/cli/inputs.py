@@ -9,13 +9,21 @@ from pandas.api import types
 from sklearn.base import BaseEstimator
 
 from sklearn_jobtime.cli.progress import reading
+from sklearn_jobtime.cli.shell_words import in_shell_words
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.loaders._sources import read_source
 from sklearn_jobtime.runs._schema import ENDED_AT, WHOLE_RUN, job_columns, series_of, status_column
 from sklearn_jobtime.runs._targets import make_lower_bounds, make_targets
 
-__all__ = ["History", "history_record", "read_as_fitted", "read_history", "split_off_coming"]
+__all__ = [
+    "History",
+    "history_record",
+    "read_as_fitted",
+    "read_history",
+    "reading_notes",
+    "split_off_coming",
+]
 
 
 @dataclass
@@ -79,7 +87,9 @@ class History:
 def read_history(source: str, jobs: Sequence[str], known: Sequence[str]) -> History:
     """Read a run table for fitting; columns of text that are not known are left out."""
     with reading():
-        runs = read_source(source, durations=jobs or None)
+        runs = read_source(source, durations=jobs or None, **getattr(source, "options", {}))
+    said = reading_notes(runs)
+    runs.attrs = {}
     for name in known:
         if name not in runs:
             raise RunTableError(f"no column {name!r}; the table has {list(runs.columns)}.")
@@ -88,7 +98,7 @@ def read_history(source: str, jobs: Sequence[str], known: Sequence[str]) -> Hist
     texts = [c for c in runs if _is_text(runs[c]) and c not in statuses]
     left_out = [c for c in texts if c not in known]
     runs, coming = split_off_coming(runs.drop(columns=left_out), jobs)
-    history = History(runs, jobs, list(known))
+    history = History(runs, jobs, list(known), said)
     if left_out:
         history.note(
             f"columns of text left out: {', '.join(map(str, left_out))}. Name those that are known "
@@ -104,14 +114,22 @@ def read_as_fitted(source: str, model: BaseEstimator) -> tuple[pd.DataFrame, lis
     targets = target_names(model).get_level_values("job").unique()
     jobs = [job for job in targets if job != WHOLE_RUN]
     with reading():
-        runs = read_source(source, durations=jobs or None)
+        runs = read_source(source, durations=jobs or None, **getattr(source, "options", {}))
     names = list(getattr(model, "feature_names_in_", runs.columns))
     if missing := [name for name in names if name not in runs]:
         raise RunTableError(
             f"no column {missing[0]!r}, which the model was fitted on; the table has "
             f"{list(runs.columns)}. Add it (it may be empty), or fit a model on this table."
         )
-    return runs[names], jobs
+    said = reading_notes(runs)
+    runs = runs[names]
+    runs.attrs = {"notes": said} if said else {}
+    return runs, jobs
+
+
+def reading_notes(runs: pd.DataFrame) -> list[str]:
+    """Give what was concluded when a table was read, in the words of the shell."""
+    return [in_shell_words(note) for note in runs.attrs.get("notes", [])]
 
 
 def _is_text(column: pd.Series) -> bool:

@@ -1,7 +1,10 @@
 """Arguments and options that several commands share, so that they read alike everywhere."""
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,11 +26,13 @@ __all__ = [
     "Runs",
     "Seed",
     "Simultaneous",
+    "Source",
     "StoredModel",
     "TestSize",
     "Timezone",
     "Window",
     "nominal_coverage",
+    "reads_source",
     "split_names",
     "writable",
 ]
@@ -55,7 +60,7 @@ Runs = Annotated[
         "started_at, ended_at, a column of seconds for each JOB, and JOB__status. Last rows "
         "without any outcome are runs to forecast. Or another source: a log of jobs, "
         "airflow+URL, URL#TABLE, bigquery://PROJECT#TABLE, slurm:FILE, swf:FILE, github:PATH, "
-        "jenkins:PATH.",
+        "jenkins:PATH, dbt:PATH, nextflow:PATH, pbs:PATH, sge:PATH.",
     ),
 ]
 Names = list[str] | None
@@ -106,6 +111,147 @@ ModelOut = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, for scripts; seconds and UTC.")
 ]
+
+
+_SOURCE_OPTIONS = {
+    "column": Annotated[
+        Names,
+        typer.Option(
+            metavar="NAME=COLUMN",
+            help="Which column of a log or table is series, run, job, started_at, ended_at, "
+            "duration, status; may be given several times. Default: guessed from usual names.",
+        ),
+    ],
+    "state": Annotated[
+        Names,
+        typer.Option(
+            metavar="STATE=STATUS",
+            help="What a state of a log or table means: success, failed, timeout, cancelled, "
+            "skipped, or nothing for a job that has not ended; may be given several times.",
+        ),
+    ],
+    "input_timezone": Annotated[
+        str | None,
+        typer.Option(metavar="ZONE", help="Zone of the times of SOURCE that name none, or UTC."),
+    ],
+    "delimiter": Annotated[
+        str | None, typer.Option(help="What separates the fields of a CSV file or of sacct.")
+    ],
+    "series_by": Annotated[
+        Names,
+        typer.Option(
+            metavar="FIELDS", help="Fields that name a series of swf:, such as user,queue."
+        ),
+    ],
+    "on_duplicate": Annotated[
+        str,
+        typer.Option(
+            help="A job that stands twice in a run: the `last` counts, `join` all from the first "
+            "start to the last end, `error`, or `auto`: joined if they overlap, else the last."
+        ),
+    ],
+    "on_unknown": Annotated[
+        str, typer.Option(help="error or warn: what to do with a state that nothing maps.")
+    ],
+}
+_DEFAULTS = {"on_duplicate": "auto", "on_unknown": "error"}
+
+
+class Source(str):
+    """What the user typed for a source, with how it is to be read.
+
+    Parameters
+    ----------
+    text : str
+        The source.
+    options : dict
+        Arguments of :func:`~sklearn_jobtime.loaders.read_source`.
+    """
+
+    options: dict[str, Any]
+
+    def __new__(cls, text: str, options: dict[str, Any] | None = None) -> "Source":
+        """Keep the options beside the text."""
+        made = super().__new__(cls, text)
+        made.options = dict(options or {})
+        return made
+
+
+def reads_source(argument: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that say how its source is to be read.
+
+    Parameters
+    ----------
+    argument : str
+        Its argument that holds the source; the command gets a `Source` there.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_options(**given: Any) -> None:
+            options = {name: given.pop(name) for name in _SOURCE_OPTIONS}
+            given[argument] = Source(given[argument], _as_arguments(**options))
+            command(**given)
+
+        signature = inspect.signature(command, eval_str=True)
+        parameters = list(signature.parameters.values())
+        added = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=_DEFAULTS.get(name),
+                annotation=annotation,
+            )
+            for name, annotation in _SOURCE_OPTIONS.items()
+        ]
+        kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+        at = next((k for k, p in enumerate(kept) if p.name == "as_json"), len(kept))
+        kept[at:at] = added
+        with_options.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {p.name: p.annotation for p in kept}
+        return with_options
+
+    return decorate
+
+
+def _as_arguments(
+    *,
+    column: Names,
+    state: Names,
+    input_timezone: str | None,
+    delimiter: str | None,
+    series_by: Names,
+    on_duplicate: str,
+    on_unknown: str,
+) -> dict[str, Any]:
+    for option, value, known in (
+        ("--on-duplicate", on_duplicate, ("auto", "last", "join", "error")),
+        ("--on-unknown", on_unknown, ("error", "warn")),
+    ):
+        if value not in known:
+            raise typer.BadParameter(
+                f"{value!r} came for {option}; expected one of {', '.join(known)}."
+            )
+    return {
+        "columns": _pairs(column, "--column", "NAME=COLUMN, such as run=build_no"),
+        "states": _pairs(state, "--state", "STATE=STATUS, such as manual=skipped"),
+        "timezone": input_timezone,
+        "delimiter": "\t" if delimiter in ("\\t", "tab") else delimiter,
+        "by": split_names(series_by) or None,
+        "on_duplicate": on_duplicate,
+        "on_unknown": on_unknown,
+    }
+
+
+def _pairs(given: Names, option: str, expected: str) -> dict[str, str | None] | None:
+    """Read what was given as ``--column run=build_no``; an empty value says there is none."""
+    pairs: dict[str, str | None] = {}
+    for text in given or []:
+        name, equals, value = text.rpartition("=") if option == "--state" else text.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{text!r} came for {option}; expected {expected}.")
+        pairs[name] = value or None
+    return pairs or None
 
 
 def nominal_coverage(coverage: float, simultaneous: str) -> "NominalCoverage":

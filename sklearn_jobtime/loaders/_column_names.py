@@ -27,17 +27,24 @@ SECONDS = ("duration", QUEUED_SECONDS)
 # Usual names, the best first, without case, spaces and underscores.
 USUAL = {
     "series": "series dag dagid dagname pipeline pipelinename pipelineid workflow workflowname "
-    "workflowid flow flowname",
+    "workflowid flow flowname project projectid projectname repository repositoryname reponame "
+    "repo",
     "run": "run runid runnumber runno dagrunid pipelinerunid workflowrunid build buildid "
-    "buildnumber buildno execution executionid batch batchid executiondate logicaldate",
+    "buildnumber buildno execution executionid batch batchid executiondate logicaldate "
+    "number",
     "job": "job jobname task taskname taskid step stepname stage stagename name",
     STARTED_AT: "startedat started starttime start startts starttimestamp startdatetime startdate "
     "begin begintime beginat beganat begints startedon timestart",
     ENDED_AT: "endedat ended endtime end endts endtimestamp enddatetime enddate finishedat "
     "finished finishtime finish completedat completedon completiontime stoppedat stoptime stop "
     "endedon timeend",
-    "duration": "duration elapsed elapsedtime runtime took walltime exectime executiontime seconds",
-    "status": "conclusion status state outcome result jobstatus taskstatus taskstate runstatus",
+    "duration": "duration elapsed elapsedtime runtime totalduration took walltime exectime "
+    "executiontime seconds",
+    # How it ended before where it is: Azure and GitHub call a failed run "completed" as well.
+    "status": "conclusion outcome result buildresult runresult jobresult taskresult resultstate "
+    "finalstatus finalstate status state jobstatus jobstate taskstatus taskstate runstatus "
+    "runstate buildstatus buildstate exitstatus exitcode returncode retcode rc success succeeded "
+    "successful issuccess ok passed failed isfailed iserror haserror",
     QUEUED_AT: "queuedat enqueuedat submittedat submittime submit",
     QUEUED_SECONDS: "queued queuetime wait waittime",
 }

@@ -25,6 +25,7 @@ from sklearn_jobtime.loaders._column_names import (
     told_unit,
 )
 from sklearn_jobtime.loaders._durations import has_short_clock, to_seconds
+from sklearn_jobtime.loaders._local_times import localise
 from sklearn_jobtime.loaders._moments import (
     UNIT_NAMES,
     epoch_unit,
@@ -43,11 +44,15 @@ from sklearn_jobtime.runs._long_table import LONG_COLUMNS, long_table
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, STATUSES
 from sklearn_jobtime.runs._validation import BadValueError
 
-__all__ = ["mapped_long", "since_utc", "typed_columns", "typed_rows"]
+__all__ = ["NO_STATUS", "ONE_JOB", "mapped_long", "since_utc", "typed_columns", "typed_rows"]
 
 
 ONE_SERIES = "history"
 ONE_JOB = "job"
+NO_STATUS = (
+    "no column of statuses: every run that has an end counts as a success; name it with --column "
+    "status=NAME."
+)
 
 
 def since_utc(since: str | datetime) -> pd.Timestamp:
@@ -74,6 +79,7 @@ def typed_columns(
     *,
     source: str,
     line_of: Callable[[int], int] | None = None,
+    timezone: str | None = None,
 ) -> pd.DataFrame:
     """Take the mapped columns of a chunk, under their new names and with their values converted.
 
@@ -87,6 +93,8 @@ def typed_columns(
         The place, for errors.
     line_of : callable, default=None
         Gives the line of the file in which a row (counted from 0) stands, for errors.
+    timezone : str, default=None
+        Zone of the times that name none, such as ``"Europe/Berlin"``. None: UTC.
 
     Returns
     -------
@@ -119,8 +127,19 @@ def typed_columns(
         except BadValueError as error:
             raise _at_its_place(error, source, line_of) from None
     table = pd.DataFrame(columns, index=chunk.index)
+    local = [name for name, (_, kind) in reading["kinds"].items() if "without" in kind]
+    local += [n for n, (c, kind) in reading["kinds"].items() if not kind and _is_date(chunk[c])]
+    if timezone is not None:
+        localise(table, local, timezone)
+    reading["local"] = {name: reading["kinds"][name][0] for name in local}
+    reading["timezone"] = timezone
     table.attrs["reading"] = reading
     return table
+
+
+def _is_date(column: pd.Series) -> bool:
+    """Tell dates alone, which are local too, from numbers of seconds."""
+    return column.notna().any() and not pd.api.types.is_numeric_dtype(column)
 
 
 def _at_its_place(
@@ -167,6 +186,7 @@ def typed_rows(
     mapping: Mapping[str, str],
     *,
     source: str,
+    timezone: str | None = None,
 ) -> pd.DataFrame:
     """Convert the rows that a database returns page by page; see :func:`typed_columns`.
 
@@ -180,6 +200,8 @@ def typed_rows(
         As of :func:`~sklearn_jobtime.loaders._column_names.map_columns`.
     source : str
         The place, for errors, which count the rows from 0.
+    timezone : str, default=None
+        Zone of the times that name none. None: UTC.
 
     Returns
     -------
@@ -202,10 +224,10 @@ def typed_rows(
         index = pd.RangeIndex(read, read + len(rows))
         chunk = pd.DataFrame(rows, index=index, columns=list(names), dtype=object)
         if rows or not chunks:
-            chunks.append(typed_columns(chunk, mapping, source=source))
+            chunks.append(typed_columns(chunk, mapping, source=source, timezone=timezone))
         read += len(rows)
     if not chunks:
-        return typed_rows([[]], names, mapping, source=source)
+        return typed_rows([[]], names, mapping, source=source, timezone=timezone)
     reading = _joined_reading([chunk.attrs["reading"] for chunk in chunks])
     table = pd.concat(chunks)
     table.attrs = {"reading": reading}
@@ -220,8 +242,11 @@ def _joined_reading(readings: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "short_clock": {},
         "kinds": {},
         "said": readings[0]["said"],
+        "local": {},
+        "timezone": readings[0]["timezone"],
     }
     for reading in readings:
+        joined["local"] |= reading["local"]
         for role, (column, kind) in reading["kinds"].items():
             first = joined["kinds"].setdefault(role, (column, kind))[1] or kind
             if kind and kind != first:
@@ -307,6 +332,11 @@ def mapped_long(
         for role, (column, unit) in reading["units"].items()
         if role in TIMES and unit not in (None, 1.0) and told_unit(column, EPOCH_UNITS) is None
     ]
+    if local := reading.get("local"):
+        zone = reading["timezone"] or "UTC (name another with --input-timezone)"
+        notes.append(
+            f"times without a zone, in {', '.join(map(repr, local.values()))}, were read as {zone}."
+        )
     rows = rows.reset_index(drop=True)
     rows.attrs = {}
     try:
@@ -333,7 +363,7 @@ def mapped_long(
         kept = rows[~is_wrong.reindex(rows.index)]
         dropped[why] = len(rows) - len(kept)
         rows = kept
-    table = long_table(_with_names(rows), dropped)
+    table = long_table(_with_names(rows, mapping.get("run"), notes), dropped)
     table.attrs["columns"] = dict(mapping)
     if notes:
         table.attrs["notes"] = notes
@@ -434,6 +464,7 @@ def _with_statuses(
             "state of a job that has not ended."
         )
     if "status" not in rows:
+        notes.append(NO_STATUS)
         ended = rows[ENDED_AT].notna() | rows["duration"].notna()
         status = pd.Series("success", index=rows.index, dtype=object).where(ended, None)
         return rows.assign(status=status)
@@ -449,8 +480,15 @@ def _with_statuses(
     return rows.assign(status=status, has_ended=unknown & rows[ENDED_AT].notna())
 
 
-def _with_names(rows: pd.DataFrame) -> pd.DataFrame:
+def _with_names(rows: pd.DataFrame, run: str | None, notes: list[str]) -> pd.DataFrame:
     rows = rows.copy()
+    if str(run).lower() == "number" and "job" in rows and "series" not in rows:
+        rows["series"] = rows["job"]
+        if len(rows["job"].dropna().unique()) > 1:
+            notes.append(
+                f"the numbers in {run!r} count the runs of each job, so each job is a series; if "
+                f"they are those of a whole run, name the pipeline with --column series=NAME."
+            )
     if "run" not in rows:
         if "job" in rows:
             rows["series"] = rows["series"] + "/" + rows["job"] if "series" in rows else rows["job"]

@@ -1,13 +1,17 @@
 """One string for every source, so that all commands read all of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
+from sklearn_jobtime.loaders._duplicates import settle_duplicates
 from sklearn_jobtime.loaders._open_file import MAX_BYTES
-from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_runs, is_log, read_table
+from sklearn_jobtime.loaders._recognise import looks_like, recognised
+from sklearn_jobtime.loaders._report import reading_report, run_table_notes
+from sklearn_jobtime.loaders._table_form import table_form
+from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_long, as_runs, read_table
 from sklearn_jobtime.runs._long_table import pivot_runs
 from sklearn_jobtime.runs._schema import STARTED_AT, derives, job_columns
 
@@ -37,6 +41,11 @@ def read_source(
     jobs: Sequence[str] | None = None,
     columns: Mapping[str, str | None] | None = None,
     durations: Sequence[str] | None = None,
+    states: Mapping[str, str | None] | None = None,
+    timezone: str | None = None,
+    delimiter: str | None = None,
+    by: Sequence[str] | None = None,
+    on_duplicate: str = "auto",
     on_unknown: str = "error",
     top_jobs: int | None = None,
     max_bytes: int = MAX_BYTES,
@@ -75,6 +84,18 @@ def read_source(
     durations : sequence of str, default=None
         The columns of durations of a file that is a run table; None finds them as
         :func:`~sklearn_jobtime.runs.job_columns` does.
+    states : mapping of str to str or None, default=None
+        Your own states to the one vocabulary (None: has not ended), before the usual ones; of a
+        file or a database.
+    timezone : str, default=None
+        Zone of the times that name none, such as ``"Europe/Berlin"``; None: UTC.
+    delimiter : str, default=None
+        What separates the fields of a CSV file, or of what `sacct` printed.
+    by : sequence of str, default=None
+        The fields that name a series of a log in Standard Workload Format.
+    on_duplicate : {"auto", "last", "join", "error"}, default="auto"
+        A job that stands twice in a run: the last row counts (tries), or all are joined from the
+        first start to the last end (parts). ``"auto"`` joins a job whose rows overlap.
     on_unknown : {"error", "warn"}, default="error"
         What to do with a state that nothing maps.
     top_jobs : int, default=None
@@ -86,7 +107,8 @@ def read_source(
     -------
     DataFrame
         A validated run table. ``.attrs["dropped"]`` counts what was left out, by reason;
-        ``.attrs["columns"]`` tells which column was taken for what, where that was guessed.
+        ``.attrs["columns"]`` tells which column was taken for what, where that was guessed;
+        ``.attrs["notes"]`` says what was concluded; ``.attrs["report"]`` sums the reading up.
 
     Raises
     ------
@@ -104,23 +126,82 @@ def read_source(
     sklearn_jobtime.exceptions.SourceError: 'oracle of delphi' is no known source; expected ...
     """
     scheme, colon, rest = source.partition(":")
-    if scheme in _READERS and colon:
-        long = _READERS[scheme](rest, on_unknown=on_unknown, max_bytes=max_bytes)
+    notes: list[str] = []
+    if not (scheme in READERS and colon) and "://" not in source:
+        found = recognised(source, max_bytes=max_bytes)
+        if found is not None:
+            scheme, colon, rest = found.system, ":", source
+            delimiter = delimiter or found.delimiter
+            notes.append(f"read as {found.system}:{source}, since {found.why}.")
+    given = {
+        "columns": columns,
+        "states": states,
+        "timezone": timezone,
+        "delimiter": delimiter,
+        "by": by,
+    }
+    if scheme in READERS and colon:
+        used = _given(given, _USES.get(scheme, ()), f"{scheme}:")
+        long = READERS[scheme](rest, on_unknown=on_unknown, max_bytes=max_bytes, **used)
     elif "://" in source:
-        long = _read_database(source, since, jobs, columns, on_unknown)
+        long = _read_database(source, since, jobs, given, on_unknown)
     elif source.endswith(FILE_ENDINGS):
-        table = read_table(source, max_bytes=max_bytes)
-        if columns is None and not is_log(table):
-            return _since(_with_jobs(as_runs(table, source, jobs=durations), jobs), since)
-        long = as_log(table, source, columns=columns, on_unknown=on_unknown)
+        is_csv = any(f"{end}" in source.lower() for end in (".csv", ".tsv"))
+        uses = ("columns", "states", "timezone", *(["delimiter"] if is_csv else []))
+        used = _given(given, uses, "a file" if is_csv else "such a file")
+        used.pop("columns", None)
+        table = read_table(source, delimiter=used.pop("delimiter", None), max_bytes=max_bytes)
+        form = "log" if columns else table_form(table, source=source, jobs=durations or jobs)
+        if form == "runs":
+            _given(given, ("timezone", "delimiter"), f"{source}, a run table,")
+            runs = as_runs(table, source, jobs=durations, timezone=timezone)
+            runs = _since(_with_jobs(runs, jobs), since)
+            runs.attrs = {"notes": run_table_notes(table, runs, timezone, durations or jobs)}
+            return _reported(runs, None, durations or jobs or ())
+        if form == "long":
+            long = as_long(table, source, states=states, on_unknown=on_unknown)
+        else:
+            long = as_log(table, source, columns=columns, on_unknown=on_unknown, **used)
     else:
         raise SourceError(
-            f"{source!r} is no known source; expected "
+            f"{source!r} is no known source; "
+            + (f"{hint} " if (hint := looks_like(source)) else "")
+            + "expected "
             + "; ".join(f"{form} ({what})" for form, what in SOURCES.items())
             + "."
         )
+    long, settled = settle_duplicates(long, on_duplicate)
     runs = _pivoted(long, jobs, top_jobs)
-    return _since(runs, since)
+    runs = _since(runs, since)
+    runs.attrs["notes"] = [*notes, *long.attrs.get("notes", []), *settled]
+    return _reported(runs, long.attrs.get("columns", {}), columns or ())
+
+
+_REMEDIES = {
+    "columns": "columns={...}",
+    "states": "states={...}",
+    "timezone": "timezone=",
+    "delimiter": "delimiter=",
+    "by": "by=",
+}
+
+
+def _given(options: Mapping[str, Any], used: Sequence[str], source: str) -> dict[str, Any]:
+    """Options that were given, all of which the source must use."""
+    given = {name: value for name, value in options.items() if value}
+    if unused := [name for name in given if name not in used]:
+        raise SourceError(
+            f"{source} does not use {_REMEDIES[unused[0]]}; leave it out."
+            + (f" It uses {', '.join(_REMEDIES[name] for name in used)}." if used else "")
+        )
+    return given
+
+
+def _reported(
+    runs: pd.DataFrame, columns: Mapping[str, str] | None, named: Collection[str]
+) -> pd.DataFrame:
+    runs.attrs["report"] = reading_report(runs, columns, named)
+    return runs
 
 
 def _files(reader: str, module: str) -> Callable[..., pd.DataFrame]:
@@ -132,9 +213,16 @@ def _files(reader: str, module: str) -> Callable[..., pd.DataFrame]:
     return read
 
 
-_READERS = {
+READERS = {
     system: _files(f"read_{system}", system)
     for system in ("slurm", "swf", "github", "jenkins", "dbt", "nextflow", "pbs", "sge")
+}
+
+
+_USES = {
+    "slurm": ("timezone", "delimiter"),
+    "swf": ("by",),
+    "nextflow": ("timezone",),
 }
 
 
@@ -142,7 +230,7 @@ def _read_database(
     source: str,
     since: str | None,
     jobs: Sequence[str] | None,
-    columns: Mapping[str, str | None] | None,
+    given: Mapping[str, Any],
     on_unknown: str,
 ) -> pd.DataFrame:
     url, _, table = source.partition("#")
@@ -150,20 +238,21 @@ def _read_database(
     if url.startswith("airflow+"):
         from sklearn_jobtime.loaders.airflow import read_airflow  # noqa: PLC0415
 
+        _given(given, (), "airflow+URL")
         return read_airflow(url.removeprefix("airflow+"), **filters)
     if not table:
         raise SourceError(
             f"{url.partition('://')[0]}://...: names no table; add one behind '#', as in "
             "sqlite:///runs.db#log, or a query."
         )
+    filters |= _given(given, ("columns", "states", "timezone"), "a database")
     if url.startswith("bigquery://"):
         from sklearn_jobtime.loaders.bigquery import read_bigquery  # noqa: PLC0415
 
-        project = url.removeprefix("bigquery://") or None
-        return read_bigquery(table, project=project, columns=columns, **filters)
+        return read_bigquery(table, project=url.removeprefix("bigquery://") or None, **filters)
     from sklearn_jobtime.loaders.sql import read_sql  # noqa: PLC0415
 
-    return read_sql(url, table, columns=columns, **filters)
+    return read_sql(url, table, **filters)
 
 
 def _pivoted(long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | None) -> pd.DataFrame:
@@ -185,7 +274,7 @@ def _pivoted(long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | Non
         **attrs,
         "dropped": {**attrs.get("dropped", {}), **runs.attrs["dropped"]},
     }
-    if len(runs.index.levels[0]) == 1:
+    if runs.index.nlevels == 2 and len(runs.index.levels[0]) == 1:
         runs.index = runs.index.droplevel(0)
     return runs
 

@@ -30,6 +30,7 @@ def read_bigquery(
     jobs: Sequence[str] | None = None,
     states: Mapping[str, str | None] | None = None,
     on_unknown: str = "error",
+    timezone: str | None = None,
     chunk_rows: int = 100_000,
     timeout: float = 60.0,
 ) -> pd.DataFrame:
@@ -52,6 +53,8 @@ def read_bigquery(
         application default credentials.
     columns, since, jobs, states, on_unknown
         As of :func:`~sklearn_jobtime.loaders.read_sql`.
+    timezone : str, default=None
+        Zone of the times that name none, such as ``"Europe/Berlin"``. None: UTC.
     chunk_rows : int, default=100_000
         The most rows in one answer of the server, which bounds the memory beside the table itself.
     timeout : float, default=60.0
@@ -75,6 +78,7 @@ def read_bigquery(
     if isinstance(jobs, str):
         raise ValueError(f"jobs={jobs!r}: expected a list of jobs, such as [{jobs!r}].")
     start = None if since is None else since_utc(since)
+    earliest = start if start is None or timezone is None else start - pd.Timedelta(days=1)
     history = _history(table_or_query)
     source = "BigQuery" if is_query(table_or_query) else f"BigQuery, table {table_or_query}"
     with _errors_of(source), _client(client, project) as connected:
@@ -96,7 +100,7 @@ def read_bigquery(
                 f"{source}: found no column of jobs to filter by jobs= among {list(types)}; name "
                 "it with columns={'job': ...}, or leave jobs out."
             )
-        conditions, parameters = _filters(types, mapping, start, jobs)
+        conditions, parameters = _filters(types, mapping, earliest, jobs)
         wanted = ", ".join(map(_quoted, dict.fromkeys(mapping.values())))
         config = bigquery.QueryJobConfig(query_parameters=parameters, use_legacy_sql=False)
         answer = connected.query(
@@ -107,7 +111,7 @@ def read_bigquery(
         ).result(page_size=chunk_rows)
         names = [field.name for field in answer.schema]
         pages = ((row.values() for row in page) for page in answer.pages)
-        rows = typed_rows(pages, names, mapping, source=source)
+        rows = typed_rows(pages, names, mapping, source=source, timezone=timezone)
     return mapped_long(
         rows,
         mapping=mapping,

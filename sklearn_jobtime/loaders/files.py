@@ -13,11 +13,15 @@ import pandas as pd
 from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
-from sklearn_jobtime.loaders._conversion import mapped_long, typed_columns
+from sklearn_jobtime.loaders._conversion import NO_STATUS, ONE_JOB, mapped_long, typed_columns
+from sklearn_jobtime.loaders._local_times import localise
+from sklearn_jobtime.loaders._moments import moment_kind
 from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_bytes, open_text
+from sklearn_jobtime.loaders._states import read_states
+from sklearn_jobtime.loaders._table_form import owned_statuses
 from sklearn_jobtime.runs._long_table import pivot_runs
-from sklearn_jobtime.runs._schema import STATUS_SUFFIX
-from sklearn_jobtime.runs._validation import validate_runs
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
+from sklearn_jobtime.runs._validation import to_utc, validate_runs
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,17 +99,68 @@ def as_runs(
     *,
     jobs: Sequence[str] | None = None,
     index: Sequence[str] | None = None,
+    timezone: str | None = None,
 ) -> pd.DataFrame:
     """Make the run table of what :func:`read_table` read from `path`; see :func:`read_runs`."""
     try:
-        if index is None and {"run", "job"} <= set(table.columns):
-            return validate_runs(pivot_runs(table), jobs=jobs)
-        return validate_runs(_with_index(table, index), jobs=jobs)
+        table = _in_zone(table, timezone)
+        if index is None and jobs is None and is_long(table):
+            return validate_runs(pivot_runs(table))
+        return validate_runs(_with_index(_with_seconds(table), index), jobs=jobs)
     except RunTableError as error:
         raise RunTableError(f"{path}: {error}") from error
 
 
-def read_table(path: str | Path, *, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
+def is_long(table: pd.DataFrame) -> bool:
+    """Tell a long table, whose column `job` holds names, from a run table with a job so called.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.loaders.files import is_long
+    >>> is_long(pd.DataFrame({"run": [1], "job": ["build"], "duration": [4.0]}))
+    True
+    >>> is_long(pd.DataFrame({"run": [1], "job": [120.0], "job__status": ["success"]}))
+    False
+    """
+    if not {"run", "job"} <= set(table.columns) or owned_statuses(list(table.columns)):
+        return False
+    return "duration" in table or not _all_seconds(table["job"])
+
+
+def _in_zone(table: pd.DataFrame, timezone: str | None) -> pd.DataFrame:
+    """Take the times of a run table that name no zone for those of a clock."""
+    clocks = [c for c in (STARTED_AT, ENDED_AT) if c in table]
+    local = [c for c in clocks if "with " not in moment_kind(table[c])]
+    local = [c for c in local if not pd.api.types.is_numeric_dtype(table[c])]
+    if timezone is None or not local:
+        return table
+    table = table.assign(**{c: to_utc(table[c]) for c in local})
+    localise(table, local, timezone)
+    return table
+
+
+def _all_seconds(column: pd.Series) -> bool:
+    """Tell seconds from names; whole numbers may be names."""
+    if pd.api.types.is_numeric_dtype(column):
+        return pd.api.types.is_float_dtype(column)
+    numbers = pd.to_numeric(column, errors="coerce")
+    return bool((numbers.isna() == column.isna()).all()) and bool((numbers % 1 != 0).any())
+
+
+def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
+    """Make a job that bears a name of names, and was so read as text, seconds again."""
+    for name in ("job", *(c for c in owned_statuses(list(table.columns)) if c in table)):
+        if name in table and not pd.api.types.is_numeric_dtype(table[name]):
+            numbers = pd.to_numeric(table[name], errors="coerce")
+            if (numbers.isna() == table[name].isna()).all():
+                table = table.assign(**{name: numbers})
+    return table
+
+
+def read_table(
+    path: str | Path, *, delimiter: str | None = None, max_bytes: int = MAX_BYTES
+) -> pd.DataFrame:
     """Read a table from a file as it is; :func:`read_runs` and :func:`read_log` say what it means.
 
     Parameters
@@ -115,6 +170,8 @@ def read_table(path: str | Path, *, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
         (``.gz``, ``.bz2``, ``.xz``, or ``.zip`` with one file in it). What separates the fields
         of a CSV file (a comma, semicolon, tab or bar) is told from its first lines; with a
         semicolon or tab, numbers may have a decimal comma. JSON lines hold one object a row.
+    delimiter : str, default=None
+        What separates the fields of a CSV file, where its first lines do not tell.
     max_bytes : int, default=2 GiB
         The most uncompressed bytes to read.
 
@@ -138,32 +195,8 @@ def read_table(path: str | Path, *, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
     if kind == ".parquet":
         return _read_parquet(path, max_bytes)
     if kind in (".csv", ".tsv"):
-        return _read_csv(path, max_bytes)
+        return _read_csv(path, delimiter or _separator(path, max_bytes), max_bytes)
     return _read_json_lines(path, max_bytes)
-
-
-def is_log(table: pd.DataFrame) -> bool:
-    """Tell a log, one row a job of a run under names of its own, from a run table.
-
-    A log has a column of text that is usually called a job, step or status, or one column of
-    durations; a run table has statuses named after its jobs.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_jobtime.loaders.files import is_log
-    >>> is_log(pd.DataFrame({"task": ["load"], "start": ["2026-03-01"], "elapsed_ms": [5]}))
-    True
-    >>> is_log(pd.DataFrame({"started_at": ["2026-03-01"], "build": [5.0], "deploy": [7.0]}))
-    False
-    """
-    if any(str(column).endswith(STATUS_SUFFIX) for column in table):
-        return False
-    guess = guess_columns(table.columns)
-    names = [guess[role] for role in ("job", "status") if role in guess]
-    return "duration" in guess or any(
-        not pd.api.types.is_numeric_dtype(table[name]) for name in names
-    )
 
 
 def read_log(
@@ -232,17 +265,63 @@ def as_log(
     jobs: Sequence[str] | None = None,
     states: Mapping[str, str | None] | None = None,
     on_unknown: str = "error",
+    timezone: str | None = None,
 ) -> pd.DataFrame:
     """Make the long table of what :func:`read_table` read from `path`; see :func:`read_log`."""
     mapping = map_columns(table.columns, columns, source=str(path))
     return mapped_long(
-        typed_columns(table, mapping, source=str(path), line_of=_lines_of(path)),
+        typed_columns(table, mapping, source=str(path), line_of=_lines_of(path), timezone=timezone),
         mapping=mapping,
         since=since,
         jobs=jobs,
         states=states,
         on_unknown=on_unknown,
     )
+
+
+def as_long(
+    table: pd.DataFrame,
+    path: str | Path,
+    *,
+    states: Mapping[str, str | None] | None = None,
+    on_unknown: str = "error",
+) -> pd.DataFrame:
+    """Make a long table of one that has no times at all; its rows are in order."""
+    mapping = {
+        role: column
+        for role, column in guess_columns(table.columns).items()
+        if role in ("series", "run", "job", "duration", "status")
+    }
+    source = str(path)
+    rows = typed_columns(table, mapping, source=source, line_of=_lines_of(path))
+    reading = rows.attrs.pop("reading")
+    if pd.api.types.is_integer_dtype(table[mapping["run"]]):  # as read_runs gives them
+        rows["run"] = table[mapping["run"]]
+    if any(example is not None for _, example, _ in reading["short_clock"].values()):
+        column = mapping["duration"]
+        raise SourceError(
+            f"{source}: column {column!r}: may be minutes and seconds or hours and minutes; write "
+            "seconds, or 00:02:03."
+        )
+    dropped = {}
+    for name in ("run", "job"):
+        if name in rows:
+            dropped[f"row without a {name}"] = int(rows[name].isna().sum())
+            rows = rows[rows[name].notna()]
+    notes = ["no column of times: the runs are taken in the order of their rows."]
+    if "status" in rows:
+        column = mapping["status"]
+        status, _ = read_states(rows["status"], column=column, own=states, on_unknown=on_unknown)
+        rows = rows.assign(status=status, duration=rows["duration"].where(status.notna()))
+    else:
+        notes.append(NO_STATUS)
+    rows = rows if "job" in rows else rows.assign(job=ONE_JOB)
+    rows.attrs = {
+        "columns": mapping,
+        "notes": notes,
+        "dropped": {why: n for why, n in dropped.items() if n},
+    }
+    return rows
 
 
 def _lines_of(path: str | Path) -> Callable[[int], int] | None:
@@ -292,11 +371,12 @@ def _separator(path: str | Path, max_bytes: int) -> str:
     return max(candidates, key=lambda separator: candidates[separator])
 
 
-def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
-    separator = _separator(path, max_bytes)
+def _read_csv(path: Path, separator: str, max_bytes: int) -> pd.DataFrame:
     header = _checked_header(path, max_bytes, separator)
     guess = guess_columns(name for name in header if name)
     names = {guess[role]: "str" for role in ("series", "run", "job") if role in guess}
+    if jobs := set(owned_statuses(header)):  # a run table
+        names = {name: "str" for name in _KEYS if name in header and name not in jobs}
     for name in [name for name in names if name.lower() in _ALSO_JOBS]:
         del names[name]
     try:
@@ -460,7 +540,8 @@ def _to_pandas(table: "pa.Table") -> pd.DataFrame:
 
 def _with_index(table: pd.DataFrame, index: Sequence[str] | None) -> pd.DataFrame:
     if index is None:
-        keys = [name for name in _KEYS if name in table.columns]
+        jobs = owned_statuses(list(table.columns))
+        keys = [name for name in _KEYS if name in table.columns and name not in jobs]
         if keys == ["series"]:
             table = table.assign(run=table.groupby("series", sort=False, dropna=False).cumcount())
             keys = _KEYS

@@ -39,6 +39,7 @@ def read_sql(
     jobs: Sequence[str] | None = None,
     states: Mapping[str, str | None] | None = None,
     on_unknown: str = "error",
+    timezone: str | None = None,
     chunk_rows: int = 100_000,
 ) -> pd.DataFrame:
     """Read a run history from a table or a query of a SQL database.
@@ -73,6 +74,8 @@ def read_sql(
     on_unknown : {"error", "warn"}, default="error"
         What to do with a state that nothing maps; see
         :func:`~sklearn_jobtime.loaders.to_status`.
+    timezone : str, default=None
+        Zone of the times that name none, such as ``"Europe/Berlin"``. None: UTC.
     chunk_rows : int, default=100_000
         How many rows to fetch at a time, which bounds the memory beside the table itself. The
         result does not depend on it.
@@ -108,6 +111,7 @@ def read_sql(
     if chunk_rows < 1:
         raise ValueError(f"chunk_rows must be at least 1, got {chunk_rows}.")
     start = None if since is None else since_utc(since)
+    earliest = start if start is None or timezone is None else start - pd.Timedelta(days=1)
     with read_only_connection(url) as (connection, place):
         source = place if is_query(table_or_query) else f"{place}, table {table_or_query}"
         history, names = _history(connection, table_or_query)
@@ -117,9 +121,15 @@ def read_sql(
                 f"{source}: found no column of jobs to filter by jobs= among {names}; name it "
                 "with columns={'job': ...}, or leave jobs out."
             )
-        query = _filtered(connection, history, mapping, start, jobs)
+        query = _filtered(connection, history, mapping, earliest, jobs)
         with connection.execution_options(yield_per=chunk_rows).execute(query) as result:
-            rows = typed_rows(result.partitions(), list(result.keys()), mapping, source=source)
+            rows = typed_rows(
+                result.partitions(),
+                list(result.keys()),
+                mapping,
+                source=source,
+                timezone=timezone,
+            )
     return mapped_long(
         rows,
         mapping=mapping,

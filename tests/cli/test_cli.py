@@ -573,7 +573,7 @@ def test_load_writes_a_run_table_and_says_what_is_in_it(folder, table, tmp_path)
         (["log.csv", "--column", "run"], 2, "NAME=COLUMN"),
         (["log.csv", "--column", "run=nothing"], 1, "no column 'nothing'"),
         (["log.csv", "--since", "2090-01-01"], 1, "no run started"),
-        (["log.csv", "--max-bytes", "10"], 1, "max_bytes"),
+        (["log.csv", "--max-bytes", "10"], 1, "--max-bytes"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from sklearn_jobtime.cli.options import AsJson, Jobs, Runs, split_names
+from sklearn_jobtime.cli.options import AsJson, Jobs, Runs, reads_source, split_names
 
 __all__ = ["anomalies"]
 
 
+@reads_source("runs")
 def anomalies(
     runs: Runs,
     jobs: Jobs = None,

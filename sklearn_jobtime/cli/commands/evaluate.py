@@ -19,6 +19,7 @@ from sklearn_jobtime.cli.options import (
     Simultaneous,
     Window,
     nominal_coverage,
+    reads_source,
     split_names,
     writable,
 )
@@ -52,6 +53,7 @@ Plot = Annotated[
 ]
 
 
+@reads_source("runs")
 def evaluate(
     runs: Runs,
     model: OfModel = None,

@@ -19,12 +19,14 @@ from sklearn_jobtime.cli.options import (
     TestSize,
     Window,
     nominal_coverage,
+    reads_source,
     split_names,
 )
 
 __all__ = ["fit"]
 
 
+@reads_source("runs")
 def fit(
     runs: Runs,
     output: ModelOut = Path("model.joblib"),

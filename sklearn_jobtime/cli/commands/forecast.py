@@ -5,11 +5,20 @@ from typing import Annotated
 
 import typer
 
-from sklearn_jobtime.cli.options import AsJson, Names, Runs, StoredModel, Timezone, writable
+from sklearn_jobtime.cli.options import (
+    AsJson,
+    Names,
+    Runs,
+    StoredModel,
+    Timezone,
+    reads_source,
+    writable,
+)
 
 __all__ = ["forecast"]
 
 
+@reads_source("runs")
 def forecast(
     model: StoredModel,
     runs: Runs,

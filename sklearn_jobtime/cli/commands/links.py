@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from sklearn_jobtime.cli.options import AsJson, Runs, Seed, StoredModel, writable
+from sklearn_jobtime.cli.options import AsJson, Runs, Seed, StoredModel, reads_source, writable
 
 __all__ = ["links"]
 
 
+@reads_source("runs")
 def links(
     model: StoredModel,
     runs: Runs,

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from sklearn_jobtime.cli.options import AsJson, Names, Runs, split_names, writable
+from sklearn_jobtime.cli.options import AsJson, Names, Runs, reads_source, split_names, writable
 
 __all__ = ["load"]
 
 
+@reads_source("source")
 def load(
     source: Runs,
     output: Annotated[
@@ -18,20 +19,9 @@ def load(
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only what started then or later.")] = None,
     jobs: Annotated[Names, typer.Option(help="Only these jobs, separated by commas.")] = None,
-    column: Annotated[
-        Names,
-        typer.Option(
-            metavar="NAME=COLUMN",
-            help="Which column of a log or table is series, run, job, started_at, ended_at, "
-            "duration, status; may be given several times. Default: guessed from usual names.",
-        ),
-    ] = None,
     top_jobs: Annotated[
         int | None, typer.Option(min=1, help="Only the jobs with the most seconds in total.")
     ] = None,
-    on_unknown: Annotated[
-        str, typer.Option(help="error or warn: what to do with a state that nothing maps.")
-    ] = "error",
     max_bytes: Annotated[
         int, typer.Option(min=1, help="Most uncompressed bytes to read of a file.")
     ] = 2 * 1024**3,
@@ -41,7 +31,9 @@ def load(
 
     With --json: `runs`, `series` (one record each: runs, jobs, first and last start, statuses,
     good runs, median seconds, `baseline_error` of a rolling median as a share of the mean,
-    `recommendation`), `dropped` (reason: rows), `columns` (which was taken for what), `written`.
+    `recommendation`), `dropped` (reason: rows), `columns` (which was taken for what), `report`
+    (`columns`: which was taken for what and why, `runs`, `jobs_of_runs`, `left_out`, `statuses`,
+    `total_seconds`, `median_seconds`), `notes`, `written`.
     """
     from sklearn_jobtime.cli.run.load import run_load
 
@@ -50,9 +42,7 @@ def load(
         output,
         since=since,
         jobs=split_names(jobs),
-        columns=column or [],
         top_jobs=top_jobs,
-        on_unknown=on_unknown,
         max_bytes=max_bytes,
         as_json=as_json,
     )

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from sklearn_jobtime.cli.options import AsJson, Names, Runs, Timezone
+from sklearn_jobtime.cli.options import AsJson, Names, Runs, Timezone, reads_source
 
 __all__ = ["risk"]
 
 
+@reads_source("runs")
 def risk(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="File that `fit` stored.")],
     runs: Runs,

@@ -18,12 +18,14 @@ from sklearn_jobtime.cli.options import (
     Seed,
     Simultaneous,
     nominal_coverage,
+    reads_source,
     split_names,
 )
 
 __all__ = ["tune"]
 
 
+@reads_source("runs")
 def tune(
     runs: Runs,
     output: ModelOut = Path("model.joblib"),

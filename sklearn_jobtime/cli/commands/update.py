@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from sklearn_jobtime.cli.options import AsJson, Runs, StoredModel, Timezone, writable
+from sklearn_jobtime.cli.options import AsJson, Runs, StoredModel, Timezone, reads_source, writable
 
 __all__ = ["update"]
 
 
+@reads_source("runs")
 def update(
     model: StoredModel,
     runs: Runs,
@@ -37,7 +38,7 @@ def update(
     before, and knows now), `updated_runs`, `updated_targets`, `right_censored` (of these, known
     only as "at least so long"), `jobs` (by `job`: `targets`, `right_censored`, and `drift` from -1
     over 0 to 1, an alarm that runs take longer than they used to relative to their forecasts),
-    `refit_advised`, `coverage`.
+    `refit_advised`, `coverage`, `notes`.
 
     Load only model files that you trust: a model file can run code.
     """

@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from sklearn_jobtime.cli.options import AsJson, Runs, Seed, StoredModel
+from sklearn_jobtime.cli.options import AsJson, Runs, Seed, StoredModel, reads_source
 
 __all__ = ["why"]
 
 
+@reads_source("runs")
 def why(
     model: StoredModel,
     runs: Runs,

@@ -123,7 +123,8 @@ def settings_of(
             f"--horizon out, or store a model with `jobtime fit --horizon {horizon}`."
         )
     table, jobs = read_as_fitted(source, model)
-    history = History(split_off_coming(table, jobs)[0], jobs, [])
+    said = table.attrs.pop("notes", [])
+    history = History(split_off_coming(table, jobs)[0], jobs, [], said)
     return history, clone(inner), NominalCoverage.of(model), ahead
 
 

@@ -53,7 +53,7 @@ def run_forecast(
     model = load_model(model_path)
     table, jobs = read_as_fitted(source, model)
     runs, coming = split_off_coming(table, jobs)
-    notes = [] if len(coming) else _notes_on_known(model)
+    notes = [*table.attrs.get("notes", []), *([] if len(coming) else _notes_on_known(model))]
     if at:
         runs, coming = table, next_runs(table, read_times(at, zone, table))
     with few_runs_noted(notes):

@@ -42,7 +42,8 @@ def run_links(
     """Fit a stored forecaster anew on the older runs, and test its links on the newer ones."""
     model = load_model(model_path)
     table, jobs = read_as_fitted(source, model)
-    history = History(split_off_coming(table, jobs)[0], jobs, [])
+    said = table.attrs.pop("notes", [])
+    history = History(split_off_coming(table, jobs)[0], jobs, [], said)
     train, is_test = split_by_time(history.runs, test_size)
     # Bounds around a forecaster link no jobs; the forecaster itself is quicker to fit.
     fitted = clone(getattr(model, "estimator", model)).fit(train, history.targets(train, 1))

@@ -1,6 +1,6 @@
 """Command `load`: from any source to one run table, and what is in it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from sklearn_jobtime.cli.output import human_seconds, print_json, print_notes, print_table, results
 from sklearn_jobtime.cli.progress import reading
+from sklearn_jobtime.cli.shell_words import in_shell_words
 from sklearn_jobtime.loaders._sources import read_source
 from sklearn_jobtime.loaders._summary import summarise_runs
 from sklearn_jobtime.loaders.files import TABLE_ENDINGS, write_table
@@ -27,9 +28,7 @@ def run_load(
     *,
     since: str | None,
     jobs: Sequence[str],
-    columns: Sequence[str],
     top_jobs: int | None,
-    on_unknown: str,
     max_bytes: int,
     as_json: bool,
 ) -> None:
@@ -43,16 +42,17 @@ def run_load(
             source,
             since=since,
             jobs=list(jobs) or None,
-            columns=_mapping(columns),
-            on_unknown=on_unknown,
             top_jobs=top_jobs,
             max_bytes=max_bytes,
+            **getattr(source, "options", {}),
         )
         summary = summarise_runs(runs)
         if output is not None:
             write_table(runs, output)
     dropped: dict[str, int] = runs.attrs.get("dropped", {})
     guessed: dict[str, str] = runs.attrs.get("columns", {})
+    report: dict[str, Any] = runs.attrs["report"]
+    notes: list[str] = [in_shell_words(note) for note in runs.attrs.get("notes", [])]
     if as_json:
         print_json(
             {
@@ -60,29 +60,42 @@ def run_load(
                 "series": summary.reset_index().to_dict("records"),
                 "dropped": dropped,
                 "columns": guessed,
+                "report": report,
+                "notes": notes,
                 "written": None if output is None else str(output),
             }
         )
         return
     _print_summary(summary)
-    notes = [f"left out: {count} {why}." for why, count in dropped.items()]
-    if guessed:
-        taken = ", ".join(f"{name} from {column!r}" for name, column in guessed.items())
-        notes.insert(0, f"columns: {taken}. Correct one with --column NAME=COLUMN.")
-    print_notes(notes + ([] if output is None else [f"written: {output}"]))
+    left_out = [f"left out: {count:,} {why}." for why, count in dropped.items()]
+    written = [] if output is None else [f"written: {output}"]
+    print_notes([*_report_lines(report), *left_out, *notes, *written])
 
 
-def _mapping(columns: Sequence[str]) -> dict[str, str | None] | None:
-    """Read what was given as ``--column run=build_no``; an empty name says there is no column."""
-    mapping: dict[str, str | None] = {}
-    for text in columns:
-        name, equals, column = text.partition("=")
-        if not (name and equals):
-            raise typer.BadParameter(
-                f"{text!r} came for --column; expected NAME=COLUMN, such as run=build_no."
-            )
-        mapping[name] = column or None
-    return mapping or None
+def _report_lines(report: Mapping[str, Any]) -> list[str]:
+    """Say what a reading made of its source."""
+    lines = []
+    if columns := report["columns"]:
+        taken = ", ".join(
+            f"{role} from {told['column']!r} ({told['why']})"
+            if role != told["column"]
+            else f"{role} ({told['why']})"
+            for role, told in columns.items()
+        )
+        lines.append(f"columns: {taken}. Correct one with --column NAME=COLUMN.")
+    statuses = ", ".join(f"{count:,} {status}" for status, count in report["statuses"].items())
+    median = report["median_seconds"]
+    lines.append(
+        f"kept: {report['runs']:,} runs, {report['jobs_of_runs']:,} jobs of runs"
+        + (f" ({statuses})" if statuses else "")
+        + (
+            f"; successes took {human_seconds(report['total_seconds'])} in total, "
+            f"{human_seconds(median)} in the median."
+            if median is not None
+            else "; no success."
+        )
+    )
+    return lines
 
 
 def _print_summary(summary: pd.DataFrame) -> None:

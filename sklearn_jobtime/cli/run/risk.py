@@ -74,7 +74,7 @@ def run_risk(
             )
     elif at:
         runs, coming = table, next_runs(table, read_times(at, zone, table))
-    notes: list[str] = []
+    notes: list[str] = list(table.attrs.get("notes", []))
     with few_runs_noted(notes):
         forecasts = forecast(model, runs, coming if len(coming) else None)
         risks = next_risks(

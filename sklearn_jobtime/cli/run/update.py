@@ -13,6 +13,7 @@ from sklearn_jobtime.cli.output import (
     job_label,
     print_coverage,
     print_json,
+    print_notes,
     print_table,
     results,
 )
@@ -42,13 +43,16 @@ def run_update(
     if changed:
         save_model(model, output or path)
     coverage = coverage_record(model)
+    notes = runs.attrs.get("notes", [])
     if as_json:
-        print_json({"model": str(output or path), **_record(found), "coverage": coverage})
+        record = {"model": str(output or path), **_record(found), "coverage": coverage}
+        print_json({**record, "notes": notes})
         return
     _print(found, timezone)
     print_coverage(coverage)
     stored = f"Stored as {output or path}." if changed else f"{path} is as it was."
     results().print(stored, markup=False, soft_wrap=True)
+    print_notes(notes)
 
 
 def _record(found: OnlineUpdate) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sklearn_jobtime.cli.output import (
     human_seconds,
     named_row,
     print_json,
+    print_notes,
     print_table,
     results,
     row_name,
@@ -40,6 +41,7 @@ def run_why(
     """Share the difference between one forecast and the usual one among the jobs behind it."""
     model = load_model(model_path)
     table, jobs = read_as_fitted(source, model)
+    print_notes(table.attrs.get("notes", []))
     runs, coming = split_off_coming(table, jobs)
     both = with_coming(runs, coming if len(coming) else next_runs(runs))
     row = _row_of(both.index, run, len(runs))

@@ -1,0 +1,155 @@
+"""What a table of a file is: told for sure, or asked."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.loaders import read_runs, read_source, write_table
+from sklearn_jobtime.runs import STATUSES, job_columns, validate_runs
+
+JOBS = ["job", "build", "step", "name", "series", "run", "status", "duration", "took_ms", "state"]
+
+
+@st.composite
+def run_tables(draw):
+    """Run tables as commands write them: a column and its statuses for each job."""
+    n = draw(st.integers(1, 6))
+    pooled = draw(st.booleans())
+    taken = {"run", "series"} if pooled else {"run"}
+    names = draw(st.lists(st.sampled_from(JOBS), min_size=1, max_size=4, unique=True))
+    jobs = [name for name in names if name not in taken] or ["job"]
+    start = pd.Timestamp("2026-03-01", tz="UTC") + pd.to_timedelta(np.arange(n), unit="D")
+    runs = pd.DataFrame({"started_at": start, "ended_at": start + pd.Timedelta(seconds=90)})
+    seconds = st.one_of(
+        st.floats(0, 1e6), st.integers(0, 5000).map(float), st.just(np.nan), st.just(np.inf)
+    )
+    for job in jobs:
+        runs[job] = draw(st.lists(seconds, min_size=n, max_size=n))
+        states = st.sampled_from([*STATUSES, None])
+        runs[f"{job}__status"] = draw(st.lists(states, min_size=n, max_size=n))
+        runs[f"{job}__status"] = runs[f"{job}__status"].astype(object)
+    runs.index = pd.Index(np.arange(1, n + 1), name="run")
+    if pooled:
+        series = [draw(st.sampled_from(["a", "b/c", "d e"])) for _ in range(n)]
+        runs.index = pd.MultiIndex.from_arrays([series, runs.index], names=["series", "run"])
+    return validate_runs(runs, jobs=jobs)
+
+
+@settings(max_examples=40, deadline=None)
+@given(run_tables(), st.sampled_from([".csv", ".csv.gz", ".parquet"]))
+def test_a_run_table_comes_back_as_it_was_written(tmp_path_factory, runs, ending):
+    path = tmp_path_factory.mktemp("own") / f"runs{ending}"
+    write_table(runs, path)
+    for read in (read_source(str(path)), read_runs(path)):
+        pd.testing.assert_frame_equal(read, runs, check_dtype=False, check_index_type=False)
+        assert job_columns(read) == job_columns(runs)
+
+
+def written(tmp_path, text, name="log.csv"):
+    path = tmp_path / name
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_column_job_of_seconds_is_no_column_of_names(tmp_path):
+    text = "run,started_at,ended_at,job\n1,2026-03-01T04:00Z,2026-03-01T04:02Z,120.5\n"
+    read = read_source(written(tmp_path, text))
+    assert read["job"].tolist() == [120.5]
+    text = "run,job,duration\n1,17,40.5\n1,18,300.0\n"  # names that are numbers
+    assert read_source(written(tmp_path, text))[["17", "18"]].to_numpy().tolist() == [[40.5, 300]]
+
+
+def test_a_log_of_builds_is_read_with_its_states_and_projects(tmp_path):
+    read = read_source(
+        written(
+            tmp_path,
+            "build_id,project_id,build_status,start_time,end_time,total_duration_seconds,"
+            "queue_time_seconds\n"
+            "B-1,web,SUCCESS,2026-04-01T08:00:00Z,2026-04-01T08:02:00Z,100.5,19.5\n"
+            "B-2,api,FAILED,2026-04-01T09:00:00Z,2026-04-01T09:00:30Z,20.25,9.75\n"
+            "B-3,api,CANCELLED,2026-04-01T10:00:00Z,2026-04-01T10:00:30Z,28.0,2.0\n",
+        )
+    )
+    assert read.index.tolist() == [("web", "B-1"), ("api", "B-2"), ("api", "B-3")]
+    assert read["job"].tolist() == [100.5, 20.25, 28.0]
+    assert read["job__status"].tolist() == ["success", "failed", "cancelled"]
+    report = read.attrs["report"]
+    assert report["statuses"] == {"success": 1, "failed": 1, "cancelled": 1}
+    assert report["total_seconds"] == report["median_seconds"] == 100.5
+    assert report["columns"]["status"] == {"column": "build_status", "why": "usual name"}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "statuses"),
+    [
+        ("job_state", "COMPLETED TIMEOUT", ["success", "timeout"]),
+        ("result_state", "SUCCESS FAILED", ["success", "failed"]),
+        ("exit_code", "0 137", ["success", "failed"]),
+        ("succeeded", "true false", ["success", "failed"]),
+        ("is_error", "0 1", ["success", "failed"]),
+        ("rc", "0 2", ["success", "failed"]),
+    ],
+)
+def test_statuses_are_found_under_their_usual_names(tmp_path, name, values, statuses):
+    good, bad = values.split()
+    text = (
+        f"job_id,{name},start_time,end_time\n1,{good},2026-03-01T04:00Z,2026-03-01T04:01Z\n"
+        f"2,{bad},2026-03-02T04:00Z,2026-03-02T04:02Z\n"
+    )
+    read = read_source(written(tmp_path, text))
+    assert read["job__status"].tolist() == statuses
+    assert read["job"].tolist() == [60.0, 120.0]
+
+
+def test_how_a_run_ended_goes_before_where_it_is(tmp_path):
+    text = (
+        "buildNumber,status,result,startTime,finishTime\n"
+        "1,completed,failed,2026-03-01T04:00Z,2026-03-01T04:01Z\n"
+    )
+    assert read_source(written(tmp_path, text))["job__status"].tolist() == ["failed"]
+
+
+def test_without_statuses_a_note_says_so(tmp_path):
+    text = "run,task,start,took\n1,load,2026-03-01T04:00Z,60\n"
+    notes = read_source(written(tmp_path, text)).attrs["notes"]
+    assert any("no column of statuses" in n and "--column status=NAME" in n for n in notes)
+    text = "run,started_at,load\n1,2026-03-01T04:00Z,60.5\n"
+    notes = read_source(written(tmp_path, text)).attrs["notes"]
+    assert any("no column of statuses" in note for note in notes)
+    assert any("taken for jobs: 'load'" in note for note in notes)
+
+
+def test_numbers_become_jobs_only_when_they_are_named(tmp_path):
+    path = written(tmp_path, "id,cpu,memory\n1,4.5,2.5\n2,5.5,2.5\n")
+    with pytest.raises(SourceError, match=r"jobs=\['cpu', 'memory'\]; .*columns=.*'START'"):
+        read_source(path)
+    read = read_source(path, durations=["cpu"])
+    assert read["cpu"].tolist() == [4.5, 5.5]
+    path = written(tmp_path, "run,started_at,wait_s,state\n1,2026-03-01,4.5,0\n")
+    with pytest.raises(SourceError, match=r"jobs=\['wait_s'\]; .*'status': 'state'"):
+        read_source(path)
+
+
+def test_a_long_table_without_times_is_read_as_read_runs_does(tmp_path):
+    path = written(tmp_path, "run,job,duration\n1,build,40.0\n1,test,300.0\n2,build,41.0\n")
+    read = read_source(path)
+    pd.testing.assert_frame_equal(read[["build", "test"]], read_runs(path), check_index_type=False)
+    assert read["build"].tolist() == [40.0, 41.0]
+    path = written(tmp_path, "build_id,task,elapsed_ms,state\nb1,load,1500,ok\nb2,load,900,error\n")
+    read = read_source(path)
+    assert read["load"].tolist() == [1.5, 0.9]
+    assert read["load__status"].tolist() == ["success", "failed"]
+
+
+def test_numbers_that_count_the_runs_of_each_job_make_no_common_run(tmp_path):
+    text = (
+        "job,number,start,duration,result\netl,41,2026-03-01T04:00Z,60,SUCCESS\n"
+        "web,41,2026-01-01T04:00Z,30,FAILURE\n"
+    )
+    read = read_source(written(tmp_path, text))
+    assert sorted(map(tuple, read.index)) == [("etl", "41"), ("web", "41")]
+    assert read.loc[("etl", "41"), "etl"] == 60.0
+    assert read.loc[("web", "41"), "web__status"] == "failed"
