@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.runs._jobs_of_series import jobs_in_coming
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
 from sklearn_jobtime.runs._timeline import median_gap, next_runs
 from sklearn_jobtime.runs._validation import row_label
@@ -80,12 +81,15 @@ def forecast(
         The validated run table up to now: what ended since `fit` is used as history.
     coming : DataFrame, default=None
         Rows of runs to come, as :func:`~sklearn_jobtime.runs.next_runs` makes them; None
-        takes the next run of every series.
+        takes the next run of every series that is not retired.
 
     Returns
     -------
     DataFrame
-        Indexed as `coming`. Columns: `step` (1 = the run of that row), `job`, `started_at` (the
+        Indexed as `coming`, with the jobs of its series: those that it had in one of its runs and
+        that were not taken out since (missing from the newest 20 complete runs, and from three
+        times as many as ever before between two of its own). Columns: `step` (1 = the run of
+        that row), `job`, `started_at` (the
         expected start, one median gap a step later), `seconds` (the forecast, never negative)
         and `ends_at` (start plus seconds for `whole_run`, else NaT). Without times in `runs`
         there are no clock columns. Where the model tells, `source` says what a forecast rests on
@@ -138,4 +142,11 @@ def forecast(
     if hasattr(model, "predict_interval"):
         bounds = model.predict_interval(both)[len(runs) :].reshape(-1, 2)
         table["lower"], table["upper"] = np.maximum(bounds, 0.0).T
-    return table
+    return table[_belongs(runs, coming, names)]
+
+
+def _belongs(runs: pd.DataFrame, coming: pd.DataFrame, names: pd.MultiIndex) -> NDArray[np.bool_]:
+    """Mark the forecasts of jobs that belong to the series of the run; a whole run always does."""
+    jobs = [job for job in names.get_level_values("job").unique() if job != WHOLE_RUN]
+    own = pd.DataFrame(jobs_in_coming(runs, coming, jobs), columns=jobs).assign(**{WHOLE_RUN: True})
+    return own[names.get_level_values("job")].to_numpy().ravel()

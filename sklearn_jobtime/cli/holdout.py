@@ -30,6 +30,8 @@ __all__ = [
     "advice",
     "epochs_of",
     "fit_with_intervals",
+    "holdout_or_note",
+    "kept_epoch_of",
     "run_holdout",
 ]
 
@@ -92,8 +94,7 @@ class Holdout:
     @property
     def kept_epoch(self) -> int:
         """The epoch whose weights are in use; 0 when it has no part in the forecasts."""
-        network = network_of(self.model)
-        return 0 if network is None else network.kept_epoch_
+        return kept_epoch_of(self.model)
 
     @property
     def epochs(self) -> pd.DataFrame:
@@ -111,6 +112,12 @@ def epochs_of(model: BaseEstimator) -> pd.DataFrame:
     """Losses and accuracies by epoch; no row where the baselines forecast alone (too few runs)."""
     network = network_of(model)
     return pd.DataFrame() if network is None else network.training_history_
+
+
+def kept_epoch_of(model: BaseEstimator) -> int:
+    """Give the epoch whose weights are in use; 0 when the LSTM has no part in the forecasts."""
+    network = network_of(model)
+    return 0 if network is None else network.kept_epoch_
 
 
 def fit_shown(
@@ -176,6 +183,23 @@ def run_holdout(
     best = best.rename(columns={"mae": "best_mae", "baseline_mae": "best_baseline_mae"})
     advised = recommendations(found).drop(columns="model")
     return Holdout(fitted, is_test, table, advised.join(best.drop(columns="ratio"), on="job"))
+
+
+def holdout_or_note(
+    model: AnchoredRegressor, history: History, horizon: int, test_size: float
+) -> Holdout | None:
+    """Test as :func:`run_holdout` does; where that cannot be done, add a note that says why.
+
+    The newest runs failed, say: then nothing tells how good a model is, which is no reason to be
+    without one. So whatever goes wrong in the test is told and stops nothing.
+    """
+    try:
+        return run_holdout(model, history, horizon, test_size)
+    except Exception as error:
+        said = str(error) or type(error).__name__
+        said = said.replace("test_size", "--test-size")
+        history.note(f"nothing could be tested: {said}")
+        return None
 
 
 def advice(recommendation: pd.Series) -> str:

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.markup import escape
+from sklearn.base import BaseEstimator
 
-from sklearn_jobtime.cli.holdout import MODEL_NAME, Holdout, advice
+from sklearn_jobtime.cli.holdout import MODEL_NAME, Holdout, advice, epochs_of, kept_epoch_of
 from sklearn_jobtime.cli.output import as_records, human_seconds, print_table, results
 
-__all__ = ["SHOWN_BASELINES", "SHOWN_EPOCHS", "holdout_record", "print_holdout"]
+__all__ = ["SHOWN_BASELINES", "SHOWN_EPOCHS", "holdout_record", "print_holdout", "untested_record"]
 
 
 SHOWN_EPOCHS = 10
@@ -86,4 +87,15 @@ def holdout_record(holdout: Holdout) -> dict[str, Any]:
         "kept_epoch": holdout.kept_epoch,
         "scores": as_records(holdout.scores),
         "recommendations": as_records(holdout.recommendations.assign(advice=advised)),
+    }
+
+
+def untested_record(fitted: BaseEstimator) -> dict[str, Any]:
+    """Give the same keys for a model that was not tested."""
+    return {
+        "test_runs": 0,
+        "epochs": as_records(epochs_of(fitted)),
+        "kept_epoch": kept_epoch_of(fitted),
+        "scores": [],
+        "recommendations": [],
     }

@@ -15,6 +15,7 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.forecasting import outputs_of_step
 from sklearn_jobtime.inspection._counterfactual import block_permutation, read_pasts
+from sklearn_jobtime.runs._jobs_of_series import share_a_series
 from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 from sklearn_jobtime.runs._targets import make_targets
@@ -128,7 +129,8 @@ class Linkage:
     Parameters
     ----------
     matrix : DataFrame
-        Seconds by which the past of the source moves a forecast of the target, on average.
+        Seconds by which the past of the source moves a forecast of the target, on average. NaN,
+        here as in the other tables, for jobs that have no series in common.
     low, high : DataFrame
         Interval of these seconds.
     gains : DataFrame
@@ -314,7 +316,8 @@ def job_linkage(
         )
         rows.append(_source_row(actual, real, permuted, block, confidence_level, rng))
     tables = [pd.DataFrame(t, pasts.sources, targets) for t in zip(*rows, strict=True)]
-    matrix, low, high, gains, p_values = tables
+    related = share_a_series(runs, pasts.sources, targets)
+    matrix, low, high, gains, p_values = (table.where(related) for table in tables)
     n_scored = pd.Series((~np.isnan(actual)).sum(axis=0), index=targets)
     return Linkage(matrix, low, high, gains, p_values, false_discovery_rates(p_values), n_scored)
 

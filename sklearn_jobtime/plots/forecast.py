@@ -24,6 +24,7 @@ from sklearn_jobtime.plots._style import (
     tick_count,
     unit_of,
 )
+from sklearn_jobtime.runs._jobs_of_series import has_job
 from sklearn_jobtime.runs._schema import SPOILS_RUN, STARTED_AT, WHOLE_RUN, series_of, status_column
 from sklearn_jobtime.runs._targets import observed_durations
 
@@ -213,10 +214,18 @@ class ForecastDisplay:
     def panels(self) -> list[tuple[int, str]]:
         """Series (by number, in order of appearance) and job of each panel, most time first.
 
-        At most eight: those with the most observed seconds in total.
+        At most eight: those with the most observed seconds in total, and none of a job that the
+        series never had.
         """
         total = self._observed().groupby(series_of(self.runs.index)).sum()
-        pairs = [(series, job) for series in total.index for job in total]
+        named = [job for job in total if job != WHOLE_RUN]
+        own = has_job(self.runs, named).groupby(series_of(self.runs.index)).any()
+        pairs = [
+            (series, job)
+            for series in total.index
+            for job in total
+            if job == WHOLE_RUN or own.loc[series, job]
+        ]
         return sorted(pairs, key=lambda pair: -total.loc[pair])[:MOST_PANELS]
 
     def plot(self, *, n_runs: int = 60, ax: Any = None) -> "ForecastDisplay":

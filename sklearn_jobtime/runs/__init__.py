@@ -14,7 +14,7 @@ from sklearn_jobtime.runs._schema import (
     status_column,
 )
 from sklearn_jobtime.runs._targets import make_lower_bounds, make_targets, observed_durations
-from sklearn_jobtime.runs._timeline import as_of, next_runs, split_by_time
+from sklearn_jobtime.runs._timeline import as_of, next_runs, retired_series, split_by_time
 from sklearn_jobtime.runs._validation import to_utc, validate_runs
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "next_runs",
     "observed_durations",
     "pivot_runs",
+    "retired_series",
     "series_names",
     "series_of",
     "split_by_time",

@@ -6,10 +6,21 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, job_columns, series_of, status_column
+from sklearn_jobtime.runs._schema import (
+    ENDED_AT,
+    STARTED_AT,
+    job_columns,
+    series_names,
+    series_of,
+    status_column,
+)
 from sklearn_jobtime.runs._validation import to_utc
 
-__all__ = ["as_of", "next_runs", "split_by_time"]
+__all__ = ["as_of", "next_runs", "retired_series", "split_by_time"]
+
+# A series whose next run is overdue by more than both of these is retired.
+RETIRED_GAPS = 10
+RETIRED_AFTER = pd.Timedelta(days=7)
 
 
 def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:
@@ -124,8 +135,9 @@ def next_runs(
     runs : DataFrame
         A validated run table.
     started_at : time or list of times, default=None
-        When the coming runs start, for every series. None: one run a series, at its last start
-        plus the median gap between its last twenty starts.
+        When the coming runs start, for every series. None: one run a series that is not retired
+        (:func:`retired_series`), at its last start plus the median gap between its last twenty
+        starts.
 
     Returns
     -------
@@ -154,10 +166,56 @@ def next_runs(
         given = to_utc(pd.Series([started_at] if one else list(started_at), name=STARTED_AT))
         if given.empty or given.isna().any():
             raise RunTableError(f"started_at must name at least one time, got {started_at!r}.")
+    if given is None:
+        runs = runs[~_is_retired(runs)]
     parts = [
         _next_of_series(rows, given) for _, rows in runs.groupby(series_of(runs.index), sort=False)
     ]
     return pd.concat(parts).reindex(columns=runs.columns).astype(_nullable(runs.dtypes))
+
+
+def retired_series(runs: pd.DataFrame) -> pd.Series:
+    """Tell which series have had no run for so long that none is to be expected.
+
+    Their next run, one median gap after the last, should have come more than ten gaps and more
+    than a week before the newest start in the table. So the series with the newest run is never
+    retired, a nightly one is ten nights after it was due, a weekly one ten weeks after, and one of
+    a single run a week after it.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A validated run table.
+
+    Returns
+    -------
+    Series
+        The last start of each retired series, by its name; empty for a table without times.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.runs import retired_series
+    >>> days = pd.date_range("2026-03-01", periods=40, tz="UTC")
+    >>> old, new = (pd.DataFrame({"started_at": d, "job": 1.0}) for d in (days[:20], days))
+    >>> retired_series(pd.concat({"old": old, "new": new})).dt.day.to_dict()
+    {'old': 20}
+    """
+    if STARTED_AT not in runs:
+        return pd.Series(dtype="datetime64[ns, UTC]", name=STARTED_AT)
+    last = runs.loc[_is_retired(runs), STARTED_AT]
+    return last.groupby(series_names(last.index), sort=False).last()
+
+
+def _is_retired(runs: pd.DataFrame) -> np.ndarray:
+    """Rows of retired series."""
+    if STARTED_AT not in runs or runs.index.nlevels == 1:
+        return np.zeros(len(runs), dtype=bool)
+    by_series = runs[STARTED_AT].groupby(series_of(runs.index))
+    gap = by_series.agg(median_gap)
+    overdue = runs[STARTED_AT].max() - by_series.max() - gap
+    is_retired = (overdue > RETIRED_GAPS * gap) & (overdue > RETIRED_AFTER)
+    return is_retired.reindex(series_of(runs.index)).to_numpy()
 
 
 def median_gap(starts: pd.Series) -> pd.Timedelta:

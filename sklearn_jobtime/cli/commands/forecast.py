@@ -39,12 +39,14 @@ def forecast(
     """Forecast the next runs of every job, and when each run will be done.
 
     The runs to come are the last rows of RUNS when they have no outcome yet (planned or still
-    running, their known columns filled in), else those of --at, else the next run at the usual gap.
-    The last of them is followed by further runs, up to the horizon of the model.
+    running, their known columns filled in), else those of --at, else the next run at the usual gap
+    of each series that is not retired (whose next run was due ten gaps and a week ago). The last of
+    them is followed by further runs, up to the horizon of the model. Listed are the jobs that the
+    series has.
 
     With --json: `model`, `runs`, `forecasts` (`series` and `run`, `step`, `job`, `started_at`,
-    `seconds`, `ends_at` for the job whole_run, `lower` and `upper` in seconds), `coverage` (how
-    often these are to hold), `written` files, `notes`.
+    `seconds`, `ends_at` for the job whole_run, `lower` and `upper` in seconds), `retired`
+    (`series`, `last_run`), `coverage` (how often these are to hold), `written` files, `notes`.
 
     Load only model files that you trust: a model file can run code.
     """

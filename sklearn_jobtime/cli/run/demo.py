@@ -7,8 +7,8 @@ from rich.console import Console
 from sklearn.base import clone
 
 from sklearn_jobtime.cli.files import interval_name, save_plot
-from sklearn_jobtime.cli.holdout import Recipe, fit_with_intervals, run_holdout
-from sklearn_jobtime.cli.holdout_report import holdout_record, print_holdout
+from sklearn_jobtime.cli.holdout import Recipe, fit_with_intervals, holdout_or_note
+from sklearn_jobtime.cli.holdout_report import holdout_record, print_holdout, untested_record
 from sklearn_jobtime.cli.inputs import History, history_record
 from sklearn_jobtime.cli.intervals import NominalCoverage, coverage_record
 from sklearn_jobtime.cli.output import (
@@ -16,6 +16,7 @@ from sklearn_jobtime.cli.output import (
     human_seconds,
     print_coverage,
     print_json,
+    print_notes,
     results,
 )
 from sklearn_jobtime.cli.run.forecast import print_forecasts
@@ -47,7 +48,7 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
     )
     steps.print(f"2/4 Fitting on all but the newest {n_test}, which are for the test.")
     model = recipe.forecaster(history)
-    holdout = run_holdout(model, history, HORIZON, TEST_SIZE)
+    holdout = holdout_or_note(model, history, HORIZON, TEST_SIZE)
 
     steps.print("3/4 Fitting on all runs, for the forecast.")
     fitted = fit_with_intervals(clone(model), NominalCoverage(), history, history.runs, HORIZON)
@@ -57,9 +58,11 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
     steps.print("4/4 Storing the model and drawing.")
     model_path, plot_path = folder / "model.joblib", folder / "forecast.png"
     save_model(fitted, model_path)
-    tested = ForecastDisplay.from_estimator(
-        holdout.model, history.runs, is_test=holdout.is_test
-    ).tested
+    tested = None
+    if holdout:
+        tested = ForecastDisplay.from_estimator(
+            holdout.model, history.runs, is_test=holdout.is_test
+        ).tested
     display = ForecastDisplay.from_predictions(
         history.runs, forecasts, tested=tested, interval=interval_name(coverage)
     )
@@ -72,7 +75,7 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
             {
                 "model": str(model_path),
                 **history_record(history, HORIZON),
-                **holdout_record(holdout),
+                **(holdout_record(holdout) if holdout else untested_record(fitted)),
                 "forecasts": forecast_records(forecasts),
                 "coverage": coverage,
                 "risks": risk_records(risks),
@@ -81,7 +84,9 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
             }
         )
         return
-    print_holdout(holdout)
+    print_notes(history.notes)
+    if holdout:
+        print_holdout(holdout)
     print_forecasts(forecasts)
     print_coverage(coverage)
     print_risks(risks)

@@ -1,14 +1,14 @@
-"""Command `fit`: test the recipe, fit it on all runs, store it."""
+"""Command `fit`: fit the recipe on all runs, store it, and test it on the newest runs."""
 
 from pathlib import Path
 
 from sklearn.base import clone
 
-from sklearn_jobtime.cli.holdout import Recipe, epochs_of, fit_with_intervals, run_holdout
-from sklearn_jobtime.cli.holdout_report import holdout_record, print_holdout
+from sklearn_jobtime.cli.holdout import Recipe, fit_with_intervals, holdout_or_note
+from sklearn_jobtime.cli.holdout_report import holdout_record, print_holdout, untested_record
 from sklearn_jobtime.cli.inputs import History, history_record
 from sklearn_jobtime.cli.intervals import NominalCoverage, coverage_record
-from sklearn_jobtime.cli.output import as_records, print_coverage, print_json, print_notes, results
+from sklearn_jobtime.cli.output import print_coverage, print_json, print_notes, results
 from sklearn_jobtime.persistence import save_model
 
 __all__ = ["run_fit"]
@@ -24,14 +24,18 @@ def run_fit(
     test_size: float,
     as_json: bool,
 ) -> None:
-    """Test the recipe on the newest runs, fit it on all, store it."""
+    """Fit the recipe on all runs and store it; then test it on the newest runs.
+
+    The model is stored before anything is tested or printed: a report that cannot be made is a
+    note, and no reason to be without a model.
+    """
     model = recipe.forecaster(history)
-    holdout = run_holdout(model, history, horizon, test_size) if test_size else None
     fitted = fit_with_intervals(clone(model), nominal, history, history.runs, horizon)
     save_model(fitted, output)
+    holdout = holdout_or_note(model, history, horizon, test_size) if test_size else None
     print_notes(history.notes)
     if as_json:
-        tested = holdout_record(holdout) if holdout else {"epochs": as_records(epochs_of(fitted))}
+        tested = holdout_record(holdout) if holdout else untested_record(fitted)
         record = {"model": str(output), **history_record(history, horizon), **tested}
         print_json({**record, "coverage": coverage_record(fitted)})
         return

@@ -22,6 +22,7 @@ from sklearn_jobtime.cli.output import (
     results,
     span,
 )
+from sklearn_jobtime.cli.retired import print_retired, retired_records
 from sklearn_jobtime.cli.times import read_times, read_zone
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.loaders.files import TABLE_ENDINGS, write_table
@@ -56,6 +57,7 @@ def run_forecast(
     notes = [*table.attrs.get("notes", []), *([] if len(coming) else _notes_on_known(model))]
     if at:
         runs, coming = table, next_runs(table, read_times(at, zone, table))
+    retired = retired_records(runs, coming)
     with few_runs_noted(notes):
         forecasts = _own_run_first(forecast(model, runs, coming if len(coming) else None))
     coverage = coverage_record(model)
@@ -73,6 +75,7 @@ def run_forecast(
                 "model": str(model_path),
                 "runs": len(runs),
                 "forecasts": forecast_records(forecasts),
+                "retired": retired,
                 "coverage": coverage,
                 "written": written,
                 "notes": notes,
@@ -80,6 +83,7 @@ def run_forecast(
         )
         return
     print_forecasts(forecasts, timezone)
+    print_retired(retired, timezone)
     print_coverage(coverage)
     print_notes(notes + [f"written: {path}" for path in written])
 

@@ -25,6 +25,7 @@ from sklearn_jobtime.cli.output import (
     results,
     span,
 )
+from sklearn_jobtime.cli.retired import print_retired, retired_records
 from sklearn_jobtime.cli.times import read_moment, read_times, read_zone
 from sklearn_jobtime.conformal._duration_distribution import DurationDistribution
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
@@ -75,6 +76,7 @@ def run_risk(
     elif at:
         runs, coming = table, next_runs(table, read_times(at, zone, table))
     notes: list[str] = list(table.attrs.get("notes", []))
+    retired = retired_records(runs, coming)
     with few_runs_noted(notes):
         forecasts = forecast(model, runs, coming if len(coming) else None)
         risks = next_risks(
@@ -93,12 +95,14 @@ def run_risk(
                 "now": present,
                 "timeout_share": timeout_share,
                 "risks": risk_records(risks),
+                "retired": retired,
                 "coverage": coverage_record(model),
                 "notes": notes,
             }
         )
         return
     print_risks(risks, timezone, timeout_share)
+    print_retired(retired, timezone)
     print_coverage(coverage_record(model))
     print_notes(notes)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -93,18 +94,29 @@ def run_tune(
             f"{len(runs)} runs are too few for {splits} splits in time with a horizon of {horizon};"
             " take fewer --splits, a smaller --horizon, or load a longer history."
         )
-    cv = TimeSeriesSplit(splits, gap=gap)
-    found = _search(recipe.forecaster(history), grid, cv, runs, y, n_jobs)
-    best = recipe.forecaster(history).set_params(**found.best_params_)
+    tested = _testable_splits(TimeSeriesSplit(splits, gap=gap), runs, y)
+    if len(tested) < splits:
+        history.note(
+            f"{'nothing could be tested: ' if not tested else ''}in {splits - len(tested)} of the "
+            f"{splits} splits no run succeeded before or after the split; "
+            + ("they are left out." if tested else "the first combination is stored.")
+        )
+    ranking: list[dict[str, Any]] = []
+    best_params = next(iter(ParameterGrid(grid)))
+    if tested:
+        found = _search(recipe.forecaster(history), grid, tested, runs, y, n_jobs)
+        ranking, best_params = _ranking(found.cv_results_), found.best_params_
+    best = recipe.forecaster(history).set_params(**best_params)
     fitted = fit_with_intervals(best, nominal, history, runs, horizon)
     save_model(fitted, output)
     print_notes(history.notes)
-    ranking, coverage = _ranking(found.cv_results_), coverage_record(fitted)
+    coverage = coverage_record(fitted)
     if as_json:
-        record = {"model": str(output), **history_record(history, horizon), "splits": splits}
+        record = {"model": str(output), **history_record(history, horizon), "splits": len(tested)}
         print_json({**record, "ranking": ranking, "coverage": coverage})
         return
-    _print_ranking(ranking, list(grid), splits)
+    if ranking:
+        _print_ranking(ranking, list(grid), len(tested))
     print_coverage(coverage)
     results().print(
         f"Fitted the first on all {len(runs)} runs, {horizon} ahead, and stored as {output}.",
@@ -113,10 +125,22 @@ def run_tune(
     )
 
 
+def _testable_splits(
+    cv: TimeSeriesSplit, runs: pd.DataFrame, y: pd.DataFrame
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Give the splits that have something to learn from and something to score."""
+    has_success = y.notna().any(axis=1).to_numpy()
+    return [
+        (train, test)
+        for train, test in cv.split(runs)
+        if has_success[train].any() and has_success[test].any()
+    ]
+
+
 def _search(
     model: BaseEstimator,
     grid: dict[str, list],
-    cv: TimeSeriesSplit,
+    splits: list[tuple[np.ndarray, np.ndarray]],
     runs: pd.DataFrame,
     y: pd.DataFrame,
     n_jobs: int,
@@ -128,13 +152,13 @@ def _search(
         search = GridSearchCV(
             model,
             grid,
-            cv=cv,
+            cv=splits,
             scoring=CountedScorer(counted),
             refit=False,
             n_jobs=n_jobs,
             error_score="raise",
         )
-        with _progress(counted, cv.get_n_splits() * len(ParameterGrid(grid))):
+        with _progress(counted, len(splits) * len(ParameterGrid(grid))):
             return search.fit(runs, y)
 
 

@@ -22,7 +22,8 @@ from sklearn_jobtime.cli.run.links import SHOWN
 from sklearn_jobtime.forecasting import target_names, with_coming
 from sklearn_jobtime.inspection._contributions import Contributions, forecast_contributions
 from sklearn_jobtime.persistence import load_model
-from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
+from sklearn_jobtime.runs._jobs_of_series import has_job
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
 from sklearn_jobtime.runs._timeline import next_runs
 
 __all__ = ["run_why"]
@@ -45,7 +46,8 @@ def run_why(
     runs, coming = split_off_coming(table, jobs)
     both = with_coming(runs, coming if len(coming) else next_runs(runs))
     row = _row_of(both.index, run, len(runs))
-    target = _target(model, job)
+    own = _jobs_of_row(both, row, model)
+    target = _target(own, job)
     why = forecast_contributions(
         model,
         both,
@@ -65,10 +67,10 @@ def run_why(
                 "run": label,
                 "started_at": start,
                 "job": target,
-                "forecast": why.forecast.to_dict(),
-                "baseline": why.baseline.to_dict(),
-                "contributions": why.seconds.to_dict("index"),
-                "errors": why.errors.to_dict("index"),
+                "forecast": why.forecast[own].to_dict(),
+                "baseline": why.baseline[own].to_dict(),
+                "contributions": _among(why.seconds, own).to_dict("index"),
+                "errors": _among(why.errors, own).to_dict("index"),
             }
         )
         return
@@ -124,12 +126,26 @@ def _row_of(index: pd.Index, run: str | None, n_past: int) -> int:
     )
 
 
-def _target(model: BaseEstimator, job: str | None) -> str:
+def _jobs_of_row(both: pd.DataFrame, row: int, model: BaseEstimator) -> list[str]:
+    """Jobs of the series of a row, and `whole_run`; all jobs for a series that has no run yet."""
     names = list(dict.fromkeys(target_names(model).get_level_values("job")))
+    series = series_of(both.index)
+    own = has_job(both[series == series[row]], names).any()
+    found = [job for job in names if job not in both or own[job]]
+    return found if own.any() else names
+
+
+def _among(table: pd.DataFrame, jobs: list[str]) -> pd.DataFrame:
+    """Leave out the other jobs that are forecast, as sources and as targets."""
+    others = [job for job in table if job not in jobs]
+    return table.drop(index=others, errors="ignore")[jobs]
+
+
+def _target(names: list[str], job: str | None) -> str:
     if job is None:
         return WHOLE_RUN if WHOLE_RUN in names else names[0]
     if job not in names:
         raise typer.BadParameter(
-            f"{job!r} came for --job; the model forecasts {', '.join(map(str, names))}."
+            f"{job!r} came for --job; of that run the model forecasts {', '.join(map(str, names))}."
         )
     return job

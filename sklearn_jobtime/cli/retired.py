@@ -1,0 +1,25 @@
+"""Series without a run to come: said, as otherwise one would look for them in vain."""
+
+from typing import Any
+
+import pandas as pd
+
+from sklearn_jobtime.cli.output import results
+from sklearn_jobtime.runs._timeline import retired_series
+
+__all__ = ["print_retired", "retired_records"]
+
+
+def retired_records(runs: pd.DataFrame, coming: pd.DataFrame) -> list[dict[str, Any]]:
+    """Give the retired series for JSON; none where the runs to come were given."""
+    if len(coming):
+        return []
+    last = retired_series(runs)
+    return [{"series": name, "last_run": start} for name, start in last.items()]
+
+
+def print_retired(retired: list[dict[str, Any]], timezone: str = "UTC") -> None:
+    """Print a line for each."""
+    for one in retired:
+        last = f"{one['last_run'].tz_convert(timezone):%Y-%m-%d %H:%M} {timezone}"
+        results().print(f"retired: {one['series']} (last run {last})", markup=False, soft_wrap=True)
