@@ -1,6 +1,7 @@
 """Errors and warnings of the package; each is also the built-in class a caller would catch."""
 
 __all__ = [
+    "BadValueError",
     "DeviceError",
     "ModelFileError",
     "NoHistoryError",
@@ -15,6 +16,26 @@ class RunTableError(ValueError):
 
     The message names the column, the row and the remedy.
     """
+
+
+class BadValueError(RunTableError):
+    """A value that cannot be read; it knows its place, so that a reader of files can name the line.
+
+    Attributes
+    ----------
+    row : int
+        The place of the value in its column, from 0.
+    column : hashable
+        The name of the column.
+    said : str
+        The value, what is wrong with it and what to do.
+    """
+
+    def __init__(self, message: str, *, row: int, column: object, said: str) -> None:
+        super().__init__(message)
+        self.row = row
+        self.column = column
+        self.said = said
 
 
 class NoHistoryError(ValueError):

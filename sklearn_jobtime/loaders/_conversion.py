@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.exceptions import BadValueError, SourceError
 from sklearn_jobtime.loaders._column_names import (
     EPOCH_UNITS,
     QUEUED_AT,
@@ -42,7 +42,6 @@ from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders._text import inferred, to_text
 from sklearn_jobtime.runs._long_table import LONG_COLUMNS, long_table
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, STATUSES
-from sklearn_jobtime.runs._validation import BadValueError
 
 __all__ = ["NO_STATUS", "ONE_JOB", "mapped_long", "since_utc", "typed_columns", "typed_rows"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.runs._validation import BadValueError
+from sklearn_jobtime.runs._validation import bad_value
 
 __all__ = ["has_short_clock", "parse_duration", "to_seconds"]
 
@@ -226,7 +226,7 @@ def to_seconds(values: pd.Series, *, unit: float = 1.0, short_clock: str = "ask"
     if pd.api.types.is_timedelta64_dtype(values):
         return _not_negative(values.dt.total_seconds(), values)
     if pd.api.types.is_bool_dtype(values) and not values.isna().all():
-        raise BadValueError(values, int(values.notna().to_numpy().argmax()), "is not a duration")
+        raise bad_value(values, int(values.notna().to_numpy().argmax()), "is not a duration")
     if pd.api.types.is_numeric_dtype(values):
         numbers = values.astype("float64")
         return _not_negative(_in_seconds(numbers, unit), values, is_number=True)
@@ -249,7 +249,7 @@ def _not_negative(seconds: pd.Series, values: pd.Series, *, is_number: bool = Fa
     if is_number:
         wrong &= (values.astype("float64") != -1).to_numpy()
     if wrong.any():
-        raise BadValueError(
+        raise bad_value(
             values,
             int(wrong.argmax()),
             "is negative, so it is no duration; correct it, or leave it empty if not known.",
@@ -273,7 +273,7 @@ def _from_text(values: pd.Series, unit: float, short_clock: str) -> pd.Series:
         try:
             seconds[place] = parse_duration(word, unit=exact_unit, short_clock=short_clock)
         except ValueError as error:
-            raise BadValueError(values, int((codes == place).argmax()), f"{error}.") from None
+            raise bad_value(values, int((codes == place).argmax()), f"{error}.") from None
     return pd.Series(seconds[codes], index=values.index, name=values.name)
 
 
@@ -291,7 +291,7 @@ def _from_objects(values: pd.Series, unit: float, short_clock: str) -> pd.Series
         try:
             seconds[place] = _object_seconds(value, exact_unit, short_clock)
         except ValueError as error:
-            raise BadValueError(values, place, f"{error}.") from None
+            raise bad_value(values, place, f"{error}.") from None
     return pd.Series(seconds, index=values.index, name=values.name)
 
 

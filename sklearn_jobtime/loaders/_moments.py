@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.runs._validation import BadValueError, to_utc
+from sklearn_jobtime.exceptions import BadValueError
+from sklearn_jobtime.runs._validation import bad_value, to_utc
 
 __all__ = ["UNIT_NAMES", "epoch_unit", "moment_kind", "to_moments", "unknown_moments"]
 
@@ -50,7 +51,7 @@ def epoch_unit(column: pd.Series) -> float | None:
     largest, smallest = np.max(size[known]), np.min(size[known])
     at = int(np.searchsorted(list(_LARGEST.values()), largest, side="right"))
     if at == len(units):
-        raise BadValueError(
+        raise bad_value(
             column,
             int(np.where(known, size, -1).argmax()),
             "is no moment: it has more digits than nanoseconds since 1970; correct it, or leave "
@@ -58,7 +59,7 @@ def epoch_unit(column: pd.Series) -> float | None:
         )
     if at and smallest < _LARGEST[units[at - 1]]:
         row = int(np.where(known, size, np.inf).argmin())
-        raise BadValueError(
+        raise bad_value(
             column,
             row,
             f"and {column.iloc[int(np.where(known, size, -1).argmax())]} cannot be of one unit: "
@@ -115,7 +116,7 @@ def to_moments(column: pd.Series, *, unit: float | None = None) -> pd.Series:
     try:
         return to_utc(column)
     except BadValueError as error:
-        raise BadValueError(
+        raise bad_value(
             column,
             error.row,
             "is not a time; write it as 2026-03-01T04:00:00Z, or as a number of seconds or "
@@ -160,7 +161,7 @@ def _from_numbers(column: pd.Series, unit: float | None) -> pd.Series:
         outside = ~((numbers * unit >= _FIRST_SECOND) & (numbers * unit < _LAST_SECOND))
     outside &= ~np.isnan(numbers)
     if outside.any():
-        raise BadValueError(
+        raise bad_value(
             column,
             int(outside.argmax()),
             f"is no moment in {UNIT_NAMES[unit]} since 1970; correct it, or the name of the "
@@ -181,14 +182,14 @@ def _check_plausible(
         return
     least, most = known.min(), known.max()
     if told not in (None, 1.0) and least >= 946_684_800 and most <= 4_102_444_800:
-        raise BadValueError(
+        raise bad_value(
             column,
             int((numbers == least).argmax()),
             f"is a moment after the year 2000 in seconds since 1970, but the column's name tells "
             f"{UNIT_NAMES[unit]}; rename the column.",
         )
     if told is None and least >= 36_526 and most <= 55_153 and (known % 1 != 0).any():
-        raise BadValueError(
+        raise bad_value(
             column,
             int((numbers == least).argmax()),
             "may be a date as spreadsheets count them or seconds since 1970; write moments as "
@@ -224,7 +225,7 @@ def _check_one_kind(column: pd.Series) -> None:
             kinds.setdefault(kind, place)
     if len(kinds) > 1:
         (one, _), (other, place) = list(kinds.items())[:2]
-        raise BadValueError(
+        raise bad_value(
             column,
             place,
             f"stands in a column that holds {one} and {other}; write all of them in one form, "

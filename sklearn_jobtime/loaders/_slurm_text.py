@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.exceptions import BadValueError, SourceError
 from sklearn_jobtime.loaders._durations import to_seconds
 from sklearn_jobtime.loaders._open_file import open_text
 from sklearn_jobtime.loaders._states import STATES
-from sklearn_jobtime.runs._validation import BadValueError
+from sklearn_jobtime.runs._validation import bad_value
 
 __all__ = ["elapsed_seconds", "read_text"]
 
@@ -59,7 +59,7 @@ def elapsed_seconds(elapsed: pd.Series) -> pd.Series:
     try:
         wrong = known.notna() & ~known.str.fullmatch(_CLOCK).eq(True)
         if wrong.any():
-            raise BadValueError(known, int(wrong.to_numpy().argmax()), "is no clock")
+            raise bad_value(known, int(wrong.to_numpy().argmax()), "is no clock")
         return to_seconds(known, short_clock="minutes")
     except BadValueError as error:
         raise SourceError(

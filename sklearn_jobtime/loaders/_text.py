@@ -5,7 +5,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.runs._validation import BadValueError
+from sklearn_jobtime.runs._validation import bad_value
 
 __all__ = ["inferred", "to_text"]
 
@@ -53,7 +53,7 @@ def to_text(values: pd.Series) -> pd.Series:
         text = values.astype("str").str.strip()
     except UnicodeEncodeError:
         rows = [not _is_unicode(value) for value in values.tolist()]
-        raise BadValueError(
+        raise bad_value(
             values.map(ascii),
             int(np.argmax(rows)),
             "holds half of a character (a lone surrogate), which is no text; correct the name.",
@@ -69,7 +69,7 @@ def _whole(values: pd.Series) -> pd.Series:
     wrong = values.notna() & ~((values % 1 == 0) & np.isfinite(values))
     if np.isinf(there).any():
         wrong = np.isinf(values)
-    raise BadValueError(
+    raise bad_value(
         values,
         int(wrong.to_numpy().argmax()),
         "is no name and no whole number; write it as text if it is a name.",
@@ -88,9 +88,9 @@ def _plain(values: pd.Series, place: int, value: object) -> object:
         try:
             return bytes(value).decode("utf-8")
         except UnicodeDecodeError:
-            raise BadValueError(values, place, "is bytes that are no UTF-8 text.") from None
+            raise bad_value(values, place, "is bytes that are no UTF-8 text.") from None
     if isinstance(value, _NO_NAMES):
-        raise BadValueError(
+        raise bad_value(
             values,
             place,
             f"is {'an object' if isinstance(value, dict) else 'a list'}, not a name; name a "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.exceptions import BadValueError, RunTableError
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
     STARTED_AT,
@@ -16,7 +16,7 @@ from sklearn_jobtime.runs._schema import (
 )
 
 __all__ = [
-    "BadValueError",
+    "bad_value",
     "checked_durations",
     "checked_statuses",
     "row_label",
@@ -25,8 +25,8 @@ __all__ = [
 ]
 
 
-class BadValueError(RunTableError):
-    """A value that cannot be read; it knows its row, so that a reader of files can name the line.
+def bad_value(column: pd.Series, row: int, said: str) -> BadValueError:
+    """Make the error of a value that cannot be read.
 
     Parameters
     ----------
@@ -37,15 +37,14 @@ class BadValueError(RunTableError):
     said : str
         What is wrong and what to do; it follows the value.
     """
-
-    def __init__(self, column: pd.Series, row: int, said: str) -> None:
-        value = column.iloc[row]
-        value = value.item() if isinstance(value, np.generic) else value
-        shown = repr(value) if isinstance(value, str) else str(value)
-        self.row = row
-        self.column = column.name
-        self.said = f"{shown if len(shown) <= 80 else shown[:77] + '...'} {said}"
-        super().__init__(f"column {column.name!r}, row {row_label(column.index, row)}: {self.said}")
+    value = column.iloc[row]
+    value = value.item() if isinstance(value, np.generic) else value
+    shown = repr(value) if isinstance(value, str) else str(value)
+    said = f"{shown if len(shown) <= 80 else shown[:77] + '...'} {said}"
+    label = row_label(column.index, row)
+    return BadValueError(
+        f"column {column.name!r}, row {label}: {said}", row=row, column=column.name, said=said
+    )
 
 
 # The years 1 to 9999, as far as Python's own datetime goes.
@@ -100,7 +99,7 @@ def to_utc(column: pd.Series) -> pd.Series:
     if bad.any():  # an empty string is missing, as in a CSV file
         bad[bad] = column[bad].astype(str).str.strip() != ""
     if bad.any():
-        raise BadValueError(
+        raise bad_value(
             column,
             int(bad.to_numpy().argmax()),
             "is not a time. Expected a datetime, an ISO 8601 string such as "

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearn_jobtime.exceptions import BadValueError
 from sklearn_jobtime.loaders._durations import has_short_clock, parse_duration, to_seconds
-from sklearn_jobtime.runs._validation import BadValueError
 
 READ = {
     "1-02:03:04": 93784, "0-05:00:00": 18000, "1 day, 2:03:04": 93784, "26:03:04": 93784,

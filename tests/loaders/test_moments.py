@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearn_jobtime.exceptions import BadValueError
 from sklearn_jobtime.loaders._moments import epoch_unit, to_moments, unknown_moments
-from sklearn_jobtime.runs._validation import BadValueError
 
 START = 1_772_337_600  # 2026-03-01T04:00Z
 MOMENT = pd.Timestamp("2026-03-01T04:00Z")
