@@ -100,6 +100,7 @@ def _is_run_table(table: pd.DataFrame, seconds: Sequence[str]) -> bool:
     """Tell whether a table without statuses has exactly the form of a run table."""
     others = [str(c) for c in table if str(c) not in (STARTED_AT, ENDED_AT, *KEYS)]
     is_named = STARTED_AT in table or "run" in table or not _is_numbered(table)
+    is_named = is_named or len(seconds) == table.shape[1]  # nothing but seconds
     jobs = [c for c in seconds if c not in KEYS]
     roles = guess_columns(others)
     suspicious = {*TIMES, *SECONDS, "status"}
