@@ -21,9 +21,8 @@ from sklearn_jobtime.conformal._ratio_curve import (
     RatioCurve,
     ratio_curve,
 )
-from sklearn_jobtime.conformal._scores import LEAST
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
-from sklearn_jobtime.runs._log_ratio import from_log_ratio, log_ratio
+from sklearn_jobtime.runs._log_ratio import from_log_ratio, indistinct_durations, log_ratio
 from sklearn_jobtime.runs._schema import STARTED_AT
 from sklearn_jobtime.runs._validation import to_utc
 
@@ -58,6 +57,9 @@ class DurationDistribution:
     n_newest : int, default=None
         Count only the newest so many runs of each output; None counts all. Where the distribution
         is made anew each night, 200 follow changes sooner.
+    least : array-like of shape (n_outputs,), default=None
+        What shorter durations count as, in seconds; None takes what the clock of `targets` does not
+        tell apart, as :class:`~sklearn_jobtime.conformal.LogRatioScore` does.
 
     Attributes
     ----------
@@ -106,6 +108,7 @@ class DurationDistribution:
         *,
         names: pd.Index | None = None,
         n_newest: int | None = None,
+        least: ArrayLike | None = None,
     ) -> None:
         forecast, target = (np.asarray(part, dtype=np.float64) for part in (forecasts, targets))
         bound = np.full(target.shape, np.nan) if at_least is None else np.asarray(at_least, float)
@@ -118,7 +121,8 @@ class DurationDistribution:
             a[:, None] if a.ndim == 1 else a for a in (forecast, target, bound)
         )
         is_censored = np.isnan(target)
-        ratios = log_ratio(np.where(is_censored, bound, target), forecast, LEAST)
+        self._least = indistinct_durations(target) if least is None else np.asarray(least, float)
+        ratios = log_ratio(np.where(is_censored, bound, target), forecast, self._least)
         pairs = []
         for ratio, cut in zip(ratios.T, is_censored.T, strict=True):
             newest = np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :]
@@ -152,7 +156,8 @@ class DurationDistribution:
         DurationDistribution
         """
         runs = forecaster.calibration_set()
-        return cls(*runs, names=forecaster.target_names_, n_newest=n_newest)
+        least = getattr(forecaster.conformity_score_, "least_", None)
+        return cls(*runs, names=forecaster.target_names_, n_newest=n_newest, least=least)
 
     def done_by(self, forecast: ArrayLike, seconds: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Chance that a run is done within so many seconds of its start.
@@ -173,7 +178,7 @@ class DurationDistribution:
             From 0 to 1, never NaN; 0 where `seconds` is not beyond `elapsed`.
         """
         forecast, elapsed, seconds = self._checked(forecast, elapsed, seconds)
-        left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast, LEAST))
+        left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast, self._least))
         chance = -np.expm1(np.minimum(left - self._log_outlasted(elapsed, forecast), 0.0))
         return np.where(seconds > elapsed, chance, 0.0)
 
@@ -195,7 +200,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
         ratio = self._of_each(lambda curve, at: curve.quantile.at(at), share + level * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast, LEAST), elapsed)
+        return np.maximum(from_log_ratio(ratio, forecast, self._least), elapsed)
 
     def shortest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run will reach with a chance of `level`, in seconds.
@@ -213,7 +218,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
         ratio = self._of_each(RatioCurve.below, share + (1 - level) * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast, LEAST), elapsed)
+        return np.maximum(from_log_ratio(ratio, forecast, self._least), elapsed)
 
     def median(self, forecast: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run exceeds as often as not, in seconds; a guess beyond all runs.
@@ -231,7 +236,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         half = self._log_outlasted(elapsed, forecast) - np.log(2)
         middle = self._of_each(RatioCurve.ratio_at, half)
-        return np.maximum(from_log_ratio(middle, forecast, LEAST), elapsed)
+        return np.maximum(from_log_ratio(middle, forecast, self._least), elapsed)
 
     def timeout(self, forecast: ArrayLike, share: float = 0.01) -> Floats:
         """Time-out that only so small a share of the good runs would exceed, in seconds.
@@ -328,7 +333,8 @@ class DurationDistribution:
             found[name] = total[at] - elapsed
         found["timeout"] = self.timeout(spread, timeout_share)[at]
         last = self._of_each(lambda curve, at: np.full(len(at), curve.last), spread)
-        outlasted = (elapsed > 0) & (log_ratio(elapsed, seconds, LEAST) >= last[at])
+        least = np.broadcast_to(self._least, len(self._curves))[output]
+        outlasted = (elapsed > 0) & (log_ratio(elapsed, seconds, least) >= last[at])
         return forecasts.assign(**found, extrapolated=outlasted)
 
     def _of_each(self, function: Any, values: Floats) -> Floats:
@@ -338,12 +344,12 @@ class DurationDistribution:
 
     def _share_done(self, elapsed: Floats, forecast: Floats) -> Floats:
         """Share of the calibration runs that were done so long after their start."""
-        share = self._of_each(RatioCurve.share, log_ratio(elapsed, forecast, LEAST))
+        share = self._of_each(RatioCurve.share, log_ratio(elapsed, forecast, self._least))
         return np.where(elapsed > 0, share, 0.0)
 
     def _log_outlasted(self, elapsed: Floats, forecast: Floats) -> Floats:
         """Log of the share of runs, the tail among them, that were not."""
-        left = self._of_each(RatioCurve.log_survival, log_ratio(elapsed, forecast, LEAST))
+        left = self._of_each(RatioCurve.log_survival, log_ratio(elapsed, forecast, self._least))
         return np.where(elapsed > 0, left, 0.0)
 
     def _checked(self, forecast: ArrayLike, *times: ArrayLike) -> tuple[Floats, ...]:

@@ -284,7 +284,7 @@ default="log_ratio"
         self.target_names_ = self._form.names
         steps, jobs = self._form.steps_and_jobs(targets.shape[1], self.horizon)
         self.groups_ = groups_of(steps.tolist(), jobs, self.simultaneous)
-        self.conformity_score_ = score_named(self.conformity_score)
+        self.conformity_score_ = score_named(self.conformity_score).fit(targets)
         asked = InnerEstimators.of(self, self.conformity_score_)
         fit_inner = partial(
             asked.fit,

@@ -183,7 +183,10 @@ def error_sizes(
     forecast = predicted(fitted(estimator, form, split.table, *older), X)
     rows = in_start_order(read_clock(X), split.is_newer & seen)
     sizes = np.full_like(targets, np.nan)
-    sizes[rows] = np.abs(score.error_above(targets[rows], forecast[rows]))
+    one_sided = score.split(
+        RowForecasts.of(forecast[rows]), targets[rows], np.full_like(targets[rows], np.nan)
+    )
+    sizes[rows] = np.abs(one_sided.above)
     sizes[rows[0], np.isnan(sizes).all(axis=0)] = 1.0
     return sizes
 

@@ -6,14 +6,15 @@ A score of your own is a subclass of :class:`ConformityScore` with four methods 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.conformal._calibration_split import CalibrationSplit
+from sklearn_jobtime.runs._log_ratio import FINEST, indistinct_durations
 
 __all__ = [
     "LEAST",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 
-LEAST = 1e-3  # seconds: clocks tell no less, and the log of 0 s says nothing
+LEAST = FINEST
 ROUNDING = 1e-12  # a run as long as the worst one in calibration is inside, whatever exp() rounds
 
 
@@ -115,6 +116,20 @@ class ConformityScore(BaseEstimator, ABC):
     needs_scale_model: ClassVar[bool] = False
     needs_quantile_estimators: ClassVar[bool] = False
     positive_only: ClassVar[bool] = True
+
+    def fit(self, targets: Floats) -> Self:  # noqa: ARG002
+        """Learn from the durations of `fit` what the errors depend on; nothing, as a rule.
+
+        Parameters
+        ----------
+        targets : ndarray of shape (n, n_outputs)
+            Durations in seconds; NaN where not observed.
+
+        Returns
+        -------
+        self
+        """
+        return self
 
     @abstractmethod
     def error_above(self, seconds: Floats, forecast: Floats) -> Floats:
@@ -204,7 +219,14 @@ class LogRatioScore(ConformityScore):
     Bounds are factors of the forecast and never negative. The two are much the same where errors
     are small, but a share is at most 1: otherwise a run that ended at a thousandth of its forecast
     would say that the next may well take a thousand times as long. Durations below a millisecond
-    count as one.
+    count as one. Where the durations of `fit` are all whole seconds (or tenths, or hundredths), the
+    clock tells those up to 2 s (two tenths, ...) not apart, so that they count as 2 s: a job of 0 s
+    or 1 s says nothing of how much others vary.
+
+    Attributes
+    ----------
+    least_ : ndarray of shape (n_outputs,)
+        What shorter durations count as, in seconds.
 
     Examples
     --------
@@ -216,6 +238,46 @@ class LogRatioScore(ConformityScore):
     >>> score.bound_below(np.array([0.75]), forecast)
     array([15.])
     """
+
+    least_: Floats | float = LEAST
+
+    def fit(self, targets: Floats) -> Self:
+        """Learn which durations the clock does not tell apart."""
+        self.least_ = indistinct_durations(targets)
+        return self
+
+    def split(
+        self, forecasts: RowForecasts, targets: Floats, lower_bounds: Floats
+    ) -> CalibrationSplit:
+        """Measure the errors of runs above and below their forecasts."""
+        least = self.least_
+        return super().split(
+            self._told_apart(forecasts), np.maximum(targets, least), np.maximum(lower_bounds, least)
+        )
+
+    def upper_bounds(self, errors: Floats, forecasts: RowForecasts) -> Floats:
+        """Durations that are so far above their forecasts, of shape (n, n_outputs, n_levels)."""
+        bounds = super().upper_bounds(errors, self._told_apart(forecasts))
+        return bounds + self._rounding(forecasts.upper)
+
+    def lower_bounds(self, errors: Floats, forecasts: RowForecasts) -> Floats:
+        """Durations that are so far below their forecasts; 0 where the clock tells no less."""
+        bounds = super().lower_bounds(errors, self._told_apart(forecasts))
+        bounds = np.where(bounds <= np.reshape(self.least_, (-1, 1)), 0.0, bounds)
+        return np.maximum(bounds - self._rounding(forecasts.lower), 0.0)
+
+    def _rounding(self, forecast: Floats) -> Floats:
+        """Half a tick of a coarse clock, where that is more than a fortieth of the forecast."""
+        is_coarse = np.asarray(self.least_) > LEAST
+        is_short = forecast < 10 * np.asarray(self.least_)
+        return np.where(is_coarse & is_short, np.asarray(self.least_) / 4, 0.0)[:, :, None]
+
+    def _told_apart(self, forecasts: RowForecasts) -> RowForecasts:
+        return replace(
+            forecasts,
+            lower=np.maximum(forecasts.lower, self.least_),
+            upper=np.maximum(forecasts.upper, self.least_),
+        )
 
     def error_above(self, seconds: Floats, forecast: Floats) -> Floats:
         """Log of duration / forecast."""

@@ -4,7 +4,12 @@ import numpy as np
 
 from sklearn_jobtime._typing import Floats
 
-__all__ = ["from_log_ratio", "least_duration", "log_ratio"]
+__all__ = ["FINEST", "from_log_ratio", "indistinct_durations", "least_duration", "log_ratio"]
+
+
+FINEST = 1e-3  # seconds: clocks tell no less, and the log of 0 s says nothing
+RESOLUTIONS = (1.0, 0.1, 0.01)  # of clocks that are coarser
+TOLERANCE = 1e-6  # of a resolution, for what arithmetic rounds
 
 
 def least_duration(seconds: Floats) -> float:
@@ -13,7 +18,43 @@ def least_duration(seconds: Floats) -> float:
     return float(positive.min()) / 2 if positive.size else 1.0
 
 
-def log_ratio(seconds: Floats, usual: Floats, floor: float, clip: float = np.inf) -> Floats:
+def indistinct_durations(seconds: Floats) -> Floats:
+    """Below which duration those of each output tell nothing apart, for want of a finer clock.
+
+    Slurm, GitHub and many others count whole seconds. A duration is the difference of two times
+    that were cut so: 0 s and 2 s on paper may both have been 1 s. So durations up to twice the
+    resolution of the clock are alike, and their ratios mean nothing. The resolution is the largest
+    of 1, 0.1 and 0.01 s of which all durations are multiples; where there is none it is taken to
+    be finer than any ratio needs.
+
+    Parameters
+    ----------
+    seconds : ndarray of shape (n, n_outputs)
+        Observed durations; NaN where not observed.
+
+    Returns
+    -------
+    ndarray of shape (n_outputs,)
+
+    Examples
+    --------
+    >>> indistinct_durations(np.array([[3.0, 0.4, 1.234], [0.0, 12.3, 5.0]])).tolist()
+    [2.0, 0.2, 0.001]
+    """
+    least = np.full(seconds.shape[1], FINEST)
+    for k, output in enumerate(seconds.T):
+        seen = output[np.isfinite(output) & (output > 0)]  # zeros alone tell nothing of a clock
+        for resolution in RESOLUTIONS if len(seen) else ():
+            ticks = seen / resolution
+            if (np.abs(ticks - np.round(ticks)) <= TOLERANCE).all():
+                least[k] = 2 * resolution
+                break
+    return least
+
+
+def log_ratio(
+    seconds: Floats, usual: Floats, floor: float | Floats, clip: float = np.inf
+) -> Floats:
     """Logarithm of `seconds` over `usual`, both at least `floor`; NaN stays NaN.
 
     Beyond `clip`, above or below, it is `clip`.
@@ -28,6 +69,6 @@ def log_ratio(seconds: Floats, usual: Floats, floor: float, clip: float = np.inf
     return np.clip(ratios, -clip, clip)
 
 
-def from_log_ratio(ratios: Floats, usual: Floats, floor: float) -> Floats:
+def from_log_ratio(ratios: Floats, usual: Floats, floor: float | Floats) -> Floats:
     """Inverse of :func:`log_ratio`: the seconds that have these log ratios to `usual`."""
     return np.exp(ratios) * np.maximum(usual, floor)

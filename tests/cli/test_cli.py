@@ -307,7 +307,7 @@ BAD_RUNS = {
     "unsorted": (HEAD + "2026-03-02,1.0\n2026-03-01,1.0\n", "sort with runs.sort_values"),
     "cut off": (HEAD + "2026-03-01,1.0\n2026-03\n", "line 3: 1 fields"),
     "not UTF-8": (HEAD.encode() + b"2026-03-01,\xff\n", "is not UTF-8"),
-    "one run": (HEAD + "2026-03-01,1.0\n", "at least two runs"),
+    "one run": (HEAD + "2026-03-01,1.0\n", "at least two runs|1 runs to learn from are too few"),
     "no outcome": (HEAD + "2026-03-01,\n2026-03-02,\n", "none of the 2 rows has an outcome"),
     "no success": (
         "build,build__status\n" + "1.0,failed\n" * 9,

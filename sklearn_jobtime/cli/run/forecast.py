@@ -183,7 +183,8 @@ def _between(forecast: pd.Series, timezone: str) -> str:
     )
     if late is None:
         return f", not before {_clock(early, timezone)}"
-    return f", between {_clock(early, timezone)} and {_clock(late, timezone)}"
+    first, last = _clock(early, timezone), _clock(late, timezone)
+    return f", at about {first}" if first == last else f", between {first} and {last}"
 
 
 def _clock(time: pd.Timestamp, timezone: str) -> str:

@@ -155,6 +155,13 @@ def next_risks(
         confidence_level=model.confidence_level,
         timeout_share=timeout_share,
     )
+    # No more runs than those that calibrated it have told of any chance.
+    most = model.n_calibration_ + model.n_updates_
+    risks["done_by"] = risks["done_by"].clip(0.0, most / (most + 1))
+    if "lower" in own:  # before the start, the range is that of the forecast
+        waits = (risks["elapsed"] == 0).to_numpy()
+        for end, bound in (("remaining_low", "lower"), ("remaining_high", "upper")):
+            risks[end] = np.where(waits, own[bound], risks[end])
     if STARTED_AT in risks:
         moment = risks[STARTED_AT] + pd.to_timedelta(risks["deadline"], unit="s")
         risks["deadline_at"] = moment.dt.round("s")
@@ -175,6 +182,7 @@ def human_chance(chance: float) -> str:
     >>> [human_chance(chance) for chance in (0.0, 0.001, 0.5, 0.999, 1.0)]
     ['0 %', 'under 1 %', '50 %', 'over 99 %', '100 %']
     """
+    chance = min(max(chance, 0.0), 1.0) + 0.0  # a chance of -1e-17, or -0.0, is none
     if 0 < chance < 0.01:
         return "under 1 %"
     if 0.99 < chance < 1:
