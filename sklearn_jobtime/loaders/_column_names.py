@@ -11,6 +11,7 @@ __all__ = [
     "SECONDS",
     "TIMES",
     "guess_columns",
+    "is_project",
     "map_columns",
     "role_and_unit",
     "short_clock_of",
@@ -48,6 +49,9 @@ USUAL = {
     QUEUED_AT: "queuedat enqueuedat submittedat submittime submit",
     QUEUED_SECONDS: "queued queuetime wait waittime",
 }
+_PROJECTS = frozenset(
+    ["project", "projectid", "projectname", "repository", "repositoryname", "reponame", "repo"]
+)
 EPOCH_UNITS = {
     **dict.fromkeys(("ms", "msec", "millis", "milliseconds"), 1e-3),
     **dict.fromkeys(("us", "usec", "micros", "microseconds"), 1e-6),
@@ -97,6 +101,18 @@ def short_clock_of(name: object) -> str:
     if words.endswith("hhmm"):
         return "hours"
     return "minutes" if words.endswith("mmss") else "ask"
+
+
+def is_project(name: str) -> bool:
+    """Tell a column of projects or repositories, whose workflows may have names in common.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.loaders._column_names import is_project
+    >>> is_project("Repository_Name"), is_project("workflow")
+    (True, False)
+    """
+    return "".join(_words(name)) in _PROJECTS
 
 
 def role_and_unit(key: str) -> tuple[str, str | None]:

@@ -38,10 +38,10 @@ from sklearn_jobtime.loaders._redundant import (
     compare_with_clock,
     forget_unknown_moments,
 )
-from sklearn_jobtime.loaders._states import read_states
+from sklearn_jobtime.loaders._states import checked_states, read_states
 from sklearn_jobtime.loaders._text import inferred, to_text
 from sklearn_jobtime.runs._long_table import LONG_COLUMNS, long_table
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, STATUSES
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
 __all__ = ["NO_STATUS", "ONE_JOB", "mapped_long", "since_utc", "typed_columns", "typed_rows"]
 
@@ -457,11 +457,7 @@ def _with_statuses(
     on_unknown: str,
     notes: list[str],
 ) -> pd.DataFrame:
-    if wrong := [s for s in (states or {}).values() if s not in (*STATUSES, None)]:
-        raise ValueError(
-            f"states= maps to {wrong[0]!r}; expected one of {', '.join(STATUSES)}, or None for a "
-            "state of a job that has not ended."
-        )
+    checked_states(states)
     if "status" not in rows:
         notes.append(NO_STATUS)
         ended = rows[ENDED_AT].notna() | rows["duration"].notna()

@@ -10,6 +10,7 @@ from sklearn_jobtime.loaders._duplicates import settle_duplicates
 from sklearn_jobtime.loaders._open_file import MAX_BYTES
 from sklearn_jobtime.loaders._recognise import looks_like, recognised
 from sklearn_jobtime.loaders._report import reading_report, run_table_notes
+from sklearn_jobtime.loaders._states import own_states
 from sklearn_jobtime.loaders._table_form import table_form
 from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_long, as_runs, read_table
 from sklearn_jobtime.runs._long_table import pivot_runs
@@ -85,8 +86,7 @@ def read_source(
         The columns of durations of a file that is a run table; None finds them as
         :func:`~sklearn_jobtime.runs.job_columns` does.
     states : mapping of str to str or None, default=None
-        Your own states to the one vocabulary (None: has not ended), before the usual ones; of a
-        file or a database.
+        Your own states to the one vocabulary (None: has not ended), before the usual ones.
     timezone : str, default=None
         Zone of the times that name none, such as ``"Europe/Berlin"``; None: UTC.
     delimiter : str, default=None
@@ -141,8 +141,10 @@ def read_source(
         "by": by,
     }
     if scheme in READERS and colon:
-        used = _given(given, _USES.get(scheme, ()), f"{scheme}:")
-        long = READERS[scheme](rest, on_unknown=on_unknown, max_bytes=max_bytes, **used)
+        used = _given(given, (*_USES.get(scheme, ()), "states"), f"{scheme}:")
+        used.pop("states", None)
+        with own_states(states):
+            long = READERS[scheme](rest, on_unknown=on_unknown, max_bytes=max_bytes, **used)
     elif "://" in source:
         long = _read_database(source, since, jobs, given, on_unknown)
     elif source.endswith(FILE_ENDINGS):
@@ -238,8 +240,9 @@ def _read_database(
     if url.startswith("airflow+"):
         from sklearn_jobtime.loaders.airflow import read_airflow  # noqa: PLC0415
 
-        _given(given, (), "airflow+URL")
-        return read_airflow(url.removeprefix("airflow+"), **filters)
+        _given(given, ("states",), "airflow+URL")
+        with own_states(given["states"]):
+            return read_airflow(url.removeprefix("airflow+"), **filters)
     if not table:
         raise SourceError(
             f"{url.partition('://')[0]}://...: names no table; add one behind '#', as in "

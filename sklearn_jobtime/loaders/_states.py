@@ -7,7 +7,9 @@ first, and those of all the others too.
 
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 
 import numpy as np
@@ -17,7 +19,39 @@ from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.loaders._state_tables import STATES
 from sklearn_jobtime.runs._schema import STATUSES
 
-__all__ = ["STATES", "read_states", "to_status"]
+__all__ = ["STATES", "checked_states", "own_states", "read_states", "to_status"]
+
+
+_OWN: ContextVar[Mapping[str, str | None]] = ContextVar("own states", default={})  # noqa: B039
+
+
+def checked_states(states: Mapping[str, str | None] | None) -> Mapping[str, str | None]:
+    """Give the user's own states, which must map to the one vocabulary."""
+    if wrong := [s for s in (states or {}).values() if s not in (*STATUSES, None)]:
+        raise ValueError(
+            f"states= maps to {wrong[0]!r}; expected one of {', '.join(STATUSES)}, or None for a "
+            "state of a job that has not ended."
+        )
+    return states or {}
+
+
+@contextmanager
+def own_states(states: Mapping[str, str | None] | None) -> Iterator[None]:
+    """Let every reader within know the user's own states, before all others.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.loaders._states import own_states, to_status
+    >>> with own_states({"PARKED": "skipped"}):
+    ...     to_status(pd.Series(["PARKED"]), "slurm").tolist()
+    ['skipped']
+    """
+    token = _OWN.set(checked_states(states))
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
 
 
 def _plain(state: str) -> str:
@@ -110,8 +144,9 @@ def read_states(
     """
     if on_unknown not in ("error", "warn"):
         raise ValueError(f"on_unknown must be 'error' or 'warn', got {on_unknown!r}.")
-    table = {**_table_of(system), **{_plain(str(key)): value for key, value in (own or {}).items()}}
-    mine = {_plain(str(key)) for key in own or {}}
+    own = {**_OWN.get(), **(own or {})}
+    table = {**_table_of(system), **{_plain(str(key)): value for key, value in own.items()}}
+    mine = {_plain(str(key)) for key in own}
     codes, words = pd.factorize(states, use_na_sentinel=True)
     meaning = _code_meaning(column)
     found: list[tuple[str | None, bool]] = []

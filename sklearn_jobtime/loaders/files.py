@@ -12,13 +12,15 @@ import pandas as pd
 
 from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.exceptions import RunTableError, SourceError
-from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
+from sklearn_jobtime.loaders._column_names import guess_columns, is_project, map_columns
 from sklearn_jobtime.loaders._conversion import NO_STATUS, ONE_JOB, mapped_long, typed_columns
+from sklearn_jobtime.loaders._csv_numbers import whole_numbers, without_decimal_commas
 from sklearn_jobtime.loaders._local_times import localise
 from sklearn_jobtime.loaders._moments import moment_kind
 from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_bytes, open_text
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders._table_form import owned_statuses
+from sklearn_jobtime.loaders._text import to_text
 from sklearn_jobtime.runs._long_table import pivot_runs
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 from sklearn_jobtime.runs._validation import to_utc, validate_runs
@@ -269,7 +271,10 @@ def as_log(
 ) -> pd.DataFrame:
     """Make the long table of what :func:`read_table` read from `path`; see :func:`read_log`."""
     mapping = map_columns(table.columns, columns, source=str(path))
-    return mapped_long(
+    notes: list[str] = []
+    if not columns or "series" not in columns:
+        table = _with_projects(table, mapping, notes)
+    long = mapped_long(
         typed_columns(table, mapping, source=str(path), line_of=_lines_of(path), timezone=timezone),
         mapping=mapping,
         since=since,
@@ -277,6 +282,30 @@ def as_log(
         states=states,
         on_unknown=on_unknown,
     )
+    if notes:
+        long.attrs["notes"] = [*notes, *long.attrs.get("notes", [])]
+    return long
+
+
+def _with_projects(
+    table: pd.DataFrame, mapping: Mapping[str, str], notes: list[str]
+) -> pd.DataFrame:
+    """Put the project before the name of a series where several projects share that name."""
+    series = mapping.get("series")
+    others = [name for name in table if str(name) != series and is_project(str(name))]
+    if series is None or not others or is_project(series):
+        return table
+    project = table[others[0]]
+    there = project.notna() & table[series].notna()
+    pairs = table.loc[there, [series, others[0]]].drop_duplicates()
+    if not pairs[series].duplicated().any():
+        return table
+    notes.append(
+        f"several {others[0]!r} have a {series!r} of one name, so both name a series; if that is "
+        f"wrong, say --column series={series}."
+    )
+    joined = to_text(project) + "/" + to_text(table[series])
+    return table.assign(**{series: joined.where(there, table[series])})
 
 
 def as_long(
@@ -394,48 +423,15 @@ def _read_csv(path: Path, separator: str, max_bytes: int) -> pd.DataFrame:
             f"{path}: is no CSV table ({str(error).strip()}); check its quotes, or export it again."
         ) from error
     for name in names:
-        table[name] = _whole_numbers(table[name])
+        table[name] = whole_numbers(table[name])
     if separator != ",":
-        table = table.apply(_without_decimal_commas)
+        table = table.apply(without_decimal_commas)
     if header[0]:
         return table
     unnamed = table.columns[0]
     if set(_KEYS) & set(table.columns):
         return table.drop(columns=unnamed)
     return table.set_index(unnamed).rename_axis(None)
-
-
-def _whole_numbers(names: pd.Series) -> pd.Series:
-    """Make names that are numbers numbers, but not 007, nor 1.10 beside 1.1."""
-    there = names.dropna()
-    if there.empty:
-        return names.astype("float64")
-    if not there.str.fullmatch(r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?").all():
-        return names
-    is_long = there.str.len().max() > 15 and len(there) < len(names)  # a float lacks the digits
-    if is_long and not there.str.contains(".", regex=False).any():
-        whole = [int(name) if isinstance(name, str) else None for name in names]
-        return pd.Series(whole, index=names.index, name=names.name, dtype="Int64")
-    numbers = pd.to_numeric(names)
-    if numbers.nunique() < there.nunique():
-        return names
-    return numbers
-
-
-def _without_decimal_commas(column: pd.Series) -> pd.Series:
-    """Read 61,5 and 1.234,5 as numbers; 1,234 in all rows may be thousands and stays a text."""
-    if pd.api.types.is_numeric_dtype(column) or column.isna().all():
-        return column
-    text = column.astype("str").str.strip()
-    there = column.notna()
-    numbers = text.str.fullmatch(r"[-+]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?")
-    if not numbers[there].all() or not text[there].str.contains(",", regex=False).any():
-        return column
-    with_comma = text[there & text.str.contains(",", regex=False)]
-    if with_comma.str.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}").all():
-        return column
-    plain = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-    return pd.to_numeric(plain.where(there)).astype("float64")
 
 
 def _checked_header(path: Path, max_bytes: int, separator: str) -> list[str]:

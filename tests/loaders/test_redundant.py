@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders import read_log, read_source
 from sklearn_jobtime.loaders._column_names import map_columns
-from sklearn_jobtime.loaders._conversion import mapped_long, typed_columns, typed_rows
+from sklearn_jobtime.loaders._conversion import NO_STATUS, mapped_long, typed_columns, typed_rows
 
 START = pd.Timestamp("2026-03-01T04:00Z")
 
@@ -45,14 +45,14 @@ def test_a_unit_that_no_name_tells_is_proven_by_start_and_end(spans, unit):
     assert "end minus start in" in notes(long)
     named = read(frame.rename(columns={"took": f"took_{unit[0]}"}))
     assert named["duration"].tolist() == pytest.approx(spans, rel=1e-9)
-    assert "notes" not in named.attrs
+    assert named.attrs["notes"] == [NO_STATUS]
 
 
 def test_seconds_and_their_rounding_are_no_news():
     for seconds in (SPANS, [60.6, 63.4, 7199.9], [61, 63, 7200]):
         long = read(pd.DataFrame({**times(SPANS), "took": seconds}))
         assert long["duration"].tolist() == seconds
-        assert "notes" not in long.attrs
+        assert long.attrs["notes"] == [NO_STATUS]
     zero = read(pd.DataFrame({**times([0.0, 0.0]), "took": [500.0, 700.0]}))
     assert zero["duration"].tolist() == [500.0, 700.0]
     assert "differs from end minus start in 2 of 2 rows, by up to 700 s (median 600 s)" in notes(
@@ -225,7 +225,8 @@ def test_notes_reach_the_run_table(tmp_path):
     assert runs["a"].tolist() == [61.0, 63.0]
     assert runs.attrs["notes"] == [
         "column 'duration' is 1,000 times end minus start in all 2 rows, so it was read as "
-        "milliseconds."
+        "milliseconds.",
+        NO_STATUS,
     ]
 
 

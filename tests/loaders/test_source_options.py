@@ -189,3 +189,21 @@ def test_what_cannot_be_read_is_named_with_its_way_out(tmp_path, name, content, 
     path.write_bytes(content)
     with pytest.raises(SourceError, match=said):
         read_source(str(path))
+
+
+def test_own_states_reach_the_reader_of_a_system(tmp_path):
+    path = written(
+        tmp_path,
+        "JobID|JobName|User|Submit|Start|End|Elapsed|State\n"
+        "1|a|u|2026-03-01T04:00:00|2026-03-01T04:01:00|2026-03-01T04:03:00|00:02:00|VAPORISED\n",
+        "sacct.txt",
+    )
+    with pytest.raises(RunTableError, match="VAPORISED"):
+        read_source(path)
+    assert read_source(path, states={"VAPORISED": "cancelled"})["job__status"].tolist() == [
+        "cancelled"
+    ]
+    with pytest.raises(RunTableError, match="VAPORISED"):  # it is forgotten again
+        read_source(path)
+    with pytest.raises(ValueError, match="maps to 'gone'"):
+        read_source(path, states={"VAPORISED": "gone"})

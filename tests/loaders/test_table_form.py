@@ -153,3 +153,14 @@ def test_numbers_that_count_the_runs_of_each_job_make_no_common_run(tmp_path):
     assert sorted(map(tuple, read.index)) == [("etl", "41"), ("web", "41")]
     assert read.loc[("etl", "41"), "etl"] == 60.0
     assert read.loc[("web", "41"), "web__status"] == "failed"
+
+
+def test_workflows_of_one_name_in_two_repositories_are_two_series(tmp_path):
+    text = (
+        "repository,workflow,run_id,start,took,result\n"
+        "a,CI,1,2026-03-01T04:00Z,60,success\nb,CI,2,2026-03-01T05:00Z,900,success\n"
+    )
+    read = read_source(written(tmp_path, text))
+    assert read.index.tolist() == [("a/CI", "1"), ("b/CI", "2")]
+    assert read["job"].tolist() == [60.0, 900.0]
+    assert "both name a series" in read.attrs["notes"][0]
