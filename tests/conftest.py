@@ -30,7 +30,7 @@ with contextlib.suppress(ImportError):  # the tests of BigQuery run without it
 
     # An example may take as long as a busy machine needs, and half as many as usual are enough.
     settings.register_profile(
-        "no clock", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        "no clock", max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("no clock")
 

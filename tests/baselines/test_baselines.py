@@ -140,7 +140,7 @@ def mix_by_loop(runs, mix):
 
 
 @each_rule
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(seed=seeds)
 def test_a_rule_equals_a_slow_loop(rule, seed):
     runs = overlapping_runs(seed)
@@ -152,7 +152,7 @@ def test_a_rule_equals_a_slow_loop(rule, seed):
     np.testing.assert_allclose(model.predict(runs)[:, 0], expected, rtol=1e-12)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(seed=seeds)
 def test_the_mix_equals_a_slow_loop(seed):
     runs = overlapping_runs(seed)
@@ -176,7 +176,7 @@ def test_the_mix_equals_a_slow_loop(seed):
 
 
 @each_regressor
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 @given(seed=seeds, row=st.integers(3, 13))
 def test_nothing_unknown_at_the_start_changes_a_forecast(regressor, seed, row):
     runs = overlapping_runs(seed)
@@ -194,7 +194,7 @@ def test_nothing_unknown_at_the_start_changes_a_forecast(regressor, seed, row):
 
 
 @each_regressor
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 @given(seed=seeds, n_head=st.integers(8, 35))
 def test_rows_after_fit_have_the_history_of_the_whole_table(regressor, seed, n_head):
     runs = overlapping_runs(seed, n_rows=40)
@@ -218,7 +218,7 @@ def test_rows_after_fit_have_the_history_of_the_whole_table(regressor, seed, n_h
     )
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(seed=seeds, half_life=st.sampled_from([0.1, 1.0, 7.3, 400.0]))
 def test_decayed_sums_equal_a_loop_within_each_series(seed, half_life):
     rng = np.random.default_rng(seed)
@@ -231,7 +231,7 @@ def test_decayed_sums_equal_a_loop_within_each_series(seed, half_life):
     np.testing.assert_allclose(decayed_sums(values, place, half_life), expected, rtol=1e-9)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(seed=seeds)
 def test_row_statistics_equal_those_of_numpy(seed):
     rng = np.random.default_rng(seed)

@@ -96,6 +96,7 @@ def test_the_real_histories_are_run_tables(accuracy):
         list(accuracy.read_histories(DATA, ["x"]))
 
 
+@pytest.mark.slow
 @real_data
 def test_the_command_writes_both_tables(accuracy, tmp_path, capsys):
     accuracy.main(

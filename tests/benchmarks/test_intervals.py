@@ -27,6 +27,7 @@ def intervals():
         sys.path.remove(str(BENCHMARKS))
 
 
+@pytest.mark.slow
 def test_no_interval_knows_what_comes_later(intervals):
     runs = make_job_runs(n_runs=250, n_jobs=1, n_series=2, random_state=0)
     runs = runs.sort_values("started_at", kind="stable")

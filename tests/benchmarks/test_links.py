@@ -3,9 +3,12 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "links.py"
 
 
+@pytest.mark.slow
 def test_edges_paths_and_links_are_counted():
     links = runpy.run_path(str(SCRIPT))
     found = links["counts"](

@@ -23,6 +23,7 @@ def stateful():
         sys.path.remove(str(BENCHMARKS))
 
 
+@pytest.mark.slow
 def test_every_model_is_scored_on_the_same_runs(stateful):
     rows = pd.DataFrame(stateful.results_of(stateful.simulated(90), seed=0, predictions=3))
     assert rows["model"].tolist() == MODELS

@@ -100,6 +100,7 @@ def test_frequencies_are_the_shares_of_training(tagging):
     np.testing.assert_allclose(proba[2], [0.2, 0.8, 0.0])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared real data is not here")
 def test_the_command_scores_every_model(tagging, capsys, tmp_path):
     out = tmp_path / "tagging.csv"

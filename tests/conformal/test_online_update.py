@@ -97,9 +97,9 @@ def by_hand(model, runs):
 KINDS = [
     {"horizon": 1},
     {"horizon": 1, "simultaneous": "jobs", "symmetric": False},
-    {"horizon": 3},
+    pytest.param({"horizon": 3}, marks=pytest.mark.slow),
     {"horizon": 3, "simultaneous": "jobs"},
-    {"horizon": 3, "simultaneous": "horizon"},
+    pytest.param({"horizon": 3, "simultaneous": "horizon"}, marks=pytest.mark.slow),
     {"horizon": 3, "simultaneous": "both", "refit": True},
 ]
 

@@ -21,8 +21,7 @@ def read(frame, columns=None, **options):
 
 def times(spans, start=START):
     starts = start + pd.to_timedelta(np.arange(len(spans)), unit="D")
-    ends = starts + pd.to_timedelta(spans, unit="s")
-    return {"start": starts, "end": ends, "status": "success"}
+    return {"start": starts, "end": starts + pd.to_timedelta(spans, unit="s")}
 
 
 def notes(long):
@@ -217,9 +216,9 @@ def test_an_error_names_the_line_of_the_file(tmp_path):
 def test_notes_reach_the_run_table(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(
-        "job,start,end,duration,status\n"
-        "a,2026-03-01T04:00:00Z,2026-03-01T04:01:01Z,61000,success\n"
-        "a,2026-03-02T04:00:00Z,2026-03-02T04:01:03Z,63000,success\n"
+        "job,start,end,duration\n"
+        "a,2026-03-01T04:00:00Z,2026-03-01T04:01:01Z,61000\n"
+        "a,2026-03-02T04:00:00Z,2026-03-02T04:01:03Z,63000\n"
     )
     runs = read_source(str(path))
     assert runs["a"].tolist() == [61.0, 63.0]

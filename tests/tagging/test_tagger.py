@@ -211,6 +211,7 @@ def test_the_unknown_event_is_trained_by_replacing_some(share):
     same(tagger.predict_proba([["a", "new"]]), tagger.predict_proba([["a", "also new"]]))
 
 
+@pytest.mark.slow
 def test_weights_of_tags_raise_the_recall_of_a_rare_one():
     logs = make_logs(300)
     rng = np.random.default_rng(0)
