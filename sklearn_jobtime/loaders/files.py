@@ -272,6 +272,8 @@ def as_log(
     """Make the long table of what :func:`read_table` read from `path`; see :func:`read_log`."""
     mapping = map_columns(table.columns, columns, source=str(path))
     notes: list[str] = []
+    if "status" not in {**mapping, **(columns or {})} and (flag := _error_flag(table)):
+        mapping["status"] = flag
     if not columns or "series" not in columns:
         table = _with_projects(table, mapping, notes)
     long = mapped_long(
@@ -285,6 +287,14 @@ def as_log(
     if notes:
         long.attrs["notes"] = [*notes, *long.attrs.get("notes", [])]
     return long
+
+
+def _error_flag(table: pd.DataFrame) -> str | None:
+    """Find a column `error` that flags failed rows; one of messages is empty where all is well."""
+    names = [str(name) for name in table if str(name).lower() in ("error", "errored", "failure")]
+    yes_no = {"0", "1", "true", "false", "yes", "no"}
+    flags = [n for n in names if set(table[n].astype("str").str.lower().unique()) <= yes_no]
+    return flags[0] if flags else None
 
 
 def _with_projects(
