@@ -12,15 +12,15 @@ import pandas as pd
 
 from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.exceptions import RunTableError, SourceError
-from sklearn_jobtime.loaders._column_names import guess_columns, is_project, map_columns
+from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
 from sklearn_jobtime.loaders._conversion import NO_STATUS, ONE_JOB, mapped_long, typed_columns
 from sklearn_jobtime.loaders._csv_numbers import whole_numbers, without_decimal_commas
 from sklearn_jobtime.loaders._local_times import localise
+from sklearn_jobtime.loaders._log_columns import error_flag, with_projects
 from sklearn_jobtime.loaders._moments import moment_kind
 from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_bytes, open_text
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders._table_form import owned_statuses
-from sklearn_jobtime.loaders._text import to_text
 from sklearn_jobtime.runs._long_table import pivot_runs
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 from sklearn_jobtime.runs._validation import to_utc, validate_runs
@@ -272,8 +272,10 @@ def as_log(
     """Make the long table of what :func:`read_table` read from `path`; see :func:`read_log`."""
     mapping = map_columns(table.columns, columns, source=str(path))
     notes: list[str] = []
+    if "status" not in {**mapping, **(columns or {})} and (flag := error_flag(table)):
+        mapping["status"] = flag
     if not columns or "series" not in columns:
-        table = _with_projects(table, mapping, notes)
+        table = with_projects(table, mapping, notes)
     long = mapped_long(
         typed_columns(table, mapping, source=str(path), line_of=_lines_of(path), timezone=timezone),
         mapping=mapping,
@@ -285,27 +287,6 @@ def as_log(
     if notes:
         long.attrs["notes"] = [*notes, *long.attrs.get("notes", [])]
     return long
-
-
-def _with_projects(
-    table: pd.DataFrame, mapping: Mapping[str, str], notes: list[str]
-) -> pd.DataFrame:
-    """Put the project before the name of a series where several projects share that name."""
-    series = mapping.get("series")
-    others = [name for name in table if str(name) != series and is_project(str(name))]
-    if series is None or not others or is_project(series):
-        return table
-    project = table[others[0]]
-    there = project.notna() & table[series].notna()
-    pairs = table.loc[there, [series, others[0]]].drop_duplicates()
-    if not pairs[series].duplicated().any():
-        return table
-    notes.append(
-        f"several {others[0]!r} have a {series!r} of one name, so both name a series; if that is "
-        f"wrong, say --column series={series}."
-    )
-    joined = to_text(project) + "/" + to_text(table[series])
-    return table.assign(**{series: joined.where(there, table[series])})
 
 
 def as_long(

@@ -164,3 +164,11 @@ def test_workflows_of_one_name_in_two_repositories_are_two_series(tmp_path):
     assert read.index.tolist() == [("a/CI", "1"), ("b/CI", "2")]
     assert read["job"].tolist() == [60.0, 900.0]
     assert "both name a series" in read.attrs["notes"][0]
+
+
+def test_a_flag_of_errors_is_a_status_and_a_message_is_none(tmp_path):
+    head = "run,task,start,took,error\n1,a,2026-03-01T04:00Z,60,"
+    read = read_source(written(tmp_path, head + "0\n2,a,2026-03-02T04:00Z,5,1\n"))
+    assert read["a__status"].tolist() == ["success", "failed"]
+    read = read_source(written(tmp_path, head + "\n2,a,2026-03-02T04:00Z,5,disk full\n"))
+    assert any("no column of statuses" in note for note in read.attrs["notes"])
