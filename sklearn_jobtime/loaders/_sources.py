@@ -133,13 +133,8 @@ def read_source(
             scheme, colon, rest = found.system, ":", source
             delimiter = delimiter or found.delimiter
             notes.append(f"read as {found.system}:{source}, since {found.why}.")
-    given = {
-        "columns": columns,
-        "states": states,
-        "timezone": timezone,
-        "delimiter": delimiter,
-        "by": by,
-    }
+    given: dict[str, Any] = {"columns": columns, "states": states, "timezone": timezone}
+    given |= {"delimiter": delimiter, "by": by}
     if scheme in READERS and colon:
         used = _given(given, (*_USES.get(scheme, ()), "states"), f"{scheme}:")
         used.pop("states", None)
@@ -165,18 +160,20 @@ def read_source(
         else:
             long = as_log(table, source, columns=columns, on_unknown=on_unknown, **used)
     else:
-        raise SourceError(
-            f"{source!r} is no known source; "
-            + (f"{hint} " if (hint := looks_like(source)) else "")
-            + "expected "
-            + "; ".join(f"{form} ({what})" for form, what in SOURCES.items())
-            + "."
-        )
+        raise _unknown(source)
     long, settled = settle_duplicates(long, on_duplicate)
     runs = _pivoted(long, jobs, top_jobs)
     runs = _since(runs, since)
     runs.attrs["notes"] = [*notes, *long.attrs.get("notes", []), *settled]
     return _reported(runs, long.attrs.get("columns", {}), columns or ())
+
+
+def _unknown(source: str) -> SourceError:
+    hint = looks_like(source)
+    forms = "; ".join(f"{form} ({what})" for form, what in SOURCES.items())
+    return SourceError(
+        f"{source!r} is no known source; {f'{hint} ' if hint else ''}expected {forms}."
+    )
 
 
 _REMEDIES = {

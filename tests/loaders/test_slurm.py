@@ -246,7 +246,7 @@ def test_an_unknown_state_is_named_or_left_without_a_status(tmp_path):
     assert jobs["status"].tolist() == ["success", None]
 
 
-# ------------------------------------------------------------------- one id, two jobs (issue 12)
+# ------------------------------------------------------------------- one id, two jobs
 
 CLUSTERS = "JobID|JobName|User|Cluster|Submit|Start|End|State"
 

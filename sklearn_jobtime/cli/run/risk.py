@@ -64,15 +64,8 @@ def run_risk(
     runs, coming = split_off_coming(table, jobs)
     present = None if now is None else read_moment(now, zone, "--now")
     if running_since:
-        runs, coming = (
-            table,
-            next_runs(table, read_times([running_since], zone, table, "--running-since")),
-        )
         present = present or pd.Timestamp.now(tz="UTC")
-        if STARTED_AT in coming and coming[STARTED_AT].iloc[0] > present:
-            raise typer.BadParameter(
-                f"{running_since!r} came for --running-since, which is later than now, {present}."
-            )
+        runs, coming = table, running_run(table, running_since, zone, present)
     elif at:
         runs, coming = table, next_runs(table, read_times(at, zone, table))
     notes: list[str] = list(table.attrs.get("notes", []))
@@ -105,6 +98,18 @@ def run_risk(
     print_retired(retired, timezone)
     print_coverage(coverage_record(model))
     print_notes(notes)
+
+
+def running_run(
+    table: pd.DataFrame, since: str, zone: ZoneInfo, present: pd.Timestamp
+) -> pd.DataFrame:
+    """Make the row of a run that is running and not in the table."""
+    coming = next_runs(table, read_times([since], zone, table, "--running-since"))
+    if STARTED_AT in coming and coming[STARTED_AT].iloc[0] > present:
+        raise typer.BadParameter(
+            f"{since!r} came for --running-since, which is later than now, {present}."
+        )
+    return coming
 
 
 def deadline_seconds(text: str, zone: ZoneInfo, forecasts: pd.DataFrame) -> np.ndarray:
