@@ -1,31 +1,8 @@
 """How many records the pages of an API say there are, against how many were read."""
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Any
+from collections.abc import Hashable, Iterable
 
-__all__ = ["Claims", "claim_of"]
-
-
-# Fields beside the list of a page that hold the size of the whole answer: GitHub, Airflow's REST
-# API, Elasticsearch-like and Django-like services.
-_TOTALS = ("total_count", "totalCount", "total_entries", "total", "count")
-_MORE = ("next_page_token", "nextPageToken", "next_page", "nextPage", "next", "continuationToken")
-
-
-def claim_of(page: Mapping[str, Any]) -> tuple[int | None, bool]:
-    """Say how many records the whole answer has, as its page says, and whether it has a next page.
-
-    Examples
-    --------
-    >>> from sklearn_jobtime.loaders._claims import claim_of
-    >>> claim_of({"dag_runs": [], "total_entries": 812})
-    (812, False)
-    >>> claim_of({"items": [], "next_page_token": "Av3"})
-    (None, True)
-    """
-    numbers = [page.get(name) for name in _TOTALS]
-    total = next((n for n in numbers if isinstance(n, int) and not isinstance(n, bool)), None)
-    return total, any(page.get(name) for name in _MORE)
+__all__ = ["Claims"]
 
 
 class Claims:

@@ -33,7 +33,6 @@ class Recognised:
 _PEEK = 65_536  # characters of a file that are looked at
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _SACCT = {"State", "JobName", "Start", "End", "Elapsed", "ElapsedRaw", "User", "Submit"}
-_SWF = r"(-?[\d.]+\s+){17}-?[\d.]+"
 _PBS = r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d;[A-Z];[^;]+;"
 _EXPORTS = {
     "an Excel workbook": "save the sheet as CSV (File > Save as > CSV UTF-8), and load that",
