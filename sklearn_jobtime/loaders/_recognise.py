@@ -42,11 +42,6 @@ _EXPORTS = {
     "XML, as JUnit or SGE's qacct -xml write it": "export one row a job as CSV: run, job, "
     "started_at, ended_at, status",
     "the YAML of a configuration": "it describes jobs, not their runs; export the history of runs",
-    "GitLab's API": "it has a list of jobs or pipelines; as one row a job: jq -r '.[] | "
-    "[.pipeline.id,.name,.started_at,.finished_at,.status] | @csv', with a header run,job,"
-    "started_at,ended_at,status",
-    "a list of JSON records": "write one object a line, jq -c '.[]' FILE > runs.jsonl, and load "
-    "that with --column NAME=FIELD",
 }
 
 
@@ -181,7 +176,7 @@ def looks_like(source: str) -> str:
     return f"it looks like {what}:\n{_EXPORTS[what].format(path=source)}.\n" if what else ""
 
 
-def _kind_of(head: bytes, name: str) -> str:  # noqa: PLR0911
+def _kind_of(head: bytes, name: str) -> str:
     text = head.decode("utf-8", errors="replace").lstrip("\ufeff \n\r\t")
     if name.endswith((".xlsx", ".xls", ".ods")):
         return "an Excel workbook"
@@ -193,7 +188,4 @@ def _kind_of(head: bytes, name: str) -> str:  # noqa: PLR0911
         return "XML, as JUnit or SGE's qacct -xml write it"
     if name.endswith((".yml", ".yaml")):
         return "the YAML of a configuration"
-    if text[:1] in ("[", "{"):
-        is_gitlab = "finished_at" in text and ('"ref"' in text or '"pipeline"' in text)
-        return "GitLab's API" if is_gitlab else "a list of JSON records"
     return ""

@@ -111,7 +111,9 @@ def _whys(
         return {
             role: {
                 "column": column,
-                "why": "named" if role_and_unit(role)[0] in chosen else "usual name",
+                "why": "named"
+                if role_and_unit(role)[0] in chosen
+                else runs.attrs.get("recognised", "usual name"),
             }
             for role, column in columns.items()
         }

@@ -7,6 +7,7 @@ import pandas as pd
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders._duplicates import settle_duplicates
+from sklearn_jobtime.loaders._json_table import is_json
 from sklearn_jobtime.loaders._open_file import MAX_BYTES
 from sklearn_jobtime.loaders._recognise import looks_like, recognised
 from sklearn_jobtime.loaders._report import reading_report, run_table_notes
@@ -21,6 +22,9 @@ __all__ = ["SOURCES", "read_source"]
 
 SOURCES = {
     "FILE": "a file that ends in .csv, .tsv, .parquet or .jsonl, also with .gz, .bz2, .xz or .zip",
+    "FILE.json": "runs or jobs of GitLab, Buildkite, Azure DevOps, CircleCI, Airflow, Prefect, "
+    "Cloud Build or gh run list, or your own with --column job=PATH.TO.NAME",
+    "json:PATH": "the same from several files: a folder or a pattern",
     "airflow+URL": "Airflow's metadata database, such as airflow+sqlite:///airflow.db",
     "URL#TABLE": "a SQL database and a table or query, such as sqlite:///runs.db#log",
     "bigquery://PROJECT#TABLE": "Google BigQuery and a table or query",
@@ -58,6 +62,10 @@ def read_source(
     ========================== ==============================================================
     ``runs.csv``               a run table, or a log with one row a job of a run; also
                                ``.csv.gz``, ``.parquet``, ``.jsonl``, ``.jsonl.gz``
+    ``pages.json``             JSON as it comes: records of GitLab, Buildkite, Azure DevOps,
+                               CircleCI, Airflow, Prefect, Google Cloud Build and ``gh run list``
+                               are recognised by their fields; of others `columns` has the paths
+    ``json:PATH``              the same from a folder or a pattern
     ``airflow+URL``            :func:`~sklearn_jobtime.loaders.read_airflow`
     ``URL#TABLE``              :func:`~sklearn_jobtime.loaders.read_sql`; a query may stand in
                                the place of the table
@@ -81,7 +89,9 @@ def read_source(
     jobs : sequence of str, default=None
         Keep these jobs only.
     columns : mapping of str to str or None, default=None
-        Which column of a log or a database table is which, where the guess is wrong.
+        Which column of a log or a database table is which, where the guess is wrong. In JSON a
+        column is a path: ``pipeline.id``, ``steps.0.name``, or ``jobs[].name`` for each job of a
+        list.
     durations : sequence of str, default=None
         The columns of durations of a file that is a run table; None finds them as
         :func:`~sklearn_jobtime.runs.job_columns` does.
@@ -142,13 +152,21 @@ def read_source(
             long = READERS[scheme](rest, on_unknown=on_unknown, max_bytes=max_bytes, **used)
     elif "://" in source:
         long = _read_database(source, since, jobs, given, on_unknown)
-    elif source.endswith(FILE_ENDINGS):
+    elif source.endswith(FILE_ENDINGS) or source.startswith("json:") or is_json(source):
+        source = source.removeprefix("json:")
         is_csv = any(f"{end}" in source.lower() for end in (".csv", ".tsv"))
         uses = ("columns", "states", "timezone", *(["delimiter"] if is_csv else []))
         used = _given(given, uses, "a file" if is_csv else "such a file")
         used.pop("columns", None)
-        table = read_table(source, delimiter=used.pop("delimiter", None), max_bytes=max_bytes)
-        form = "log" if columns else table_form(table, source=source, jobs=durations or jobs)
+        with own_states(states):
+            table = read_table(
+                source,
+                delimiter=used.pop("delimiter", None),
+                columns=columns,
+                max_bytes=max_bytes,
+            )
+        is_log = bool(columns) or "recognised" in table.attrs
+        form = "log" if is_log else table_form(table, source=source, jobs=durations or jobs)
         if form == "runs":
             _given(given, ("timezone", "delimiter"), f"{source}, a run table,")
             runs = as_runs(table, source, jobs=durations, timezone=timezone)

@@ -86,7 +86,8 @@ def table_form(table: pd.DataFrame, *, source: str, jobs: Sequence[str] | None =
         return "runs"  # an empty one is refused later, for that
     if is_whole_log:
         return "log"
-    raise SourceError(_question(source, columns, seconds, guess))
+    inside = [path for paths in table.attrs.get("nested", {}).values() for path in paths]
+    raise SourceError(_question(source, [*columns, *inside], seconds, guess))
 
 
 def _seconds(table: pd.DataFrame) -> list[str]:
