@@ -37,8 +37,8 @@ USUAL = {
     STARTED_AT: "startedat started starttime start startts starttimestamp startdatetime startdate "
     "begin begintime beginat beganat begints startedon timestart",
     ENDED_AT: "endedat ended endtime end endts endtimestamp enddatetime enddate finishedat "
-    "finished finishtime finish completedat completedon completiontime stoppedat stoptime stop "
-    "endedon timeend",
+    "finished finishtime finish completedat completedon completiontime stoppedat stoptime stopdate "
+    "stop endedon timeend",
     "duration": "duration elapsed elapsedtime runtime totalduration took walltime exectime "
     "executiontime seconds",
     # How it ended before where it is: Azure and GitHub call a failed run "completed" as well.

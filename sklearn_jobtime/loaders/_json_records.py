@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.loaders._column_names import guess_columns
 from sklearn_jobtime.loaders._json_paths import at_path, is_nested
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
 __all__ = ["Record", "records_of"]
 
 
+_DEEPEST = 4  # objects in objects in which lists are looked for
 _LOOKED_AT = 20  # records of a list whose fields are looked at
 _BY_NAME = 10  # a score from here on is due to names that were given or are known
+_ROLES = ("series", "run", "job", "status", STARTED_AT)
 _TOTALS = ("total_entries", "total_count", "totalCount", "total", "count")
 _TOKENS = ("next_page_token", "nextPageToken", "next_cursor")
 
@@ -110,13 +114,9 @@ def _of_object(
     if not lists or own >= max(most, 1):
         return [Record(value, place, page, {})]
     filled = [path for path in lists if at_path(value, path)[0]]
-    if 0 < own < most < _BY_NAME:
-        inner = next(path for path in filled if lists[path] == most)
-        raise SourceError(
-            f"{place}: both the object and its list {inner!r} look like records; say which are the "
-            f"jobs: columns={{'job': '{inner}[].name', 'started_at': '{inner}[].started_at'}} for "
-            "the list, or the paths of the object itself."
-        )
+    if most < _BY_NAME:
+        for path in filled:
+            _ask_for_around(value, path, place)
     best = [path for path in filled if lists[path] == most] if most else filled
     if len(best) > 1:
         raise SourceError(
@@ -130,12 +130,27 @@ def _of_object(
     ]
 
 
-def _lists_in(value: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+def _ask_for_around(value: dict[str, Any], path: str, place: str) -> None:
+    """Stop where the object around a list says what its records lack, such as the run."""
+    around = guess_columns(name for name, inner in value.items() if not is_nested(inner))
+    first = at_path(value, path)[0][0]
+    inner = guess_columns(name for name, item in first.items() if not is_nested(item))
+    lost = {role: name for role, name in around.items() if role in _ROLES and role not in inner}
+    if not lost or lost == {"run": "number"} or not {STARTED_AT, ENDED_AT, "duration"} & set(inner):
+        return
+    named = {**lost, **{role: f"{path}[].{name}" for role, name in inner.items()}}
+    raise SourceError(
+        f"{place}: the objects in {path!r} have no {' and no '.join(lost)}, but the object around "
+        f"them has {', '.join(map(repr, lost.values()))}; if they are the jobs, say "
+        f"columns={named}, else name the columns of the object."
+    )
+
+
+def _lists_in(value: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Find the lists of objects in an object, and in the objects of it."""
     for key, inner in value.items():
+        path = f"{prefix}{key}"
         if isinstance(inner, list) and all(isinstance(item, dict) for item in inner):
-            yield key, inner
-        elif isinstance(inner, dict):
-            for name, deeper in inner.items():
-                if isinstance(deeper, list) and all(isinstance(item, dict) for item in deeper):
-                    yield f"{key}.{name}", deeper
+            yield path, inner
+        elif isinstance(inner, dict) and depth < _DEEPEST:
+            yield from _lists_in(inner, f"{path}.", depth + 1)

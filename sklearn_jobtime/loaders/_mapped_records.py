@@ -267,6 +267,7 @@ def _of_jobs(rows: list[Row], found: Recognition) -> list[Row]:
             "the records do not name their pipeline, so all are one series; read the records of "
             "its runs too, or name it with --column series=PATH.",
         )
+    _begin_with_runs(jobs, runs, found)
     covered = {row.get("run") for row in jobs}
     with_jobs = {_series_of(row) for row in jobs}
     alone = []
@@ -277,6 +278,26 @@ def _of_jobs(rows: list[Row], found: Recognition) -> list[Row]:
             else:
                 alone.append(row)
     return jobs + alone
+
+
+def _begin_with_runs(jobs: list[Row], runs: Mapping[Any, Row], found: Recognition) -> None:
+    """Let a run begin when it did, where all that is left of its first job is a later try."""
+    first: dict[Any, Row] = {}
+    for row in jobs:
+        if row.get(STARTED_AT) is not None:
+            before = first.setdefault(row.get("run"), row)
+            if str(row[STARTED_AT]) < str(before[STARTED_AT]):
+                first[row.get("run")] = row
+    for run, row in first.items():
+        start = runs.get(run, {}).get(STARTED_AT)
+        is_later_try = int(row.get("try_number") or 1) > 1 and row.get("duration_s") is not None
+        if is_later_try and start is not None and str(start) < str(row[STARTED_AT]):
+            row[STARTED_AT] = start
+            _note_once(
+                found,
+                "runs whose first task was tried again start with the DAG run; the duration of the "
+                "task is that of its last try.",
+            )
 
 
 def _series_of(row: Row) -> Any:

@@ -81,11 +81,14 @@ def recognised(  # noqa: PLR0911
         name = name.removesuffix(packed)
     if name.endswith(".swf"):
         return Recognised("swf", "its name ends in .swf")
-    if name.endswith((".parquet", ".jsonl", ".ndjson")):
+    if name.endswith(".parquet"):
         return None
     head = _head(path, max_bytes)
     if not head:
         return None
+    if name.endswith((".jsonl", ".ndjson")):
+        found = _of_json(head, path.name)
+        return found if found and found.system == "github" else None
     if head.lstrip()[:1] in ("{", "[") and not name.endswith(_TABLES):
         return _of_json(head, path.name)
     return _of_text(head.splitlines(), name)
@@ -143,7 +146,11 @@ def _of_json(head: str, name: str) -> Recognised | None:
     keys = set(re.findall(r'"([A-Za-z_]\w*)"\s*:', head))
     if {"run_results.json"} & {name} or "dbt_schema_version" in keys:
         return Recognised("dbt", "it has dbt's field dbt_schema_version")
-    if "workflow_runs" in keys or {"run_id", "run_attempt", "started_at", "steps"} <= keys:
+    if (
+        {"workflow_id", "run_started_at"} <= keys
+        or "workflow_runs" in keys
+        or {"run_id", "run_attempt", "started_at", "steps"} <= keys
+    ):
         return Recognised("github", "it has the fields of GitHub's REST API (workflow_runs, jobs)")
     if {"job_id", "time"} <= keys and {"jobs", "association"} & keys and "state" in keys:
         return Recognised("slurm", "it has the fields of sacct --json")

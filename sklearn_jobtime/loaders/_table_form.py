@@ -82,11 +82,11 @@ def table_form(table: pd.DataFrame, *, source: str, jobs: Sequence[str] | None =
     is_named_status = guess.get("status") not in (None, *seconds)
     if is_whole_log and ("duration" in guess or is_named_job or is_named_status):
         return "log"
-    if _is_run_table(table, seconds) or (table.empty and not is_whole_log):
+    inside = [path for paths in table.attrs.get("nested", {}).values() for path in paths]
+    if _is_run_table(table, seconds) or (table.empty and not (is_whole_log or inside)):
         return "runs"  # an empty one is refused later, for that
     if is_whole_log:
         return "log"
-    inside = [path for paths in table.attrs.get("nested", {}).values() for path in paths]
     raise SourceError(_question(source, [*columns, *inside], seconds, guess))
 
 

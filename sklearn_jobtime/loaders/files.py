@@ -108,6 +108,12 @@ def as_runs(
 ) -> pd.DataFrame:
     """Make the run table of what :func:`read_table` read from `path`; see :func:`read_runs`."""
     table = table.copy(deep=False)
+    for name in (STARTED_AT, ENDED_AT, *_KEYS):
+        if below := table.attrs.get("nested", {}).get(name):
+            raise RunTableError(
+                f"{path}: {name!r} holds objects or lists, expected a value; there are "
+                f"{', '.join(below)}."
+            )
     table.attrs = {}
     try:
         table = _in_zone(table, timezone)
@@ -331,6 +337,8 @@ def as_long(
         if role in ("series", "run", "job", "duration", "status")
     }
     source = str(path)
+    notes: list[str] = []
+    values_inside(table, None, notes, source=source)
     rows = typed_columns(table, mapping, source=source, line_of=_lines_of(path, table))
     reading = rows.attrs.pop("reading")
     if pd.api.types.is_integer_dtype(table[mapping["run"]]):  # as read_runs gives them
@@ -346,7 +354,7 @@ def as_long(
         if name in rows:
             dropped[f"row without a {name}"] = int(rows[name].isna().sum())
             rows = rows[rows[name].notna()]
-    notes = ["no column of times: the runs are taken in the order of their rows."]
+    notes.append("no column of times: the runs are taken in the order of their rows.")
     if "status" in rows:
         column = mapping["status"]
         status, _ = read_states(rows["status"], column=column, own=states, on_unknown=on_unknown)

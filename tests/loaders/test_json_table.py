@@ -1,14 +1,16 @@
 """JSON of any form: where the records are, paths into them, and what is no value."""
 
+import ast
 import gzip
 import json
+import re
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders import read_log, read_source
 
 
@@ -158,10 +160,33 @@ def test_several_lists_that_look_alike_ask(tmp_path):
     assert list(runs.index) == ["2"]
 
 
-def test_an_object_and_its_list_that_both_look_like_records_ask(tmp_path):
-    build = {"id": 3, "started_at": "2026-03-01T04:00:00Z", "jobs": ROWS}
-    with pytest.raises(SourceError, match="both the object and its list 'jobs'"):
-        read_source(written(tmp_path, [build]))
+def test_an_object_that_says_what_its_list_lacks_asks(tmp_path):
+    def build(number):
+        jobs = [{"name": "a", "start": "2026-03-01T04:00:00Z", "took": 5.0}]
+        return {"build": number, "result": "failure", "jobs": jobs}
+
+    builds = [build(1), build(2)]
+    with pytest.raises(SourceError, match="have no run and no status, but the object") as caught:
+        read_source(written(tmp_path, builds))
+    named = re.search(r"columns=(\{.*?\})", str(caught.value))
+    runs = read_source(written(tmp_path, builds), columns=ast.literal_eval(named[1]))
+    assert runs["a__status"].to_dict() == {"1": "failed", "2": "failed"}
+
+
+def test_lists_are_found_deep_in_an_answer(tmp_path):
+    answer = {"data": {"project": {"runs": {"nodes": ROWS, "count": 2}}}}
+    assert read_source(written(tmp_path, answer))["load"].tolist() == [60.0, 90.0]
+
+
+def test_a_time_that_is_an_object_asks_for_its_value(tmp_path):
+    rows = [{**one, "started_at": {"$date": one["started_at"]}} for one in ROWS]
+    with pytest.raises(SourceError, match=r"holds objects or lists.*started_at\.\$date"):
+        read_source(written(tmp_path, rows))
+    runs = read_source(written(tmp_path, rows), columns={"started_at": "started_at.$date"})
+    assert runs["load"].tolist() == [60.0, 90.0]
+    table = [{"started_at": {"$date": 1}, "a": 5.5, "a__status": "success"}]
+    with pytest.raises(RunTableError, match="'started_at' holds objects"):
+        read_source(written(tmp_path, table))
 
 
 def test_missing_values_and_long_numbers(tmp_path):

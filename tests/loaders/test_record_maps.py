@@ -397,6 +397,18 @@ def test_airflow_rest(tmp_path):
     assert alone["job__status"].tolist() == ["failed"]
 
 
+def test_a_retried_first_task_of_airflow_starts_with_its_run(tmp_path):
+    tasks = [
+        task("r1", "load", at("06:00:00"), at("06:01:00"), try_number=3),
+        task("r1", "save", at("06:01:00"), at("06:02:00")),
+    ]
+    dag_run = {"dag_id": "etl", "dag_run_id": "r1", "state": "success"}
+    dag_run |= {"start_date": at("04:00:00"), "end_date": at("06:02:00")}
+    runs = read(tmp_path, {"task_instances": tasks}, {"dag_runs": [dag_run]})
+    assert runs["load"].tolist() == [60.0]
+    assert runs["started_at"].tolist() == [pd.Timestamp(at("04:00:00"))]
+
+
 def test_airflow_commands(tmp_path):
     def run(number, state, end):
         day = f"2026-03-0{number}T00:00:00+00:00"
