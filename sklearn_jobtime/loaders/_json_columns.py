@@ -112,7 +112,8 @@ def values_inside(
     """
     nested: dict[str, list[str]] = table.attrs.pop("nested", {})
     chosen = {role_and_unit(key)[0] for key in columns or {}}
-    for role, column in guess_columns([*map(str, table), *nested]).items():
+    guess = guess_columns([*map(str, table), *nested])
+    for role, column in guess.items():
         if column not in nested or role in chosen:
             continue
         below = ", ".join(nested[column]) or "nothing"
@@ -126,7 +127,14 @@ def values_inside(
             f"{column!r} holds objects, so it was not taken for the {role}; name a value inside "
             f"of it (--column {role}=PATH): {below}."
         )
-    return [path for paths in nested.values() for path in paths]
+    inside = [path for paths in nested.values() for path in paths]
+    missing = {"run", "job", "status"} - chosen - set(guess)
+    if inside and missing:
+        notes.append(
+            f"nothing names the {' and the '.join(sorted(missing))}; objects were not read: "
+            f"{', '.join(inside[:12])} (a value inside of them: --column NAME=PATH)."
+        )
+    return inside
 
 
 def _each(records: Sequence[Record], path: str, source: str | Path) -> tuple[list[Any], list[Any]]:

@@ -34,7 +34,7 @@ __all__ = ["Recognition", "mapped_records"]
 _ENDED = "completed"
 _ZERO_TIME = "0001-01-01"  # of Go and .NET, for a time that is not set
 _NAMES = ("series", "series_key", "run", "job", "id", "part", "try_number")
-_OPTIONAL = (*SECONDS, QUEUED_AT)
+_OPTIONAL = (*SECONDS, QUEUED_AT, "job", "series")
 _HIDDEN = ("series_key", "id", "part", "attempt", "try_number", "run_ended_at", "is_run", "place")
 
 

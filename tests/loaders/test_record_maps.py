@@ -89,6 +89,9 @@ def test_gh_run_view(tmp_path):
     runs = read(tmp_path, {**gh_run(1, at("03:00:00"), at("05:00:00")), "jobs": [job]})
     assert runs["build"].tolist() == [42.0]
     assert runs["build__status"].tolist() == ["failed"]
+    assert list(runs.index) == ["1"]
+    alone = read(tmp_path, {"jobs": [job]}, {"jobs": [{**job, "databaseId": 12}]})
+    assert alone["build"].tolist() == [42.0, 42.0]  # each answer is one run
 
 
 def gitlab_job(number, pipeline, name, start, end, status="success", project=3):
@@ -354,6 +357,18 @@ def test_circleci_job_details_are_in_milliseconds(tmp_path):
     }
     runs = read(tmp_path, job)
     assert runs["build"].to_dict() == {"w-1": 30.5}
+
+
+def test_circleci_builds_of_the_old_api(tmp_path):
+    def build(number, name, status):
+        same = {"build_num": number, "username": "acme", "reponame": "etl", "lifecycle": "finished"}
+        same |= {"workflows": {"job_name": name, "workflow_id": "w", "workflow_name": "nightly"}}
+        same |= {"start_time": at("04:00:00"), "stop_time": at("04:01:00")}
+        return same | {"build_time_millis": 60000, "status": status, "outcome": status}
+
+    runs = read(tmp_path, [build(5, "build", "success"), build(6, "test", "timedout")])
+    assert runs[["build", "test"]].to_numpy().tolist() == [[60.0, 60.0]]
+    assert runs["test__status"].tolist() == ["timeout"]
 
 
 def test_circleci_pipelines_say_what_to_fetch(tmp_path):
