@@ -158,8 +158,8 @@ def _own_values(values: Sequence[dict[str, Any]]) -> tuple[pd.DataFrame, dict[st
     data, nested = {}, {}
     for name in names:
         column = [value.get(name) for value in values]
-        if inside := [value for value in column if is_nested(value)]:
-            nested[name] = paths_of({name: value} for value in inside)
+        if {dict, list} & set(map(type, column)):
+            nested[name] = paths_of({name: value} for value in column if is_nested(value))
         else:
             data[name] = column_of(column)
     return pd.DataFrame(data, index=pd.RangeIndex(len(values))), nested

@@ -1,8 +1,7 @@
 """Records in the documents of a JSON file: pages of an API, arrays, objects with a list inside."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._column_names import guess_columns
@@ -17,11 +16,11 @@ _LOOKED_AT = 20  # records of a list whose fields are looked at
 _BY_NAME = 10  # a score from here on is due to names that were given or are known
 _ROLES = ("series", "run", "job", "status", STARTED_AT)
 _TOTALS = ("total_entries", "total_count", "totalCount", "total", "count")
-_TOKENS = ("next_page_token", "nextPageToken", "next_cursor")
+_NESTED = frozenset((dict, list))
+_TOKENS = frozenset(("next_page_token", "nextPageToken", "next_cursor"))
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """An object that stands for a run or a job, and the page on which it stands.
 
     Parameters
@@ -84,7 +83,7 @@ def records_of(
         for value in _objects(document, place):
             page += not is_cut
             records.extend(_of_object(value, place, page, score))
-            is_cut = any(value.get(name) for name in _TOKENS if not is_nested(value.get(name)))
+            is_cut = any(value[n] for n in _TOKENS & value.keys() if not is_nested(value[n]))
     return records, is_cut
 
 
@@ -105,15 +104,17 @@ def _objects(document: Any, place: str) -> Iterator[dict[str, Any]]:
 def _of_object(
     value: dict[str, Any], place: str, page: int, score: Callable[[dict[str, Any]], int]
 ) -> list[Record]:
+    if _NESTED.isdisjoint(map(type, value.values())) or not (found := dict(_lists_in(value))):
+        return [Record(value, place, page, {})]
     lists = {
         path: max((score(item) for item in items[:_LOOKED_AT]), default=0)
-        for path, items in _lists_in(value)
+        for path, items in found.items()
     }
     most = max(lists.values(), default=0)
     own = score(value)
-    if not lists or own >= max(most, 1):
+    if own >= max(most, 1):
         return [Record(value, place, page, {})]
-    filled = [path for path in lists if at_path(value, path)[0]]
+    filled = [path for path, items in found.items() if items]
     if most < _BY_NAME:
         for path in filled:
             _ask_for_around(value, path, place)
@@ -125,9 +126,7 @@ def _of_object(
             f"'{best[0]}[].started_at'}}."
         )
     total = next((value[t] for t in _TOTALS if type(value.get(t)) is int), None)
-    return [
-        Record(item, place, page, value, total) for path in best for item in at_path(value, path)[0]
-    ]
+    return [Record(item, place, page, value, total) for path in best for item in found[path]]
 
 
 def _ask_for_around(value: dict[str, Any], path: str, place: str) -> None:

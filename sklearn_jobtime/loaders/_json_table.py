@@ -1,6 +1,7 @@
 """The table of a JSON file, whatever its form: of a known system, or of somebody's own."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,14 @@ def _score(columns: Mapping[str, str | None] | None) -> Callable[[dict[str, Any]
     return score
 
 
+@lru_cache(1000)
+def _guess(names: tuple[str, ...]) -> dict[str, str]:
+    return guess_columns(names)
+
+
 def _times(value: dict[str, Any]) -> int:
     """2 for what has the times of a job, 1 for what has some of them."""
-    guess = guess_columns(name for name, inner in value.items() if not is_nested(inner))
+    guess = dict(_guess(tuple(name for name, inner in value.items() if not is_nested(inner))))
     for role in TIMES:
         moment = value.get(guess.get(role, ""), "")
         if isinstance(moment, int | float) and abs(moment) < _EPOCHS:

@@ -1,7 +1,7 @@
 """Of which known system a record is: told from its fields, never from the name of its file."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from sklearn_jobtime.loaders._ci_maps import CI_MAPS
@@ -29,7 +29,7 @@ def map_of(record: Mapping[str, Any]) -> RecordMap | None:
     return alone or found
 
 
-@cache
+@lru_cache(10_000)
 def _of_fields(fields: frozenset[str]) -> RecordMap | None:
     for one in (*CI_MAPS, *WORKFLOW_MAPS):
         wanted = all(fields & set(choice.split("|")) for choice in one.fields.split())
