@@ -60,7 +60,7 @@ Runs = Annotated[
         "started_at, ended_at, a column of seconds for each JOB, and JOB__status. Last rows "
         "without any outcome are runs to forecast. Or another source: a log of jobs, "
         "airflow+URL, URL#TABLE, bigquery://PROJECT#TABLE, slurm:FILE, swf:FILE, github:PATH, "
-        "jenkins:PATH, dbt:PATH, nextflow:PATH, pbs:PATH, sge:PATH.",
+        "jenkins:PATH, dbt:PATH, nextflow:PATH, pbs:PATH, sge:PATH, lsf:PATH.",
     ),
 ]
 Names = list[str] | None

@@ -32,6 +32,7 @@ SOURCES = {
     "nextflow:PATH": "Nextflow's trace files, one a run: a file, a folder or a pattern",
     "pbs:PATH": "accounting logs of PBS or Torque: a file, a folder or a pattern",
     "sge:PATH": "the accounting file of Grid Engine: a file, a folder or a pattern",
+    "lsf:PATH": "LSF's accounting file lsb.acct: a file, a folder or a pattern",
 }
 
 
@@ -70,6 +71,7 @@ def read_source(
     ``nextflow:PATH``          :func:`~sklearn_jobtime.loaders.read_nextflow`
     ``pbs:PATH``               :func:`~sklearn_jobtime.loaders.read_pbs`
     ``sge:PATH``               :func:`~sklearn_jobtime.loaders.read_sge`
+    ``lsf:PATH``               :func:`~sklearn_jobtime.loaders.read_lsf`
     ========================== ==============================================================
 
     Parameters
@@ -214,7 +216,7 @@ def _files(reader: str, module: str) -> Callable[..., pd.DataFrame]:
 
 READERS = {
     system: _files(f"read_{system}", system)
-    for system in ("slurm", "swf", "github", "jenkins", "dbt", "nextflow", "pbs", "sge")
+    for system in ("slurm", "swf", "github", "jenkins", "dbt", "nextflow", "pbs", "sge", "lsf")
 }
 
 
@@ -268,7 +270,8 @@ def _pivoted(long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | Non
             + "".join(f"; left out: {n} {why}" for why, n in long.attrs.get("dropped", {}).items())
             + ". Check the filters."
         )
-    attrs = long.attrs
+    unknown = int((long["status"].isna() & long["ended_at"].notna()).sum())
+    attrs = {**long.attrs, "unknown": unknown}
     runs = pivot_runs(long, top_jobs=top_jobs)
     runs.attrs = {
         **attrs,

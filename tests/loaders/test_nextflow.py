@@ -133,7 +133,7 @@ def test_bad_traces_are_named_with_their_place(tmp_path):
     bad = task(1, "A", 0, 0, 5)
     with pytest.raises(SourceError, match=r"t\.txt, line 1: no field name, status"):
         read_nextflow(trace(tmp_path / "t.txt", bad, header="a\tb"))
-    with pytest.raises(SourceError, match=r"t\.txt, line 2, realtime: 'soon' is no duration"):
+    with pytest.raises(SourceError, match=r"t\.txt, line 2, realtime: 'soon' is not a duration"):
         read_nextflow(trace(tmp_path / "t.txt", bad.replace("\t5s\t98", "\tsoon\t98")))
     with pytest.raises(SourceError, match=r"line 2, submit: 'today' is no time"):
         read_nextflow(trace(tmp_path / "t.txt", bad.replace("2026-03-01 04:00:00.000", "today")))
