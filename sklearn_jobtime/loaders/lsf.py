@@ -158,8 +158,8 @@ def _notes(again: pd.Series, of_array: pd.Series) -> list[str]:
     notes = []
     if of_array.any():
         notes.append(
-            f"{int(of_array.sum()):,} jobs are elements of arrays: each is a run of its own, of the "
-            "series that the name of the array makes."
+            f"{int(of_array.sum()):,} jobs are elements of arrays: each is a run of its own, of "
+            "the series that the name of the array makes."
         )
     if again.any():
         notes.append(

@@ -326,7 +326,8 @@ def _told_apart(jobs: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
 
 def _series(jobs: pd.DataFrame, notes: list[str]) -> pd.Series:
     """User and name; and the cluster where both are on several."""
-    series = jobs["user"] + "/" + jobs["name"]
+    both = (jobs["user"] != "") & (jobs["name"] != "")
+    series = (jobs["user"] + "/" + jobs["name"]).where(both, jobs["user"] + jobs["name"])
     several = jobs["cluster"].groupby(series).transform("nunique") > 1
     if several.any():
         notes.append(

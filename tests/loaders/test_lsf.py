@@ -161,5 +161,5 @@ def test_lines_that_are_no_record_are_named(tmp_path, line, said):
 def test_a_file_without_finished_jobs_says_so(tmp_path):
     with pytest.raises(SourceError, match="holds no JOB_FINISH record"):
         read_lsf(acct(tmp_path, RESIZED))
-    with pytest.raises(SourceError, match="no finished job that could be used .*not started: 1"):
+    with pytest.raises(SourceError, match=r"no finished job that could be used .*not started: 1"):
         read_lsf(acct(tmp_path, finished(8, 5, start=None, status=EXIT)))
