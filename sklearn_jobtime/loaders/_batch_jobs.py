@@ -63,7 +63,7 @@ def epochs(seconds: pd.Series) -> pd.Series:
 
 
 def batch_long(
-    rows: pd.DataFrame, dropped: dict[str, int], notes: list[str], *, span: str
+    rows: pd.DataFrame, dropped: dict[str, int], notes: list[str], *, roles: dict[str, str]
 ) -> pd.DataFrame:
     """Make the long table of the jobs: a series is a user's job name, a run one of the jobs.
 
@@ -77,8 +77,9 @@ def batch_long(
         What was left out before.
     notes : list of str
         What the user should know; goes to ``.attrs["notes"]``.
-    span : str
-        What the file calls the duration, for a note.
+    roles : dict of str to str
+        From which fields of the file each column of the long table is, but for `job`; goes to
+        ``.attrs["columns"]``.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def batch_long(
     ...     "submitted_at": pd.to_datetime(["2026-03-01T04:00Z"]),
     ...     "started_at": pd.to_datetime(["2026-03-01T04:01Z"]),
     ...     "ended_at": pd.to_datetime(["2026-03-01T04:03Z"])})
-    >>> long = batch_long(rows, {}, [], span="the wall time")
+    >>> long = batch_long(rows, {}, [], roles={"duration": "wall time"})
     >>> long[["series", "run", "job", "duration", "queued_seconds"]]
         series run  job  duration  queued_seconds
     0  ann/etl   7  job     120.0            60.0
@@ -121,8 +122,8 @@ def batch_long(
     off = (took - rows["duration"]).abs()
     if (differs := off > 1.0).any():
         notes.append(
-            f"in {int(differs.sum())} records {span} is not end minus start, by up to "
-            f"{off.max():,.0f} s; {span} is used."
+            f"in {int(differs.sum())} records {roles['duration']} is not end minus start, by up to "
+            f"{off.max():,.0f} s; {roles['duration']} is used."
         )
     queued = (rows["started_at"] - rows["submitted_at"]).dt.total_seconds()
     rows = rows.assign(
@@ -136,5 +137,5 @@ def batch_long(
     notes.extend(named)
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
     table = long_table(rows[[*kept, "has_ended", "queued_seconds"]], dropped)
-    table.attrs["notes"] = notes
+    table.attrs |= {"notes": notes, "columns": {**roles, "job": "each run has one job"}}
     return table

@@ -48,7 +48,10 @@ def run_table_notes(
 
 
 def reading_report(
-    runs: pd.DataFrame, columns: Mapping[str, str] | None, named: Collection[str]
+    runs: pd.DataFrame,
+    columns: Mapping[str, str] | None,
+    named: Collection[str],
+    why: str = "usual name",
 ) -> dict[str, Any]:
     """Sum a reading up.
 
@@ -60,6 +63,8 @@ def reading_report(
         Role to column of a log; None for a run table.
     named : collection of str
         Roles (of a log) or jobs (of a run table) that the user named.
+    why : str, default="usual name"
+        Why the other columns were taken.
 
     Returns
     -------
@@ -93,7 +98,7 @@ def reading_report(
         statuses["unknown"] = unknown
     seconds = np.concatenate(good) if good else np.empty(0)
     return {
-        "columns": _whys(runs, jobs, columns, named),
+        "columns": _whys(runs, jobs, columns, named, why),
         "runs": len(runs),
         "jobs_of_runs": sum(statuses.values()),
         "left_out": dict(runs.attrs.get("dropped", {})),
@@ -108,13 +113,14 @@ def _whys(
     jobs: Sequence[str],
     columns: Mapping[str, str] | None,
     named: Collection[str],
+    usual: str,
 ) -> dict[str, dict[str, str]]:
     if columns is not None:
         chosen = {role_and_unit(role)[0] for role in named}
         return {
             role: {
                 "column": column,
-                "why": "named" if role_and_unit(role)[0] in chosen else "usual name",
+                "why": "named" if role_and_unit(role)[0] in chosen else usual,
             }
             for role, column in columns.items()
         }

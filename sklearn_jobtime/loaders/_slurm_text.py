@@ -120,7 +120,16 @@ def read_text(
             "the times of sacct carry no time zone and were read as UTC; name the cluster's own "
             "with the option timezone, such as Europe/Berlin."
         )
-    return _parse_fields(table, path, zone, notes)
+    records = _parse_fields(table, path, zone, notes)
+    elapsed = [name for name in ("Elapsed", "ElapsedRaw") if name in table]
+    records.attrs["columns"] = {
+        "series": "/".join(name for name in _NAMES if name not in missing),
+        "run": "JobID",
+        "job": "component and step of JobID",
+        **{"started_at": "Start", "ended_at": "End", "status": "State"},
+        "duration": f"{elapsed[0]}, else End - Start" if elapsed else "End - Start",
+    }
+    return records
 
 
 def _zone(timezone: str) -> ZoneInfo:

@@ -150,12 +150,7 @@ def read_source(
     given |= {"states": states, "timezone": timezone, "delimiter": delimiter, "by": by}
     given |= options or {}
     if scheme in READERS and colon:
-        used = options_for(given, keywords(f"{scheme}:"), f"{scheme}:")
-        used.pop("states", None)
-        if "fields" in used:
-            used["columns"] = used.pop("fields")
-        with own_states(states):
-            long = READERS[scheme](rest, on_unknown=on_unknown, max_bytes=max_bytes, **used)
+        long = _read_system(scheme, rest, given, on_unknown=on_unknown, max_bytes=max_bytes)
     elif "://" in source:
         long = _read_database(source, since, jobs, given, on_unknown)
     elif source.endswith(FILE_ENDINGS):
@@ -183,7 +178,9 @@ def read_source(
     runs = _pivoted(long, jobs, top_jobs)
     runs = _since(runs, since)
     runs.attrs["notes"] = [*notes, *long.attrs.get("notes", []), *settled]
-    return _reported(runs, long.attrs.get("columns", {}), mapping or ())
+    of_system = colon and (scheme in READERS or scheme.startswith("airflow"))
+    why = f"field of {scheme.partition('+')[0]}" if of_system else "usual name"
+    return _reported(runs, long.attrs.get("columns", {}), mapping or (), why)
 
 
 def _unknown(source: str) -> SourceError:
@@ -195,11 +192,14 @@ def _unknown(source: str) -> SourceError:
 
 
 def _reported(
-    runs: pd.DataFrame, columns: Mapping[str, str] | None, named: Collection[str]
+    runs: pd.DataFrame,
+    columns: Mapping[str, str] | None,
+    named: Collection[str],
+    why: str = "",
 ) -> pd.DataFrame:
     jobs = job_columns(runs, list(named) if columns is None and named else None)
     runs.attrs["notes"] = [*runs.attrs.get("notes", []), *identity_notes(runs, jobs)]
-    runs.attrs["report"] = reading_report(runs, columns, named)
+    runs.attrs["report"] = reading_report(runs, columns, named, why)
     return runs
 
 
@@ -216,6 +216,15 @@ READERS = {
     system: _files(f"read_{system}", system)
     for system in ("slurm", "swf", "github", "jenkins", "dbt", "nextflow", "pbs", "sge", "lsf")
 }
+
+
+def _read_system(system: str, path: str, given: Mapping[str, Any], **options: Any) -> pd.DataFrame:
+    used = options_for(given, keywords(f"{system}:"), f"{system}:")
+    states = used.pop("states", None)
+    if "fields" in used:
+        used["columns"] = used.pop("fields")
+    with own_states(states):
+        return READERS[system](path, **options, **used)
 
 
 def _read_database(
@@ -241,8 +250,8 @@ def _read_database(
     if url.startswith("bigquery://"):
         from sklearn_jobtime.loaders.bigquery import read_bigquery  # noqa: PLC0415
 
-        used = keywords("bigquery://PROJECT#TABLE") - {"project", "client"}
-        filters |= options_for(given, used, "bigquery://")
+        known = keywords("bigquery://PROJECT#TABLE") - {"project", "client"}
+        filters |= options_for(given, known, "bigquery://")
         return read_bigquery(table, project=url.removeprefix("bigquery://") or None, **filters)
     from sklearn_jobtime.loaders.sql import read_sql  # noqa: PLC0415
 

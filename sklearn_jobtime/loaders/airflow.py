@@ -29,6 +29,15 @@ NEEDED = {
     TASKS: {"dag_id", "run_id", "task_id", "try_number", "state", *TIMES},
 }
 CHUNK_ROWS = 100_000  # rows as Python's objects at a time, which take ten times the memory
+_ROLES = {
+    "series": "dag_id",
+    "run": "run_id",
+    "job": "task_id",
+    "started_at": "start_date of the first try",
+    "ended_at": "end_date",
+    "duration": "end_date - start_date of the last try",
+    "status": "state",
+}
 
 
 def read_airflow(
@@ -165,7 +174,7 @@ def read_airflow(
             )
     table = _as_jobs(rows, each_try=tries == "all", apart=mapped == "separate")
     table = long_table(table, dropped)
-    table.attrs["notes"] = notes
+    table.attrs |= {"notes": notes, "columns": dict(_ROLES)}
     return table
 
 

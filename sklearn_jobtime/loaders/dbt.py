@@ -18,6 +18,15 @@ __all__ = ["read_dbt"]
 
 
 _TEXT = (str, NoneType)
+_ROLES = {
+    "series": "project/args.which",
+    "run": "metadata.invocation_id",
+    "job": "unique_id",
+    "started_at": "timing[first].started_at",
+    "ended_at": "timing[last].completed_at",
+    "duration": "execution_time",
+    "status": "status",
+}
 
 
 def read_dbt(
@@ -117,7 +126,7 @@ def read_dbt(
         )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
     long = long_table(table[[*kept, "has_ended"]], {"result that stands twice": int(twice.sum())})
-    long.attrs["notes"] = notes
+    long.attrs |= {"notes": notes, "columns": dict(_ROLES)}
     return long
 
 

@@ -145,13 +145,9 @@ def read_lsf(
     dropped = {f"record of type {name}": count for name, count in sorted(others.items())}
     dropped["try that was put back into the queue"] = int(again.sum())
     try:
-        long = batch_long(
-            rows[~again], dropped, _notes(again, of_array), span="Event time - startTime"
-        )
+        return batch_long(rows[~again], dropped, _notes(again, of_array), roles=_ROLES)
     except SourceError as error:
         raise SourceError(f"{source}: {error}") from None
-    long.attrs["columns"] = dict(_ROLES)
-    return long
 
 
 def _notes(again: pd.Series, of_array: pd.Series) -> list[str]:

@@ -21,6 +21,15 @@ ONE_SERIES = "pipeline"
 _NEEDED = ("name", "status")
 _CACHED = "CACHED"
 _TAG = r"^(?P<process>\S+?)\s*(?:\((?P<tag>.*)\))?$"
+_ROLES = {
+    "series": "workflow in front of the process",
+    "run": "name of the file",
+    "job": "process",
+    "started_at": "start, else submit",
+    "ended_at": "complete",
+    "duration": "complete - start, else realtime",
+    "status": "status",
+}
 
 
 def read_nextflow(
@@ -111,7 +120,8 @@ def read_nextflow(
     status, unknown = read_states(rows["state"], "nextflow", on_unknown=on_unknown)
     rows["outcome"] = status.mask(unknown, UNKNOWN)
     long = long_table(_as_jobs(rows, series, notes), dropped)
-    long.attrs["notes"] = notes
+    named = {} if series is None else {"series": "named"}
+    long.attrs |= {"notes": notes, "columns": {**_ROLES, **named}}
     return long
 
 

@@ -22,6 +22,10 @@ _ARRAY = r"^\d+\[\]"
 _KILLED_AT_LIMIT = -29  # JOB_EXEC_KILL_WALLTIME
 # The signals by which a server, or a user with qdel, ends a job: 256 (older: 128) is added.
 _ENDED_BY_SIGNAL = (271, 265, 143, 137)
+_ROLES = {
+    **{"series": "user/jobname", "run": "job id", "started_at": "start", "ended_at": "end"},
+    **{"duration": "resources_used.walltime", "status": "Exit_status"},
+}
 
 
 def read_pbs(
@@ -117,7 +121,7 @@ def read_pbs(
         }
     )
     try:
-        return batch_long(rows[code.notna()], dropped, [], span="resources_used.walltime")
+        return batch_long(rows[code.notna()], dropped, [], roles=_ROLES)
     except SourceError as error:
         raise SourceError(f"{source}: {error}") from None
 

@@ -24,6 +24,10 @@ _NUMBERS = ("submitted", "start", "end", "failed", "exit_status", "wallclock")
 _RUN_AGAIN = (24, 25)  # the job was moved, or put back into its queue
 _AT_LIMIT = 37  # "qmaster enforced h_rt, h_cpu, or h_vmem limit"
 _KILLED = (137, 143)  # by SIGKILL or SIGTERM: 128 and the signal
+_ROLES = {
+    **{"series": "owner/job_name", "run": "job_number.task_number", "started_at": "start_time"},
+    **{"ended_at": "end_time", "duration": "ru_wallclock", "status": "failed and exit_status"},
+}
 
 
 def read_sge(
@@ -117,7 +121,7 @@ def read_sge(
         "try that was put back into the queue": int((again & ~parallel).sum()),
     }
     try:
-        return batch_long(rows[~parallel & ~again], dropped, notes, span="ru_wallclock")
+        return batch_long(rows[~parallel & ~again], dropped, notes, roles=_ROLES)
     except SourceError as error:
         raise SourceError(f"{source}: {error}") from None
 

@@ -144,7 +144,10 @@ def read_slurm(
             notes=notes,
         )
     forget_unknown_moments(records, notes, unknown_moments)
-    return _to_long(records, steps=steps, on_unknown=on_unknown, notes=notes)
+    roles = records.attrs.pop("columns")
+    table = _to_long(records, steps=steps, on_unknown=on_unknown, notes=notes)
+    table.attrs["columns"] = roles
+    return table
 
 
 def _number(value: Any) -> float | None:
@@ -205,7 +208,15 @@ def _read_json(path: str | Path, max_bytes: int) -> pd.DataFrame:
     except BadValueError as error:
         raise at_its_place(error, table["place"]) from None
     span = (table["ended_at"] - table["started_at"]).dt.total_seconds()
-    return table.assign(duration=elapsed.fillna(span))
+    table = table.assign(duration=elapsed.fillna(span))
+    table.attrs["columns"] = {
+        "series": "user/name",
+        "run": "job_id, array and het",
+        "job": "het.job_offset and steps.step.id",
+        **{role: f"time.{name}" for role, name in _JSON_TIMES.items() if role != "submitted_at"},
+        "status": "state.current",
+    }
+    return table
 
 
 _JSON_TIMES = {
@@ -276,7 +287,7 @@ def _to_long(
     )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
     table = long_table(rows[[*kept, "has_ended", "queued_seconds"]], dropped)
-    table.attrs["notes"] = notes
+    table.attrs |= {"notes": notes}
     return table
 
 
