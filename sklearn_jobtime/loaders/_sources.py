@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders._duplicates import settle_duplicates
 from sklearn_jobtime.loaders._identity import identity_notes, job_question
+from sklearn_jobtime.loaders._named_jobs import with_statuses
 from sklearn_jobtime.loaders._open_file import MAX_BYTES
 from sklearn_jobtime.loaders._recognise import Recognised, looks_like, recognised
 from sklearn_jobtime.loaders._report import reading_report, run_table_notes
@@ -162,10 +163,15 @@ def read_source(
         table = read_table(source, delimiter=used.pop("delimiter", None), max_bytes=max_bytes)
         form = "log" if mapping else table_form(table, source=source, jobs=durations or jobs)
         if form == "runs":
-            options_for(given, ("timezone", "delimiter", "index"), f"{source}, a run table,")
+            table = with_statuses(
+                table, durations or jobs or (), notes, states=states, on_unknown=on_unknown
+            )
+            own = ("timezone", "delimiter", "index", *(["states"] if notes else []))
+            options_for(given, own, f"{source}, a run table,")
             runs = as_runs(table, source, jobs=durations, index=index, timezone=timezone)
             runs = _since(_with_jobs(runs, jobs), since)
-            runs.attrs = {"notes": run_table_notes(table, runs, timezone, durations or jobs)}
+            said = run_table_notes(table, runs, timezone, durations or jobs)
+            runs.attrs = {"notes": [*notes, *said]}
             return _reported(runs, None, durations or jobs or ())
         options_for(given, uses, f"{source}, a log,")
         if form == "long":

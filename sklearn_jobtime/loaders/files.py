@@ -19,6 +19,7 @@ from sklearn_jobtime.loaders._csv_numbers import whole_numbers, without_decimal_
 from sklearn_jobtime.loaders._local_times import localise
 from sklearn_jobtime.loaders._log_columns import error_flag, with_projects
 from sklearn_jobtime.loaders._moments import moment_kind
+from sklearn_jobtime.loaders._named_jobs import with_statuses
 from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_bytes, open_text
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders._table_form import owned_statuses
@@ -96,7 +97,12 @@ def read_runs(
     run
     7   2026-03-01 02:00:00+00:00   40.0
     """
-    return as_runs(read_table(path, max_bytes=max_bytes), path, jobs=jobs, index=index)
+    notes: list[str] = []
+    table = with_statuses(read_table(path, max_bytes=max_bytes), jobs or (), notes)
+    runs = as_runs(table, path, jobs=jobs, index=index)
+    if notes:
+        runs.attrs["notes"] = notes
+    return runs
 
 
 def as_runs(
