@@ -271,7 +271,8 @@ def _to_long(
     if not steps:
         dropped["job step"] = int(is_step.sum())
         rows = rows[~is_step]
-    of_job = rows["owner"].map(jobs["why_not"]).fillna("step without its job")
+    of_job = jobs["why_not"].reindex(rows["owner"]).set_axis(rows.index).astype("str")
+    of_job = of_job.where(rows["owner"].isin(jobs.index), "step without its job")
     for why in ("earlier try of a requeued job", "row that stands twice", "step without its job"):
         dropped[why] = int((of_job == why).sum())
     rows = rows[of_job == ""]
