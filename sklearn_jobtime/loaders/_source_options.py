@@ -90,9 +90,9 @@ def options_for(options: Mapping[str, Any], used: Collection[str], source: str) 
         if name not in used:
             unused = REMEDIES.get(name, f"{name}=")
             known = [REMEDIES.get(one, f"{one}=") for one in options if one in used]
+            uses = f" It uses {', '.join(known)};" if known else ""
             raise SourceError(
-                f"{source} does not use {unused}; leave it out."
-                + (f" It uses {', '.join(known)}" if known else "")
-                + f"{';' if known else ''} {unused} is used by {', '.join(used_by(name))}."
+                f"{source} does not use {unused}; leave it out.{uses} {unused} is used by "
+                f"{', '.join(used_by(name)) or 'no source'}."
             )
     return given

@@ -66,6 +66,8 @@ def read_pbs(
     -29, or ended by a signal when it had used the wall time that it asked for. Ended by SIGTERM or
     SIGKILL before that it was cancelled (``qdel``); all else is failed. `duration` is
     `resources_used.walltime`, which leaves out the time that a job was suspended.
+    The user's own states (``states={"3": "skipped"}`` of
+    :func:`~sklearn_jobtime.loaders.read_source`) map an exit status before that.
 
     References
     ----------

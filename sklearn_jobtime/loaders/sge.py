@@ -68,6 +68,8 @@ def read_sge(
     `failed` and `exit_status` 0 are a success. `failed` 37, and a job that was killed when it had
     used its `h_rt`, are timeouts; killed before that it was cancelled (``qdel``); all else is
     failed. Times are in seconds since 1970, in newer versions in milliseconds.
+    The user's own states (``states={"3": "skipped"}`` of
+    :func:`~sklearn_jobtime.loaders.read_source`) map an exit status before that.
 
     References
     ----------

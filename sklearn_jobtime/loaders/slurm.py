@@ -74,7 +74,7 @@ def read_slurm(
         holds the bar. None finds it in the header.
     columns : sequence of str, default=None
         The fields of a text without a header (``sacct --noheader``), in their order, as in
-        ``--format``.
+        ``--format``. One of `JobName` and `User` will do; a series is then named by it alone.
     on_unknown : {"error", "warn"}, default="error"
         What to do with a state that :data:`~sklearn_jobtime.loaders.STATES` lacks.
     max_bytes : int, default=2 GiB
