@@ -299,7 +299,7 @@ def changed_document(content, changes):
     for place, value, drop in changes:
         paths = list(places_in(document))
         if not paths:
-            return content
+            break
         *path, key = paths[int(place * len(paths))]
         holder = document
         for step in path:
