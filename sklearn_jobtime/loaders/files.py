@@ -508,7 +508,7 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
                     "the file is to be trusted, raise max_bytes."
                 )
             return _to_pandas(parquet.read(), path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SourceError(
             f"{path}: is no whole Parquet file ({str(error).strip()}); write or fetch it again."
         ) from error
@@ -534,7 +534,10 @@ def _to_pandas(table: "pa.Table", path: Path) -> pd.DataFrame:
     for name in table.column_names:
         at = table.column_names.index(name)
         column = table.column(name)
-        for candidate in (column, *([column.cast(pa.binary())] if pa.types.is_string(column.type) else [])):
+        for candidate in (
+            column,
+            *([column.cast(pa.binary())] if pa.types.is_string(column.type) else []),
+        ):
             try:
                 candidate.to_pandas()
             except pa.ArrowException:
