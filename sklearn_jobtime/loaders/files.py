@@ -518,28 +518,46 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
                     f"{path}: holds {size} bytes uncompressed, more than max_bytes={max_bytes}; if "
                     "the file is to be trusted, raise max_bytes."
                 )
-            return _to_pandas(parquet.read())
-    except (pa.ArrowException, OSError) as error:
+            return _to_pandas(parquet.read(), path)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SourceError(
             f"{path}: is no whole Parquet file ({str(error).strip()}); write or fetch it again."
         ) from error
 
 
-def _to_pandas(table: "pa.Table") -> pd.DataFrame:
-    """Leave out the columns of types that pandas does not know; they never stop a load."""
+def _to_pandas(table: "pa.Table", path: Path) -> pd.DataFrame:
+    """Leave out the columns of types that pandas does not know; they never stop a load.
+
+    Text that is no UTF-8 stays bytes: a column of names that needs it says which row it is.
+    """
     import pyarrow as pa  # noqa: PLC0415  slow to load
 
     try:
+        (table.schema.metadata or {}).get(b"pandas", b"").decode()
         return table.to_pandas()
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, UnicodeDecodeError):
-        kept = []
-        for name in table.column_names:
+    except pa.ArrowException:
+        pass
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise SourceError(
+            f"{path}: what pandas has noted in its schema is damaged ({error!r}); write or fetch "
+            "it again."
+        ) from error
+    for name in table.column_names:
+        at = table.column_names.index(name)
+        column = table.column(name)
+        for candidate in (
+            column,
+            *([column.cast(pa.binary())] if pa.types.is_string(column.type) else []),
+        ):
             try:
-                table.select([name]).to_pandas(ignore_metadata=True)
-                kept.append(name)
-            except (pa.ArrowException, UnicodeDecodeError):
+                candidate.to_pandas()
+            except pa.ArrowException:
                 continue
-        return table.select(kept).to_pandas()
+            table = table.set_column(at, name, candidate)
+            break
+        else:
+            table = table.remove_column(at)
+    return table.to_pandas()
 
 
 def _with_index(table: pd.DataFrame, index: Sequence[str] | None) -> pd.DataFrame:
