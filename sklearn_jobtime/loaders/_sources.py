@@ -168,8 +168,7 @@ def read_source(
         is_csv = any(end in source.lower() for end in (".csv", ".tsv"))
         uses = ("columns", "states", "timezone", *(["delimiter"] if is_csv else []))
         used = options_for(given, (*uses, "index"), "a file" if is_csv else "such a file")
-        used.pop("columns", None)
-        index, delimiter = used.pop("index", None), used.pop("delimiter", None)
+        index, delimiter, _ = (used.pop(n, None) for n in ("index", "delimiter", "columns"))
         with own_states(states):
             table = read_table(source, delimiter=delimiter, columns=mapping, max_bytes=max_bytes)
         form = "log" if mapping else table_form(table, source=source, jobs=durations or jobs)
