@@ -39,7 +39,10 @@ def column_of(values: Sequence[Any]) -> pd.Series:
     >>> column_of([9007199254740993, None]).iloc[0]
     9007199254740993
     """
-    column = pd.Series(values, dtype=None if len(values) else object)
+    try:
+        column = pd.Series(values, dtype=None if len(values) else object)
+    except (UnicodeEncodeError, OverflowError):  # half a character; to be told with its row
+        return pd.Series(values, dtype=object)
     is_large = pd.api.types.is_float_dtype(column) and (column.abs() >= _EXACT).any()
     if is_large and any(type(value) is int for value in values):
         return pd.Series(values, dtype=object)

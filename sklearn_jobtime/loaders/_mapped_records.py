@@ -172,7 +172,7 @@ def _rows_of(
         if kind.is_numbered and row.get("job") is not None:
             names[row["job"]] += 1
             row["job"] += f" #{names[row['job']]}" if names[row["job"]] > 1 else ""
-        if kind.is_touch and (row.get("attempt") or 1) > 1:
+        if kind.is_touch and _number(row.get("attempt")) > 1:
             row[ENDED_AT] = None
             _note_once(
                 found,
@@ -186,6 +186,11 @@ def _rows_of(
             if state_meaning(row.get("status"), kind.system) == (None, True):
                 row["status"] = "skipped"  # its run ended before it could begin
         yield row
+
+
+def _number(value: Any) -> int:
+    """Give the number of a try, 1 where it is not told."""
+    return int(value) if re.fullmatch(r"[0-9]{1,9}", str(value)) else 1
 
 
 def _reason(kind: RecordMap, record: Record, item: Any) -> str:
@@ -290,7 +295,7 @@ def _begin_with_runs(jobs: list[Row], runs: Mapping[Any, Row], found: Recognitio
                 first[row.get("run")] = row
     for run, row in first.items():
         start = runs.get(run, {}).get(STARTED_AT)
-        is_later_try = int(row.get("try_number") or 1) > 1 and row.get("duration_s") is not None
+        is_later_try = _number(row.get("try_number")) > 1 and row.get("duration_s") is not None
         if is_later_try and start is not None and str(start) < str(row[STARTED_AT]):
             row[STARTED_AT] = start
             _note_once(
@@ -371,6 +376,6 @@ def _as_table(
         found.mapping[key] = column
     table = pd.DataFrame({name: column_of(values) for name, values in data.items()})
     if any(row.get("part") is not None for row in rows):
-        table["part"] = [row.get("part") for row in rows]
+        table["part"] = column_of([row.get("part") for row in rows])
         found.mapping["part"] = "part"
     return table

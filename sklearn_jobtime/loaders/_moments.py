@@ -106,6 +106,9 @@ def to_moments(column: pd.Series, *, unit: float | None = None) -> pd.Series:
         return to_utc(column)
     if (digits := _as_numbers(column)) is not None:
         return _from_numbers(digits, unit)
+    if column.dtype == object and {int, float} & set(map(type, column.dropna())):
+        _check_one_kind(column)
+        column = column.where(column.isna(), column.astype(str))  # a number among texts is none
     try:
         with_zone = pd.to_datetime(column, format="ISO8601")
         if not _says_now(column) and pd.api.types.is_datetime64_any_dtype(with_zone):

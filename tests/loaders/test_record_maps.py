@@ -576,3 +576,20 @@ def test_a_folder_of_pages(tmp_path):
         (folder / f"{number}.json").write_text(json.dumps([job]))
     assert read_source(f"json:{folder}")["a"].tolist() == [30.0, 30.0]
     assert read_source(f"json:{folder}/*.json")["a"].tolist() == [30.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("started_at", 1.5, "'started_at', row [01]: .*moments with a zone"),
+        ("duration", "\ud800", "'duration', row 0: .* is not a duration"),
+        ("duration", -3, "'duration', row 0: -3.* is negative"),
+        ("name", {"en": "a"}, "'name' leads to an object, not to a value; below it: name.en"),
+        ("status", ["success"], "'status' leads to a list"),
+    ],
+)
+def test_a_value_of_another_kind_is_named(tmp_path, field, value, said):
+    jobs = [gitlab_job(k, 10, f"j{k}", at("04:00:00"), at("04:00:30")) for k in (1, 2)]
+    jobs[0][field] = value
+    with pytest.raises(SourceError, match=said):
+        read(tmp_path, jobs)
