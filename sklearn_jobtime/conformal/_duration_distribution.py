@@ -40,7 +40,8 @@ class DurationDistribution:
     more that outlasts them all in the place of tonight's, is the chance to be late. After 50
     minutes the run still goes on: now only the runs count that had also reached their forecast.
     So the chance rises with the deadline, is 0 for one that has passed, and for runs like the
-    calibration runs it is at most the true one, however few they are.
+    calibration runs it is at most the true one, however few they are. No chance is closer to 0 or 1
+    than n runs can tell: it is from ``1 / (n + 1)`` to ``n / (n + 1)``.
 
     All of it is about runs that succeed: a run that fails has no duration to speak of.
 
@@ -66,6 +67,9 @@ class DurationDistribution:
     n_runs_ : ndarray of int, shape (n_outputs,)
         Calibration runs that count for each output. One with fewer than ten takes the ratios of all
         outputs together.
+    n_counted_ : ndarray of int, shape (n_outputs,)
+        Calibration runs whose ratios are counted for each output: those of all outputs where it
+        takes their ratios.
 
     Raises
     ------
@@ -76,8 +80,8 @@ class DurationDistribution:
     -----
     Ratios of duration to forecast are taken to be alike for short and for long forecasts. Beyond
     the largest ratio there is no run to count: there the log ratio falls off exponentially, as the
-    largest tenth of the ratios do (Hill's estimate), so that the chance goes on rising to 1. Such
-    values are a guess and are marked ``extrapolated`` in :meth:`table`. Bounds with a
+    largest tenth of the ratios do (Hill's estimate), so that the chance goes on rising. Of a run
+    that has outlasted them all, that is a guess, which is marked ``extrapolated`` in :meth:`table`. Bounds with a
     guaranteed coverage, :meth:`longest` and :meth:`timeout`, are infinite there instead.
 
     References
@@ -123,10 +127,8 @@ class DurationDistribution:
         is_censored = np.isnan(target)
         self._least = indistinct_durations(target) if least is None else np.asarray(least, float)
         ratios = log_ratio(np.where(is_censored, bound, target), forecast, self._least)
-        pairs = []
-        for ratio, cut in zip(ratios.T, is_censored.T, strict=True):
-            newest = np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :]
-            pairs.append((ratio[newest], cut[newest]))
+        rows = [np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :] for ratio in ratios.T]
+        pairs = [(ratios[newest, k], is_censored[newest, k]) for k, newest in enumerate(rows)]
         everything = tuple(np.concatenate(part) for part in zip(*pairs, strict=True))
         if everything[1].all():
             raise NoHistoryError(
@@ -135,9 +137,12 @@ class DurationDistribution:
             )
         self.names = names
         self.n_runs_ = np.array([len(ratio) for ratio, _ in pairs])
+        has_own = [(~cut).sum() >= LEAST_PAIRS for _, cut in pairs]
+        n_of_all = len(np.unique(np.concatenate(rows)))
+        self.n_counted_ = np.where(has_own, self.n_runs_, n_of_all)
         self._curves = [
-            ratio_curve(*(pair if (~pair[1]).sum() >= LEAST_PAIRS else everything))
-            for pair in pairs
+            ratio_curve(*(pair if own else everything))
+            for pair, own in zip(pairs, has_own, strict=True)
         ]
 
     @classmethod
@@ -175,12 +180,14 @@ class DurationDistribution:
         Returns
         -------
         ndarray of the shape of `forecast`
-            From 0 to 1, never NaN; 0 where `seconds` is not beyond `elapsed`.
+            From ``1 / (n + 1)`` to ``n / (n + 1)``, with n runs of `n_counted_`, never NaN; 0 where
+            `seconds` is not beyond `elapsed`.
         """
         forecast, elapsed, seconds = self._checked(forecast, elapsed, seconds)
         left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast, self._least))
         chance = -np.expm1(np.minimum(left - self._log_outlasted(elapsed, forecast), 0.0))
-        return np.where(seconds > elapsed, chance, 0.0)
+        least = 1 / (self.n_counted_ + 1)
+        return np.where(seconds > elapsed, np.clip(chance, least, 1 - least), 0.0)
 
     def longest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run will not exceed with a chance of `level`, in seconds.
