@@ -70,6 +70,8 @@ class DurationDistribution:
     n_counted_ : ndarray of int, shape (n_outputs,)
         Calibration runs whose ratios are counted for each output: those of all outputs where it
         takes their ratios.
+    least_ : ndarray of float, shape (n_outputs,)
+        What shorter durations count as, in seconds.
 
     Raises
     ------
@@ -81,8 +83,9 @@ class DurationDistribution:
     Ratios of duration to forecast are taken to be alike for short and for long forecasts. Beyond
     the largest ratio there is no run to count: there the log ratio falls off exponentially, as the
     largest tenth of the ratios do (Hill's estimate), so that the chance goes on rising. Of a run
-    that has outlasted them all, that is a guess, which is marked ``extrapolated`` in :meth:`table`. Bounds with a
-    guaranteed coverage, :meth:`longest` and :meth:`timeout`, are infinite there instead.
+    that has outlasted them all, that is a guess, which is marked ``extrapolated`` in :meth:`table`.
+    Bounds with a guaranteed coverage, :meth:`longest` and :meth:`timeout`, are infinite there
+    instead.
 
     References
     ----------
@@ -125,8 +128,8 @@ class DurationDistribution:
             a[:, None] if a.ndim == 1 else a for a in (forecast, target, bound)
         )
         is_censored = np.isnan(target)
-        self._least = indistinct_durations(target) if least is None else np.asarray(least, float)
-        ratios = log_ratio(np.where(is_censored, bound, target), forecast, self._least)
+        self.least_ = indistinct_durations(target) if least is None else np.asarray(least, float)
+        ratios = log_ratio(np.where(is_censored, bound, target), forecast, self.least_)
         rows = [np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :] for ratio in ratios.T]
         pairs = [(ratios[newest, k], is_censored[newest, k]) for k, newest in enumerate(rows)]
         everything = tuple(np.concatenate(part) for part in zip(*pairs, strict=True))
@@ -184,7 +187,7 @@ class DurationDistribution:
             `seconds` is not beyond `elapsed`.
         """
         forecast, elapsed, seconds = self._checked(forecast, elapsed, seconds)
-        left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast, self._least))
+        left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast, self.least_))
         chance = -np.expm1(np.minimum(left - self._log_outlasted(elapsed, forecast), 0.0))
         least = 1 / (self.n_counted_ + 1)
         return np.where(seconds > elapsed, np.clip(chance, least, 1 - least), 0.0)
@@ -207,7 +210,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
         ratio = self._of_each(lambda curve, at: curve.quantile.at(at), share + level * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast, self._least), elapsed)
+        return np.maximum(from_log_ratio(ratio, forecast, self.least_), elapsed)
 
     def shortest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run will reach with a chance of `level`, in seconds.
@@ -225,7 +228,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
         ratio = self._of_each(RatioCurve.below, share + (1 - level) * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast, self._least), elapsed)
+        return np.maximum(from_log_ratio(ratio, forecast, self.least_), elapsed)
 
     def median(self, forecast: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run exceeds as often as not, in seconds; a guess beyond all runs.
@@ -243,7 +246,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         half = self._log_outlasted(elapsed, forecast) - np.log(2)
         middle = self._of_each(RatioCurve.ratio_at, half)
-        return np.maximum(from_log_ratio(middle, forecast, self._least), elapsed)
+        return np.maximum(from_log_ratio(middle, forecast, self.least_), elapsed)
 
     def timeout(self, forecast: ArrayLike, share: float = 0.01) -> Floats:
         """Time-out that only so small a share of the good runs would exceed, in seconds.
@@ -340,7 +343,7 @@ class DurationDistribution:
             found[name] = total[at] - elapsed
         found["timeout"] = self.timeout(spread, timeout_share)[at]
         last = self._of_each(lambda curve, at: np.full(len(at), curve.last), spread)
-        least = np.broadcast_to(self._least, len(self._curves))[output]
+        least = np.broadcast_to(self.least_, len(self._curves))[output]
         outlasted = (elapsed > 0) & (log_ratio(elapsed, seconds, least) >= last[at])
         return forecasts.assign(**found, extrapolated=outlasted)
 
@@ -351,12 +354,12 @@ class DurationDistribution:
 
     def _share_done(self, elapsed: Floats, forecast: Floats) -> Floats:
         """Share of the calibration runs that were done so long after their start."""
-        share = self._of_each(RatioCurve.share, log_ratio(elapsed, forecast, self._least))
+        share = self._of_each(RatioCurve.share, log_ratio(elapsed, forecast, self.least_))
         return np.where(elapsed > 0, share, 0.0)
 
     def _log_outlasted(self, elapsed: Floats, forecast: Floats) -> Floats:
         """Log of the share of runs, the tail among them, that were not."""
-        left = self._of_each(RatioCurve.log_survival, log_ratio(elapsed, forecast, self._least))
+        left = self._of_each(RatioCurve.log_survival, log_ratio(elapsed, forecast, self.least_))
         return np.where(elapsed > 0, left, 0.0)
 
     def _checked(self, forecast: ArrayLike, *times: ArrayLike) -> tuple[Floats, ...]:

@@ -16,6 +16,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn_jobtime.baselines._baseline import Baseline
 from sklearn_jobtime.baselines._rules import RollingRule
 from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.point_in_time import read_clock
+from sklearn_jobtime.runs._log_ratio import FINEST, clock_tick, indistinct_durations
 from sklearn_jobtime.runs._schema import ENDED_AT, WHOLE_RUN, series_names, status_column
 from sklearn_jobtime.runs._targets import ahead, make_targets
 from sklearn_jobtime.runs._timeline import split_by_time
@@ -81,8 +83,9 @@ class Backtest:
         One row a target, in start order: `split`, `row` (position in the run table), `series`,
         `step`, `job`, `actual` (seconds, NaN = skipped), `why` it was skipped,
         `chosen_baseline` (the one with the least error on the newest quarter of the training rows
-        of this job and series) and `naive` (mean absolute error of the last success on all
-        training rows of this job and series, in seconds).
+        of this job and series), `naive` (mean absolute error of the last success on all
+        training rows of this job and series, in seconds) and `least` (the durations up to which
+        the clock of the job tells nothing apart).
     forecasts : DataFrame
         Seconds, one row a target and one column a model.
     seconds : DataFrame
@@ -101,6 +104,11 @@ class Backtest:
         column = self.forecasts.columns.get_indexer(self.targets["chosen_baseline"])
         forecast = self.forecasts.to_numpy()[np.arange(len(column)), column]
         return (self.targets["actual"] - forecast).abs()
+
+    def least_errors(self) -> pd.Series:
+        """Half of what a coarse clock counts, in seconds: less is no error; 0 for a fine one."""
+        least = self.targets["least"]
+        return (least / 4).where(least > FINEST, 0.0)
 
     def skipped(self) -> pd.DataFrame:
         """Count, for each job, the targets that were not scored, and why."""
@@ -230,6 +238,8 @@ def backtest(
     """
     y = make_targets(runs, horizon, jobs=jobs, whole_run=whole_run)
     why = why_not_observed(runs, horizon, jobs=jobs, whole_run=whole_run)
+    clock = read_clock(runs)
+    least = indistinct_durations(y.to_numpy(), clock_tick(clock.started, clock.ended))
     ready = set(models) if prefit is True else set(prefit or ())
     baselines = [name for name, model in models.items() if isinstance(model, Baseline)]
     targets, forecasts, seconds = [], [], []
@@ -249,9 +259,10 @@ def backtest(
             fitted[name] = known, columns
         of_training = _of_training(train, y_train, {name: fitted[name] for name in baselines})
         tested = _long_targets(runs, y, why, is_test, learnable).assign(split=split)
+        tested["least"] = np.tile(least, int(is_test.sum()))
         targets.append(_with_training(tested, of_training))
         forecasts.append(pd.DataFrame(predicted))
-    clock = pd.DataFrame(seconds, columns=["model", "fit_seconds", "predict_seconds"])
+    took = pd.DataFrame(seconds, columns=["model", "fit_seconds", "predict_seconds"])
     all_targets, all_forecasts = (pd.concat(t, ignore_index=True) for t in (targets, forecasts))
     _check(all_targets, all_forecasts)
     for column, values in (
@@ -259,7 +270,7 @@ def backtest(
         ("series", all_targets["series"].unique()),
     ):  # categories keep the order of the table
         all_targets[column] = pd.Categorical(all_targets[column], categories=values)
-    by_model = clock.groupby("model", sort=False).sum()
+    by_model = took.groupby("model", sort=False).sum()
     return Backtest(all_targets, all_forecasts, by_model, baselines)
 
 

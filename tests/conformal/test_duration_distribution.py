@@ -59,7 +59,9 @@ def test_the_chance_is_a_share_of_calibration_runs(known, deadline, elapsed, for
 
 @settings(deadline=None, max_examples=60)
 @given(calibration_runs(), st.floats(0, 1e5), st.floats(1.0, 1e4))
-def test_chances_rise_with_the_deadline_to_the_most_that_n_runs_tell_and_agree_over_time(known, elapsed, forecast):
+def test_chances_rise_with_the_deadline_to_the_most_that_n_runs_tell_and_agree_over_time(
+    known, elapsed, forecast
+):
     distribution = DurationDistribution(*known)
     deadlines = elapsed + np.concatenate([np.linspace(-50, 2000, 60), [1e12, np.inf]])
     column = np.full((len(deadlines), 1), forecast)
