@@ -360,10 +360,9 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _sentence(self, label: str, alarm: Any, kind: str) -> str:
         took, expected = alarm.seconds, alarm.expected_seconds
-        # A job that took no second for years has no ratio worth telling.
-        times = (
-            f", {took / expected:.2g} times" if self._floor is not None and expected >= 1 else ""
-        )
+        least = np.inf if self._floor is None else self._floor[self.jobs_.index(alarm.job)]
+        # What the clock does not tell apart has no ratio worth telling.
+        times = f", {max(took, least) / expected:.2g} times" if expected > max(least, 1) else ""
         return (
             f"{label}: {'the whole run' if alarm.job == WHOLE_RUN else alarm.job} took "
             f"{in_seconds(took)}, {in_seconds(abs(took - expected))} "

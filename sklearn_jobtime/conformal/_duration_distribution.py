@@ -30,6 +30,7 @@ __all__ = ["DurationDistribution"]
 
 
 LEAST_PAIRS = 10  # an output with fewer calibration runs takes those of all outputs
+FAR = 2  # times the longest run ever seen: the ratio of a short job, not a time-out of a long one
 
 
 class DurationDistribution:
@@ -138,6 +139,7 @@ class DurationDistribution:
                 f"none of the {len(target)} calibration runs was observed to its end, so nothing "
                 "says how far a run may be from its forecast; calibrate on more runs."
             )
+        self._longest = np.nanmax(target, initial=0.0)
         self.names = names
         self.n_runs_ = np.array([len(ratio) for ratio, _ in pairs])
         has_own = [(~cut).sum() >= LEAST_PAIRS for _, cut in pairs]
@@ -262,12 +264,24 @@ class DurationDistribution:
         Returns
         -------
         ndarray of the shape of `forecast`
-            Infinite, with a warning, where the calibration runs are too few to tell.
+            Infinite, with a warning, where the calibration runs are too few to tell, and where it
+            is more than twice the longest of them: then short jobs that vary much say it of a long
+            one.
         """
         if not 0 < share < 1:
             raise ValueError(f"share must be between 0 and 1, got {share}.")
         seconds = self.longest(forecast, 1 - share)
-        if np.isinf(seconds).any():
+        too_few = np.isinf(seconds).any()
+        seconds = np.where(seconds > FAR * self._longest, np.inf, seconds)
+        if np.isinf(seconds).any() and not too_few:
+            warnings.warn(
+                "a time-out far beyond all calibration runs is told by the ratios of other series "
+                "or jobs, which vary more: it is infinite; take a larger share, or calibrate on "
+                "runs of this series alone.",
+                TooFewRunsWarning,
+                stacklevel=2,
+            )
+        if too_few:
             warnings.warn(
                 f"{self.n_runs_.min()} calibration runs cannot tell a time-out that only "
                 f"{share:.3g} of the good runs exceed: it takes {rows_needed(1 - share)}, of which "
@@ -310,8 +324,9 @@ class DurationDistribution:
             The rows of `forecasts`, with `elapsed` (seconds since the start; 0 for a run to come),
             `deadline` (seconds from the start), `done_by` (the chance), `remaining` (its median),
             `remaining_low` and `remaining_high` (with a chance of `confidence_level` between
-            them), `timeout`, all in seconds, and `extrapolated`: the run has outlasted every
-            calibration run, so its chance and its median are guesses. Deadlines and elapsed times
+            them), `timeout`, all in seconds, `counted_runs` (`n_counted_`: of so many runs no chance
+            is nearer to 0 or 1 than one in that number and one) and `extrapolated`: the run has
+            outlasted every calibration run, so its chance and its median are guesses. Deadlines and elapsed times
             are counted from the start of the *run*: of a job that starts later, the chance is that
             of its duration alone.
         """
@@ -345,6 +360,7 @@ class DurationDistribution:
         last = self._of_each(lambda curve, at: np.full(len(at), curve.last), spread)
         least = np.broadcast_to(self.least_, len(self._curves))[output]
         outlasted = (elapsed > 0) & (log_ratio(elapsed, seconds, least) >= last[at])
+        found["counted_runs"] = self.n_counted_[output]
         return forecasts.assign(**found, extrapolated=outlasted)
 
     def _of_each(self, function: Any, values: Floats) -> Floats:

@@ -42,7 +42,7 @@ def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.Data
 
     Returns
     -------
-    DataFrame indexed by series (``"all"`` for a table of one series)
+    DataFrame indexed by series (``"all"`` for a table of one series that has no name)
         `runs`, `jobs` (ever observed), `first` and `last` start, one column for each status (how
         many jobs of runs ended so), `good_runs` (with at least one successful job),
         `median_seconds` (of the whole run; else of the jobs' sum), `baseline_error` (mean absolute
@@ -70,7 +70,7 @@ def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.Data
     for code in range(codes.max() + 1):
         mine = codes == code
         rows.append(_summary(runs[mine], observed[mine], errors[mine], jobs, tick))
-    names = ["all"]
+    names = [str(runs.attrs.get("series", "all"))]
     if runs.index.nlevels > 1:
         keys = runs.index.droplevel(-1).unique()
         names = ["/".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in keys]

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sklearn_jobtime import LSTMForecaster, __version__
+from sklearn_jobtime._wording import human_seconds
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.cli.app import app
 from sklearn_jobtime.cli.inputs import split_off_coming
 from sklearn_jobtime.cli.options import split_names
-from sklearn_jobtime.cli.output import human_seconds
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.evaluation import default_baselines
 from sklearn_jobtime.forecasting import forecast

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from sklearn_jobtime._wording import human_chance, human_seconds
 from sklearn_jobtime.cli.app import app
-from sklearn_jobtime.cli.output import human_seconds
-from sklearn_jobtime.cli.run.risk import deadline_seconds, human_chance
+from sklearn_jobtime.cli.run.risk import deadline_seconds
 from sklearn_jobtime.conformal import DurationDistribution
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.forecasting import forecast
