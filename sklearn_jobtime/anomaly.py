@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime._wording import human_seconds, human_share
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor
 from sklearn_jobtime.baselines._online_mix import OnlineMix
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
@@ -24,7 +25,7 @@ from sklearn_jobtime.point_in_time import read_clock
 from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, job_columns
 from sklearn_jobtime.runs._targets import make_targets
-from sklearn_jobtime.runs._validation import row_label, validate_runs
+from sklearn_jobtime.runs._validation import validate_runs
 
 __all__ = ["JobTimeAnomalyDetector"]
 
@@ -39,17 +40,6 @@ def errors_of(seconds: Floats, expected: Floats, floor: Floats | None) -> Floats
     difference in seconds.
     """
     return seconds - expected if floor is None else log_ratio(seconds, expected, floor)
-
-
-def in_seconds(time: float) -> str:
-    """Time for people, with at least two digits.
-
-    Examples
-    --------
-    >>> in_seconds(1234.5), in_seconds(0.123)
-    ('1,234 s', '0.12 s')
-    """
-    return f"{time:,.0f} s" if abs(time) >= 10 else f"{time:.2g} s"
 
 
 def row_keys(table: pd.DataFrame) -> NDArray[np.uint64]:
@@ -351,7 +341,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             index=runs.index[rows],
         )
         kind = "p-value" if false_discovery_rate is None else "adjusted p-value"
-        labels = [row_label(runs.index, row) for row in rows.tolist()]
+        labels = ["/".join(map(str, np.atleast_1d(label))) for label in found.index]
         found["why"] = [
             self._sentence(label, alarm, kind)
             for label, alarm in zip(labels, found.itertuples(index=False), strict=True)
@@ -365,10 +355,10 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         times = f", {max(took, least) / expected:.2g} times" if expected > max(least, 1) else ""
         return (
             f"{label}: {'the whole run' if alarm.job == WHOLE_RUN else alarm.job} took "
-            f"{in_seconds(took)}, {in_seconds(abs(took - expected))} "
+            f"{human_seconds(took)}, {human_seconds(abs(took - expected))} "
             f"{'more' if took > expected else 'less'} than expected "
-            f"({in_seconds(expected)}{times}); "
-            f"{kind} {alarm.p_value:.2%}, compared with {self.n_calibration_} runs."
+            f"({human_seconds(expected)}{times}); "
+            f"{kind} {human_share(alarm.p_value, 2)}, compared with {self.n_calibration_} runs."
         )
 
     def _judged(self, runs: pd.DataFrame) -> tuple[Floats, Floats, Floats]:

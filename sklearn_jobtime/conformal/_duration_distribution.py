@@ -324,11 +324,10 @@ class DurationDistribution:
             The rows of `forecasts`, with `elapsed` (seconds since the start; 0 for a run to come),
             `deadline` (seconds from the start), `done_by` (the chance), `remaining` (its median),
             `remaining_low` and `remaining_high` (with a chance of `confidence_level` between
-            them), `timeout`, all in seconds, `counted_runs` (`n_counted_`: of so many runs no chance
-            is nearer to 0 or 1 than one in that number and one) and `extrapolated`: the run has
-            outlasted every calibration run, so its chance and its median are guesses. Deadlines and elapsed times
-            are counted from the start of the *run*: of a job that starts later, the chance is that
-            of its duration alone.
+            them), `timeout`, all in seconds, `counted_runs` (`n_counted_`, which bounds the chance)
+            and `extrapolated`: the run has outlasted every calibration run, so its chance and its
+            median are guesses. Deadlines and elapsed times are counted from the start of the *run*:
+            of a job that starts later, the chance is that of its duration alone.
         """
         if self.names is None:
             raise ValueError("the outputs have no names: fit on the DataFrame of make_targets.")

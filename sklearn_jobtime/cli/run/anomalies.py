@@ -47,6 +47,8 @@ def run_anomalies(
     detector.fit(runs[~is_judged])
     found = detector.alarms(runs[is_judged], false_discoveries)
     if as_json:
+        if detector.least_p_value_ > false_alarms:  # said to people by the detector itself
+            history.note("too few runs for any alarm: see `least_p_value`.")
         print_json(
             {
                 "anomalies": forecast_records(found),

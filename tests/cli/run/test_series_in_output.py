@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sklearn_jobtime.cli.app import app
+from sklearn_jobtime.loaders import read_source
+from sklearn_jobtime.plots import CalendarDisplay
 
 pytestmark = pytest.mark.usefixtures("few_trees")
 
@@ -89,3 +91,28 @@ def test_why_takes_the_jobs_of_the_series(stored):
     refused = jobtime("why", *stored, "--run", "Release/010", "--job", "build")
     assert refused.exit_code == 2
     assert "publish" in refused.stderr
+
+
+def test_anomalies_are_of_jobs_that_the_series_has(stored):
+    found = jobtime("anomalies", stored[1], "--newest", "60", "--false-alarms", "0.5", "--json")
+    rows = jobs_by_series(json.loads(found.stdout)["anomalies"])
+    assert rows
+    own = {**OWN, "Old": {"scan", "whole_run"}}
+    assert all(jobs <= own[series] for series, jobs in rows.items())
+
+
+def test_links_and_pictures_pair_only_jobs_of_one_series(stored):
+    model, source = stored
+    found = json.loads(jobtime("links", model, source, "--repeats", "20", "--json").stdout)
+    apart = {"build", "test"}, {"publish"}, {"scan"}
+    for link in found["links"]:
+        sides = [{link["source"]} & jobs or {link["target"]} & jobs for jobs in apart]
+        assert sum(map(bool, sides)) <= 1
+    runs = read_source(str(source))
+    pairs = CalendarDisplay.from_runs(runs).figure_.axes
+    titles = {axis.get_title(loc="left") for axis in pairs} - {""}
+    assert titles == {
+        f"{series}: {job.replace('_', ' ')}"
+        for series, jobs in {**OWN, "Old": {"scan", "whole_run"}}.items()
+        for job in jobs
+    }
