@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn_jobtime.baselines._baseline import Baseline
 from sklearn_jobtime.baselines._rules import RollingRule
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.point_in_time import read_clock
+from sklearn_jobtime.point_in_time import ended_order, read_clock
 from sklearn_jobtime.runs._log_ratio import FINEST, clock_tick, indistinct_durations
 from sklearn_jobtime.runs._schema import ENDED_AT, WHOLE_RUN, series_names, status_column
 from sklearn_jobtime.runs._targets import ahead, make_targets
@@ -25,6 +25,7 @@ from sklearn_jobtime.runs._timeline import split_by_time
 __all__ = ["Backtest", "backtest", "why_not_observed"]
 
 
+NO_PAST = "no success of the job before it"
 NEWEST = 0.25  # share of the newest training rows on which a baseline is chosen
 
 
@@ -125,6 +126,33 @@ def _predicted(
     return pd.DataFrame(seconds, index=rows.index, columns=columns).reindex(columns=wanted)
 
 
+def has_past(runs: pd.DataFrame, columns: pd.Index) -> NDArray[np.bool_]:
+    """Tell of which targets the job had a success in its series that had ended by the start.
+
+    Elsewhere a baseline has nothing to go by and takes what other series take.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.evaluation._backtest import has_past
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> runs = pd.DataFrame({"a": [9.0, 9.0, None], "b": [None, 5.0, 5.0]})
+    >>> has_past(runs, make_targets(runs).columns).tolist()
+    [[False, False], [True, False], [True, True]]
+    """
+    clock = read_clock(runs)
+    jobs = columns.get_level_values("job")
+    seconds = make_targets(
+        runs, jobs=[job for job in jobs.unique() if job != WHOLE_RUN], whole_run=WHOLE_RUN in jobs
+    )[1]
+    found = {}
+    for job in jobs.unique():
+        is_success = seconds[job].notna().to_numpy()
+        known = ended_order(clock.series, clock.started, clock.ended, is_success)
+        found[job] = known.stop > known.first
+    return np.column_stack([found[job] for job in jobs])
+
+
 def _of_training(
     train: pd.DataFrame, y: pd.DataFrame, baselines: Mapping[str, tuple[BaseEstimator, pd.Index]]
 ) -> pd.DataFrame:
@@ -134,8 +162,10 @@ def _of_training(
     age = by_series.cumcount(ascending=False).to_numpy()
     tail = age < np.ceil(NEWEST * by_series.transform("size").to_numpy())
 
+    own = y.where(has_past(train, y.columns))
+
     def errors(model: BaseEstimator, columns: pd.Index, rows: NDArray[np.bool_]) -> pd.Series:
-        error = (y - _predicted(model, train, columns, y.columns)).abs()[rows]
+        error = (own - _predicted(model, train, columns, y.columns)).abs()[rows]
         by_job = error.T.groupby(level="job", sort=False).mean().T
         return by_job.groupby(series[rows]).mean().unstack()
 
@@ -181,7 +211,9 @@ def backtest(
     The training rows of a split are those that had started before it, with the outcomes known
     then (:func:`~sklearn_jobtime.runs.as_of`): a target that reaches into the test rows is
     missing, so the gap between training and test is as long as the horizon and the runs need.
-    Each test row is forecast from what was known when it started. Test rows choose nothing.
+    Each test row is forecast from what was known when it started. Test rows choose nothing. Where
+    there are baselines to compare with, the first run of a job in its series is not scored: there
+    they say what other series take, which is no error of theirs.
 
     Parameters
     ----------
@@ -240,6 +272,7 @@ def backtest(
     why = why_not_observed(runs, horizon, jobs=jobs, whole_run=whole_run)
     clock = read_clock(runs)
     least = indistinct_durations(y.to_numpy(), clock_tick(clock.started, clock.ended))
+    spoke = has_past(runs, y.columns)
     ready = set(models) if prefit is True else set(prefit or ())
     baselines = [name for name, model in models.items() if isinstance(model, Baseline)]
     targets, forecasts, seconds = [], [], []
@@ -260,6 +293,9 @@ def backtest(
         of_training = _of_training(train, y_train, {name: fitted[name] for name in baselines})
         tested = _long_targets(runs, y, why, is_test, learnable).assign(split=split)
         tested["least"] = np.tile(least, int(is_test.sum()))
+        if baselines:  # what a baseline takes from other series there is no error of its own
+            first = ~spoke[is_test].ravel() & tested["actual"].notna()
+            tested.loc[first, ["actual", "why"]] = np.nan, NO_PAST
         targets.append(_with_training(tested, of_training))
         forecasts.append(pd.DataFrame(predicted))
     took = pd.DataFrame(seconds, columns=["model", "fit_seconds", "predict_seconds"])
