@@ -106,14 +106,18 @@ def test_anomalies_are_of_jobs_that_the_series_has(stored, tmp_path):
     assert all(jobs <= own[series] for series, jobs in rows.items())
 
 
-def test_links_and_pictures_pair_only_jobs_of_one_series(stored):
+@pytest.mark.slow
+def test_links_pair_only_jobs_of_one_series(stored):
     model, source = stored
     found = json.loads(jobtime("links", model, source, "--repeats", "20", "--json").stdout)
     apart = {"build", "test"}, {"publish"}, {"scan"}
     for link in found["links"]:
         sides = [{link["source"]} & jobs or {link["target"]} & jobs for jobs in apart]
         assert sum(map(bool, sides)) <= 1
-    runs = read_source(str(source))
+
+
+def test_a_picture_has_no_panel_of_a_job_of_another_series(stored):
+    runs = read_source(str(stored[1]))
     pairs = CalendarDisplay.from_runs(runs).figure_.axes
     titles = {axis.get_title(loc="left") for axis in pairs} - {""}
     assert titles == {
