@@ -52,8 +52,9 @@ def fit(
     With --json: `model`, `runs`, `series`, `jobs`, `horizon`, `epochs` (losses, and accuracies:
     the share within 10 % of the actual), `kept_epoch` (0: the LSTM has no part), `test_runs`,
     `scores` (by model and job, in seconds), `recommendations` (by job: `best`, the baseline that
-    the older runs would have chosen, the ratio of the errors and its interval, advice), `notes`, `coverage` (of
-    the intervals: `confidence_level`, `simultaneous`, `calibration_runs`, `effective_sample_size`,
+    the older runs would have chosen, the ratio of the errors and its interval, advice), `notes`,
+    `coverage` (of the intervals: `confidence_level`, `simultaneous`, `calibration_runs`,
+    `effective_sample_size`,
     `updated_runs` of `jobtime update`, `text`).
     """
     from sklearn_jobtime.cli.holdout import Recipe
