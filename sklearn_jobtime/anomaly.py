@@ -15,15 +15,17 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime._wording import human_seconds, human_share
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor
 from sklearn_jobtime.baselines._online_mix import OnlineMix
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._p_values import TIE, CalibrationErrors
-from sklearn_jobtime.conformal._scores import LEAST
 from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.point_in_time import read_clock
+from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, job_columns
 from sklearn_jobtime.runs._targets import make_targets
-from sklearn_jobtime.runs._validation import row_label, validate_runs
+from sklearn_jobtime.runs._validation import validate_runs
 
 __all__ = ["JobTimeAnomalyDetector"]
 
@@ -31,22 +33,13 @@ __all__ = ["JobTimeAnomalyDetector"]
 _logger = logging.getLogger(__name__)
 
 
-def errors_of(seconds: Floats, expected: Floats, *, is_log: bool) -> Floats:
-    """How far off forecasts were, as log(actual / forecast) or in seconds; NaN = not observed."""
-    if not is_log:
-        return seconds - expected
-    return np.log(np.maximum(seconds, LEAST) / np.maximum(expected, LEAST))
+def errors_of(seconds: Floats, expected: Floats, floor: Floats | None) -> Floats:
+    """How far off forecasts were, as log(actual / forecast) or in seconds; NaN = not observed.
 
-
-def in_seconds(time: float) -> str:
-    """Time for people, with at least two digits.
-
-    Examples
-    --------
-    >>> in_seconds(1234.5), in_seconds(0.123)
-    ('1,234 s', '0.12 s')
+    Durations below `floor`, which the clock does not tell apart, count as that; None asks for the
+    difference in seconds.
     """
-    return f"{time:,.0f} s" if abs(time) >= 10 else f"{time:.2g} s"
+    return seconds - expected if floor is None else log_ratio(seconds, expected, floor)
 
 
 def row_keys(table: pd.DataFrame) -> NDArray[np.uint64]:
@@ -203,7 +196,11 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             )
         forecaster = OnlineMix() if self.forecaster is None else clone(self.forecaster)
         is_causal = isinstance(forecaster, HistoryRegressor)
-        self._is_log = not (targets < 0).any(axis=None)  # an array may hold other things than times
+        self._floor = None  # an array may hold other things than times
+        if not (targets < 0).any(axis=None):
+            clock = read_clock(runs)
+            tick = clock_tick(clock.started, clock.ended)
+            self._floor = indistinct_durations(targets.to_numpy(), tick)
         self.forecaster_ = ConformalForecaster(
             forecaster.fit(runs, targets) if is_causal else forecaster,
             cv="prefit" if is_causal else None,
@@ -215,7 +212,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         errors = errors_of(
             self.forecaster_.calibration_targets_,
             self.forecaster_.calibration_forecasts_,
-            is_log=self._is_log,
+            self._floor,
         )
         self._calibration_errors = CalibrationErrors(errors)
         self._keys = row_keys(runs.iloc[self.forecaster_.calibration_rows_])
@@ -322,7 +319,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         if false_discovery_rate is None:
             p_run = self._calibration_errors.p_of_rows(errors, is_known)
             rows = np.flatnonzero(p_run < self.offset_)
-            p_known = np.where(np.isnan(p_jobs), 1.0, p_jobs)
+            p_known = np.where(np.isnan(p_jobs), np.inf, p_jobs)  # never a job that did not run
             least_first = (-np.nan_to_num(np.abs(errors[rows])), p_known[rows])
             jobs = np.lexsort(least_first, axis=1)[:, 0]
             p = p_run[rows]
@@ -344,7 +341,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             index=runs.index[rows],
         )
         kind = "p-value" if false_discovery_rate is None else "adjusted p-value"
-        labels = [row_label(runs.index, row) for row in rows.tolist()]
+        labels = ["/".join(map(str, np.atleast_1d(label))) for label in found.index]
         found["why"] = [
             self._sentence(label, alarm, kind)
             for label, alarm in zip(labels, found.itertuples(index=False), strict=True)
@@ -353,14 +350,15 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _sentence(self, label: str, alarm: Any, kind: str) -> str:
         took, expected = alarm.seconds, alarm.expected_seconds
-        # A job that took no second for years has no ratio worth telling.
-        times = f", {took / expected:.2g} times" if self._is_log and expected >= 1 else ""
+        least = np.inf if self._floor is None else self._floor[self.jobs_.index(alarm.job)]
+        # What the clock does not tell apart has no ratio worth telling.
+        times = f", {max(took, least) / expected:.2g} times" if expected > max(least, 1) else ""
         return (
             f"{label}: {'the whole run' if alarm.job == WHOLE_RUN else alarm.job} took "
-            f"{in_seconds(took)}, {in_seconds(abs(took - expected))} "
+            f"{human_seconds(took)}, {human_seconds(abs(took - expected))} "
             f"{'more' if took > expected else 'less'} than expected "
-            f"({in_seconds(expected)}{times}); "
-            f"{kind} {alarm.p_value:.2%}, compared with {self.n_calibration_} runs."
+            f"({human_seconds(expected)}{times}); "
+            f"{kind} {human_share(alarm.p_value, 2)}, compared with {self.n_calibration_} runs."
         )
 
     def _judged(self, runs: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
@@ -368,7 +366,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         targets = make_targets(runs, jobs=self._watched(runs), whole_run=self.whole_run)
         seconds = targets.reindex(columns=self.forecaster_.target_names_).to_numpy()
         expected = np.reshape(self.forecaster_.predict(runs), seconds.shape)
-        return errors_of(seconds, expected, is_log=self._is_log), seconds, expected
+        return errors_of(seconds, expected, self._floor), seconds, expected
 
     def _is_known(self, runs: pd.DataFrame) -> Mask:
         """Mark the runs that calibrate, which are not to be compared with themselves."""

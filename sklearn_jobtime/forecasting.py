@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._jobs_of_series import jobs_in_coming
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
-from sklearn_jobtime.runs._timeline import median_gap, next_runs
+from sklearn_jobtime.runs._timeline import later, median_gap, next_runs
 from sklearn_jobtime.runs._validation import row_label
 
 __all__ = ["forecast", "outputs_of_step", "target_names", "with_coming"]
@@ -135,8 +135,8 @@ def forecast(
             STARTED_AT,
             coming[STARTED_AT].repeat(len(names)) + gap.array * (table["step"] - 1),
         )
-        ends = table[STARTED_AT] + pd.to_timedelta(table["seconds"], unit="s")
-        table["ends_at"] = ends.dt.round("s").where(table["job"] == WHOLE_RUN)
+        ends = later(table[STARTED_AT], table["seconds"])
+        table["ends_at"] = ends.where(table["job"] == WHOLE_RUN)
     if hasattr(model, "sources"):
         table["source"] = model.sources(both)[len(runs) :].ravel()
     if hasattr(model, "predict_interval"):

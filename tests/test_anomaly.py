@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn.linear_model import Ridge
 
+from sklearn_jobtime._wording import human_seconds
 from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.compose import AnchoredRegressor
@@ -111,8 +112,8 @@ def test_too_long_and_too_short_are_told_with_seconds():
     assert alarms.loc[270, "direction"] == "short"
     for row, word in ((260, "more"), (270, "less")):
         alarm = alarms.loc[row]
-        assert f"{alarm['seconds']:,.0f} s" in alarm["why"]
-        assert f"{alarm['expected_seconds']:,.0f} s" in alarm["why"]
+        assert f"took {human_seconds(alarm['seconds'])}," in alarm["why"]
+        assert f"({human_seconds(alarm['expected_seconds'])}, " in alarm["why"]
         assert word in alarm["why"]
 
 
@@ -264,7 +265,7 @@ def test_an_alarm_is_told_by_the_job_that_was_furthest_off():
     alarm = detector.alarms(tonight).loc[170]
     assert alarm["job"] == "job_1"
     assert alarm["p_value"] == 2 / 151
-    assert f"p-value {2 / 151:.2%}, compared with 150 runs" in alarm["why"]
+    assert "p-value 1.32 %, compared with 150 runs" in alarm["why"]
 
 
 def test_a_run_of_fit_told_anew_with_another_time_has_a_p_value():

@@ -8,6 +8,7 @@ import numpy as np
 
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.point_in_time._job_history import JobHistory
+from sklearn_jobtime.runs._log_ratio import indistinct_durations, log_ratio
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 
 __all__ = ["OWN_HISTORY", "learned_prior_sample_size", "pooled_medians", "prior_weight", "shrunk"]
@@ -110,7 +111,8 @@ def learned_prior_sample_size(seconds: Floats, forecasts: Floats, history: JobHi
     if len(np.unique(series)) < 2:
         return 0.0
     of_each = [shrunk(forecasts, prior, prior_weight(n_known, size)) for size in PRIOR_SAMPLE_SIZES]
-    errors = np.abs(np.log(np.column_stack(of_each) / seconds[:, None]))
+    least = indistinct_durations(seconds[:, None])[0]
+    errors = np.abs(log_ratio(np.column_stack(of_each), seconds[:, None], least))
     count = np.maximum(np.bincount(series), 1)
     best = int(errors.mean(axis=0).argmin())
     for k, size in enumerate(PRIOR_SAMPLE_SIZES):

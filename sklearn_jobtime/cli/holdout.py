@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
+from sklearn_jobtime._wording import human_share
 from sklearn_jobtime.cli.inputs import History
 from sklearn_jobtime.cli.intervals import NominalCoverage, point_model
 from sklearn_jobtime.compose._anchored import AnchoredRegressor
@@ -202,14 +203,22 @@ def holdout_or_note(
         return None
 
 
+_NOT_SURE = "too few runs to be sure"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.1f} times as large" if np.isfinite(ratio) else "larger, and the other is 0"
+
+
 def advice(recommendation: pd.Series) -> str:
     """Say in plain words what to use for a job, from its row of `Holdout.recommendations`."""
     baseline, ratio = recommendation["baseline"], recommendation["ratio"]
-    larger = f"{ratio - 1:.0%} larger" if ratio < 2 else f"{ratio:.1f} times as large"
-    interval = f"95 % sure: {recommendation['low']:.2f} to {recommendation['high']:.2f} times"
+    larger = f"{human_share(ratio - 1)} larger" if ratio < 2 else _times(ratio)
+    low, high = recommendation["low"], recommendation["high"]
+    interval = f"95 % sure: {low:.2f} to {high:.2f} times" if np.isfinite(high) else _NOT_SURE
     return {
-        "better": f"deploy the {MODEL_NAME}, its error is {1 - ratio:.0%} smaller than that of the "
-        f"{baseline} ({interval})",
+        "better": f"deploy the {MODEL_NAME}, its error is {human_share(1 - ratio)} smaller than "
+        f"that of the {baseline} ({interval})",
         "worse": f"use the {baseline}, the error of the {MODEL_NAME} is {larger} ({interval})",
         "no clear difference": f"use the {baseline}, which is simpler: no clear difference to the "
         f"{MODEL_NAME} ({interval})",

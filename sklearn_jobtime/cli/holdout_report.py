@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.markup import escape
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime._wording import human_seconds, human_share
 from sklearn_jobtime.cli.holdout import MODEL_NAME, Holdout, advice, epochs_of, kept_epoch_of
-from sklearn_jobtime.cli.output import as_records, human_seconds, print_table, results
+from sklearn_jobtime.cli.output import as_records, print_table, results
 
 __all__ = ["SHOWN_BASELINES", "SHOWN_EPOCHS", "holdout_record", "print_holdout", "untested_record"]
 
@@ -29,7 +29,7 @@ def print_holdout(holdout: Holdout) -> None:
         cells.append(human_seconds(errors[MODEL_NAME]))
         best = -1 if row["best"] == MODEL_NAME else -2
         cells[best] = f"[bold green]{cells[best]} *[/]"
-        rows.append([escape(row["job"]), *cells])
+        rows.append([row["job"], *cells])
     print_table(
         f"Mean absolute error over the newest {holdout.is_test.sum()} runs (* the least)",
         ["job", *SHOWN_BASELINES, f"best of {len(mae.columns) - 1} baselines", MODEL_NAME],
@@ -59,7 +59,7 @@ def _print_epochs(epochs: pd.DataFrame, kept: int) -> None:
             [
                 f"{epoch['epoch']:.0f}{' (kept)' if k == kept - 1 else ''}",
                 *(_known(epoch[name], ".3f") for name in ("train_loss", "valid_loss")),
-                *(_known(epoch[name], ".1%") for name in ("train_accuracy", "valid_accuracy")),
+                *(human_share(epoch[name], 1) for name in ("train_accuracy", "valid_accuracy")),
                 human_seconds(epoch["seconds"]),
             ]
         )

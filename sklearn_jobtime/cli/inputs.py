@@ -8,20 +8,30 @@ import pandas as pd
 from pandas.api import types
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime.cli.output import with_series
 from sklearn_jobtime.cli.progress import reading
 from sklearn_jobtime.cli.shell_words import in_shell_words
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.loaders._sources import read_source
-from sklearn_jobtime.runs._schema import ENDED_AT, WHOLE_RUN, job_columns, series_of, status_column
+from sklearn_jobtime.runs._schema import (
+    ENDED_AT,
+    WHOLE_RUN,
+    job_columns,
+    series_names,
+    series_of,
+    status_column,
+)
 from sklearn_jobtime.runs._targets import make_lower_bounds, make_targets
 
 __all__ = [
     "History",
+    "history_as_fitted",
     "history_record",
     "read_as_fitted",
     "read_history",
     "reading_notes",
+    "series_name",
     "split_off_coming",
 ]
 
@@ -40,12 +50,20 @@ class History:
         Columns known at the start, numbers or names.
     notes : list of str
         What was left out, and why.
+    series : str, default=None
+        Name of the one series of `runs`, where the source names it.
     """
 
     runs: pd.DataFrame
     jobs: list[str]
     known: list[str]
     notes: list[str] = field(default_factory=list)
+    series: str | None = None
+
+    @property
+    def named_runs(self) -> pd.DataFrame:
+        """The runs, with the name of their one series in the index: to be shown, not learned."""
+        return with_series(self.runs, self.series)
 
     def all_jobs(self) -> list[str]:
         """Jobs to forecast, and others that have a status and so are jobs as well."""
@@ -88,7 +106,7 @@ def read_history(source: str, jobs: Sequence[str], known: Sequence[str]) -> Hist
     """Read a run table for fitting; columns of text that are not known are left out."""
     with reading():
         runs = read_source(source, durations=jobs or None, **getattr(source, "options", {}))
-    said = reading_notes(runs)
+    said, series = reading_notes(runs), series_name(runs)
     runs.attrs = {}
     for name in known:
         if name not in runs:
@@ -98,7 +116,7 @@ def read_history(source: str, jobs: Sequence[str], known: Sequence[str]) -> Hist
     texts = [c for c in runs if _is_text(runs[c]) and c not in statuses]
     left_out = [c for c in texts if c not in known]
     runs, coming = split_off_coming(runs.drop(columns=left_out), jobs)
-    history = History(runs, jobs, list(known), said)
+    history = History(runs, jobs, list(known), said, series)
     if left_out:
         history.note(
             f"columns of text left out: {', '.join(map(str, left_out))}. Name those that are known "
@@ -121,10 +139,23 @@ def read_as_fitted(source: str, model: BaseEstimator) -> tuple[pd.DataFrame, lis
             f"no column {missing[0]!r}, which the model was fitted on; the table has "
             f"{list(runs.columns)}. Add it (it may be empty), or fit a model on this table."
         )
-    said = reading_notes(runs)
+    said, series = reading_notes(runs), series_name(runs)
     runs = runs[names]
-    runs.attrs = {"notes": said} if said else {}
+    runs.attrs = {"notes": said, "series": series}
     return runs, jobs
+
+
+def history_as_fitted(source: str, model: BaseEstimator) -> History:
+    """Read the runs with an outcome for a fitted model, as a history to test it on."""
+    table, jobs = read_as_fitted(source, model)
+    said, series = table.attrs["notes"], series_name(table)
+    table.attrs = {}
+    return History(split_off_coming(table, jobs)[0], jobs, [], said, series)
+
+
+def series_name(runs: pd.DataFrame) -> str | None:
+    """Name of the one series of a table that was read, where its source names it."""
+    return runs.attrs.get("series")
 
 
 def reading_notes(runs: pd.DataFrame) -> list[str]:
@@ -160,6 +191,7 @@ def history_record(history: History, horizon: int) -> dict[str, Any]:
     """Give the keys that every JSON answer about a history begins with."""
     return {
         "runs": len(history.runs),
+        "series": list(dict.fromkeys(map(str, series_names(history.named_runs.index)))),
         "jobs": history.jobs,
         "horizon": horizon,
         "notes": history.notes,

@@ -12,14 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sklearn_jobtime._wording import shortened_apart
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 
 __all__ = [
     "as_records",
     "forecast_records",
-    "human_seconds",
     "job_label",
-    "named_row",
     "named_rows",
     "print_coverage",
     "print_json",
@@ -27,10 +26,11 @@ __all__ = [
     "print_table",
     "results",
     "row_name",
-    "span",
+    "with_series",
 ]
 
-PIPED_WIDTH = 120
+PIPED_WIDTH = 160
+LONGEST_NAME = 48  # of a job or series in a table
 
 
 def results() -> Console:
@@ -45,40 +45,16 @@ def print_notes(notes: Iterable[str]) -> None:
         console.print(f"note: {note}", markup=False)
 
 
-def human_seconds(seconds: float) -> str:
-    """Duration for people.
-
-    Examples
-    --------
-    >>> from sklearn_jobtime.cli.output import human_seconds
-    >>> [human_seconds(s) for s in (0.42, 59.9, 725.0, 7500.0, 200000.0, float("nan"))]
-    ['0.4s', '1m 00s', '12m 05s', '2h 05m', '2d 07h', '-']
-    """
-    if not np.isfinite(seconds):
-        return "-"
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    for large, unit, small, part in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "m"),
-        (60, "m", 1, "s"),
-    ):
-        if whole >= large:
-            return f"{whole // large}{unit} {whole % large // small:02d}{part}"
-    return f"{whole}s"
-
-
 def job_label(name: object) -> str:
-    """Name of a job for people; the tables of the console read brackets as markup.
+    """Name of a job for people.
 
     Examples
     --------
-    >>> from sklearn_jobtime.cli.output import job_label
+    >>> from sklearn_jobtime.cli.output import (job_label)
     >>> job_label("whole_run"), job_label("load")
     ('whole run', 'load')
     """
-    return "whole run" if name == WHOLE_RUN else escape(str(name))
+    return "whole run" if name == WHOLE_RUN else str(name)
 
 
 def print_json(record: dict[str, Any]) -> None:
@@ -114,13 +90,35 @@ def as_records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def print_table(title: str, columns: list[str], rows: Iterable[list[str]]) -> None:
-    """Print a table; all columns but the first are right-aligned."""
+    """Print a table whose first column holds names; all others are right-aligned.
+
+    Titles and the other columns are read as markup of the console: escape what is not yours.
+    """
     table = Table(title=title, title_justify="left", title_style="bold")
-    for k, column in enumerate(columns):
-        table.add_column(column, justify="right" if k else "left")
-    for row in rows:
-        table.add_row(*row)
+    for k, column in enumerate(columns):  # folded, not cut: what is cut is lost
+        table.add_column(column, justify="right" if k else "left", overflow="fold")
+    rows = list(rows)
+    names = shortened_apart([row[0] for row in rows], LONGEST_NAME)
+    for name, (_, *cells) in zip(names, rows, strict=True):
+        table.add_row(escape(name), *cells)
     results().print(table)
+
+
+def with_series(table: pd.DataFrame, series: str | None) -> pd.DataFrame:
+    """Name the one series of a table in its index, to be read by people and in files.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.cli.output import with_series
+    >>> with_series(pd.DataFrame({"job": [60.0]}, index=["next 1"]), "alice/etl").index.tolist()
+    [('alice/etl', 'next 1')]
+    """
+    if series is None or table.index.nlevels > 1:
+        return table
+    names = ["series", table.index.name or "run"]
+    return table.set_axis(
+        pd.MultiIndex.from_arrays([[series] * len(table), table.index], names=names)
+    )
 
 
 def named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:
@@ -136,25 +134,6 @@ def named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:
 def forecast_records(forecasts: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of a forecast for JSON."""
     return as_records(named_rows(forecasts))
-
-
-def span(lower: float, upper: float) -> str:
-    """Interval of durations for people.
-
-    Examples
-    --------
-    >>> from sklearn_jobtime.cli.output import span
-    >>> span(50.0, 130.0), span(50.0, float("inf"))
-    ('50s to 2m 10s', 'over 50s')
-    """
-    if np.isinf(upper):
-        return f"over {human_seconds(lower)}"
-    return f"{human_seconds(lower)} to {human_seconds(upper)}"
-
-
-def named_row(name: object) -> str:
-    """Name of a job in a sentence."""
-    return "whole run" if name == WHOLE_RUN else str(name)
 
 
 def row_name(key: Any) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from sklearn_jobtime._wording import human_time
 from sklearn_jobtime.cli.output import results
 from sklearn_jobtime.runs._timeline import retired_series
 
@@ -21,5 +22,5 @@ def retired_records(runs: pd.DataFrame, coming: pd.DataFrame) -> list[dict[str, 
 def print_retired(retired: list[dict[str, Any]], timezone: str = "UTC") -> None:
     """Print a line for each."""
     for one in retired:
-        last = f"{one['last_run'].tz_convert(timezone):%Y-%m-%d %H:%M} {timezone}"
+        last = f"{human_time(one['last_run'], timezone)} {timezone}"
         results().print(f"retired: {one['series']} (last run {last})", markup=False, soft_wrap=True)

@@ -30,6 +30,7 @@ __all__ = ["DurationDistribution"]
 
 
 LEAST_PAIRS = 10  # an output with fewer calibration runs takes those of all outputs
+FAR = 2  # times the longest run ever seen: the ratio of a short job, not a time-out of a long one
 
 
 class DurationDistribution:
@@ -40,7 +41,8 @@ class DurationDistribution:
     more that outlasts them all in the place of tonight's, is the chance to be late. After 50
     minutes the run still goes on: now only the runs count that had also reached their forecast.
     So the chance rises with the deadline, is 0 for one that has passed, and for runs like the
-    calibration runs it is at most the true one, however few they are.
+    calibration runs it is at most the true one, however few they are. No chance is closer to 0 or 1
+    than n runs can tell: it is from ``1 / (n + 1)`` to ``n / (n + 1)``.
 
     All of it is about runs that succeed: a run that fails has no duration to speak of.
 
@@ -66,6 +68,11 @@ class DurationDistribution:
     n_runs_ : ndarray of int, shape (n_outputs,)
         Calibration runs that count for each output. One with fewer than ten takes the ratios of all
         outputs together.
+    n_counted_ : ndarray of int, shape (n_outputs,)
+        Calibration runs whose ratios are counted for each output: those of all outputs where it
+        takes their ratios.
+    least_ : ndarray of float, shape (n_outputs,)
+        What shorter durations count as, in seconds.
 
     Raises
     ------
@@ -76,9 +83,10 @@ class DurationDistribution:
     -----
     Ratios of duration to forecast are taken to be alike for short and for long forecasts. Beyond
     the largest ratio there is no run to count: there the log ratio falls off exponentially, as the
-    largest tenth of the ratios do (Hill's estimate), so that the chance goes on rising to 1. Such
-    values are a guess and are marked ``extrapolated`` in :meth:`table`. Bounds with a
-    guaranteed coverage, :meth:`longest` and :meth:`timeout`, are infinite there instead.
+    largest tenth of the ratios do (Hill's estimate), so that the chance goes on rising. Of a run
+    that has outlasted them all, that is a guess, which is marked ``extrapolated`` in :meth:`table`.
+    Bounds with a guaranteed coverage, :meth:`longest` and :meth:`timeout`, are infinite there
+    instead.
 
     References
     ----------
@@ -121,23 +129,25 @@ class DurationDistribution:
             a[:, None] if a.ndim == 1 else a for a in (forecast, target, bound)
         )
         is_censored = np.isnan(target)
-        self._least = indistinct_durations(target) if least is None else np.asarray(least, float)
-        ratios = log_ratio(np.where(is_censored, bound, target), forecast, self._least)
-        pairs = []
-        for ratio, cut in zip(ratios.T, is_censored.T, strict=True):
-            newest = np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :]
-            pairs.append((ratio[newest], cut[newest]))
+        self.least_ = indistinct_durations(target) if least is None else np.asarray(least, float)
+        ratios = log_ratio(np.where(is_censored, bound, target), forecast, self.least_)
+        rows = [np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :] for ratio in ratios.T]
+        pairs = [(ratios[newest, k], is_censored[newest, k]) for k, newest in enumerate(rows)]
         everything = tuple(np.concatenate(part) for part in zip(*pairs, strict=True))
         if everything[1].all():
             raise NoHistoryError(
                 f"none of the {len(target)} calibration runs was observed to its end, so nothing "
                 "says how far a run may be from its forecast; calibrate on more runs."
             )
+        self._longest = np.nanmax(target, initial=0.0)
         self.names = names
         self.n_runs_ = np.array([len(ratio) for ratio, _ in pairs])
+        has_own = [(~cut).sum() >= LEAST_PAIRS for _, cut in pairs]
+        n_of_all = len(np.unique(np.concatenate(rows)))
+        self.n_counted_ = np.where(has_own, self.n_runs_, n_of_all)
         self._curves = [
-            ratio_curve(*(pair if (~pair[1]).sum() >= LEAST_PAIRS else everything))
-            for pair in pairs
+            ratio_curve(*(pair if own else everything))
+            for pair, own in zip(pairs, has_own, strict=True)
         ]
 
     @classmethod
@@ -175,12 +185,14 @@ class DurationDistribution:
         Returns
         -------
         ndarray of the shape of `forecast`
-            From 0 to 1, never NaN; 0 where `seconds` is not beyond `elapsed`.
+            From ``1 / (n + 1)`` to ``n / (n + 1)``, with n runs of `n_counted_`, never NaN; 0 where
+            `seconds` is not beyond `elapsed`.
         """
         forecast, elapsed, seconds = self._checked(forecast, elapsed, seconds)
-        left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast, self._least))
+        left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast, self.least_))
         chance = -np.expm1(np.minimum(left - self._log_outlasted(elapsed, forecast), 0.0))
-        return np.where(seconds > elapsed, chance, 0.0)
+        least = 1 / (self.n_counted_ + 1)
+        return np.where(seconds > elapsed, np.clip(chance, least, 1 - least), 0.0)
 
     def longest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run will not exceed with a chance of `level`, in seconds.
@@ -200,7 +212,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
         ratio = self._of_each(lambda curve, at: curve.quantile.at(at), share + level * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast, self._least), elapsed)
+        return np.maximum(from_log_ratio(ratio, forecast, self.least_), elapsed)
 
     def shortest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run will reach with a chance of `level`, in seconds.
@@ -218,7 +230,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
         ratio = self._of_each(RatioCurve.below, share + (1 - level) * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast, self._least), elapsed)
+        return np.maximum(from_log_ratio(ratio, forecast, self.least_), elapsed)
 
     def median(self, forecast: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run exceeds as often as not, in seconds; a guess beyond all runs.
@@ -236,7 +248,7 @@ class DurationDistribution:
         forecast, elapsed = self._checked(forecast, elapsed)
         half = self._log_outlasted(elapsed, forecast) - np.log(2)
         middle = self._of_each(RatioCurve.ratio_at, half)
-        return np.maximum(from_log_ratio(middle, forecast, self._least), elapsed)
+        return np.maximum(from_log_ratio(middle, forecast, self.least_), elapsed)
 
     def timeout(self, forecast: ArrayLike, share: float = 0.01) -> Floats:
         """Time-out that only so small a share of the good runs would exceed, in seconds.
@@ -252,12 +264,24 @@ class DurationDistribution:
         Returns
         -------
         ndarray of the shape of `forecast`
-            Infinite, with a warning, where the calibration runs are too few to tell.
+            Infinite, with a warning, where the calibration runs are too few to tell, and where it
+            is more than twice the longest of them: then short jobs that vary much say it of a long
+            one.
         """
         if not 0 < share < 1:
             raise ValueError(f"share must be between 0 and 1, got {share}.")
         seconds = self.longest(forecast, 1 - share)
-        if np.isinf(seconds).any():
+        too_few = np.isinf(seconds).any()
+        seconds = np.where(seconds > FAR * self._longest, np.inf, seconds)
+        if np.isinf(seconds).any() and not too_few:
+            warnings.warn(
+                "a time-out far beyond all calibration runs is told by the ratios of other series "
+                "or jobs, which vary more: it is infinite; take a larger share, or calibrate on "
+                "runs of this series alone.",
+                TooFewRunsWarning,
+                stacklevel=2,
+            )
+        if too_few:
             warnings.warn(
                 f"{self.n_runs_.min()} calibration runs cannot tell a time-out that only "
                 f"{share:.3g} of the good runs exceed: it takes {rows_needed(1 - share)}, of which "
@@ -300,10 +324,10 @@ class DurationDistribution:
             The rows of `forecasts`, with `elapsed` (seconds since the start; 0 for a run to come),
             `deadline` (seconds from the start), `done_by` (the chance), `remaining` (its median),
             `remaining_low` and `remaining_high` (with a chance of `confidence_level` between
-            them), `timeout`, all in seconds, and `extrapolated`: the run has outlasted every
-            calibration run, so its chance and its median are guesses. Deadlines and elapsed times
-            are counted from the start of the *run*: of a job that starts later, the chance is that
-            of its duration alone.
+            them), `timeout`, all in seconds, `counted_runs` (`n_counted_`, which bounds the chance)
+            and `extrapolated`: the run has outlasted every calibration run, so its chance and its
+            median are guesses. Deadlines and elapsed times are counted from the start of the *run*:
+            of a job that starts later, the chance is that of its duration alone.
         """
         if self.names is None:
             raise ValueError("the outputs have no names: fit on the DataFrame of make_targets.")
@@ -333,8 +357,9 @@ class DurationDistribution:
             found[name] = total[at] - elapsed
         found["timeout"] = self.timeout(spread, timeout_share)[at]
         last = self._of_each(lambda curve, at: np.full(len(at), curve.last), spread)
-        least = np.broadcast_to(self._least, len(self._curves))[output]
+        least = np.broadcast_to(self.least_, len(self._curves))[output]
         outlasted = (elapsed > 0) & (log_ratio(elapsed, seconds, least) >= last[at])
+        found["counted_runs"] = self.n_counted_[output]
         return forecasts.assign(**found, extrapolated=outlasted)
 
     def _of_each(self, function: Any, values: Floats) -> Floats:
@@ -344,12 +369,12 @@ class DurationDistribution:
 
     def _share_done(self, elapsed: Floats, forecast: Floats) -> Floats:
         """Share of the calibration runs that were done so long after their start."""
-        share = self._of_each(RatioCurve.share, log_ratio(elapsed, forecast, self._least))
+        share = self._of_each(RatioCurve.share, log_ratio(elapsed, forecast, self.least_))
         return np.where(elapsed > 0, share, 0.0)
 
     def _log_outlasted(self, elapsed: Floats, forecast: Floats) -> Floats:
         """Log of the share of runs, the tail among them, that were not."""
-        left = self._of_each(RatioCurve.log_survival, log_ratio(elapsed, forecast, self._least))
+        left = self._of_each(RatioCurve.log_survival, log_ratio(elapsed, forecast, self.least_))
         return np.where(elapsed > 0, left, 0.0)
 
     def _checked(self, forecast: ArrayLike, *times: ArrayLike) -> tuple[Floats, ...]:

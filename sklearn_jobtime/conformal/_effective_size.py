@@ -8,6 +8,9 @@ from sklearn_jobtime._typing import Floats, Rows
 __all__ = ["effective_sample_size"]
 
 
+ROUNDING = 1e-9  # of ranks, which are whole or half numbers
+
+
 def effective_sample_size(errors: Floats, series: Rows) -> float:
     """How many independent rows tell as much as these, which resemble their neighbours.
 
@@ -21,9 +24,11 @@ def effective_sample_size(errors: Floats, series: Rows) -> float:
     Returns
     -------
     float
-        ``n / (1 + 2 * sum of the autocorrelations of the ranks)``, between 1 and n. The sum ends
-        where two successive ones are no longer positive together (Geyer's rule): what follows is
-        noise.
+        ``n / (1 + 2 * sum of the autocorrelations of the ranks)``, between 1 and n. The ranks of
+        each series count from their own mean: that one series has larger errors than another is
+        no likeness of neighbours, since the runs to come are of the same series. The sum ends where
+        two successive autocorrelations are no longer positive together (Geyer's rule): what follows
+        is noise.
 
     References
     ----------
@@ -40,9 +45,10 @@ def effective_sample_size(errors: Floats, series: Rows) -> float:
         return float(n)
     by_series = np.argsort(series, kind="stable")
     series, z = series[by_series], rankdata(errors[by_series])
-    z = z - z.mean()
+    _, code, size = np.unique(series, return_inverse=True, return_counts=True)
+    z = z - (np.bincount(code, z) / size)[code]
     variance = z @ z
-    if variance == 0:
+    if variance < ROUNDING * n:
         return float(n)
 
     def correlation(lag: int) -> float:

@@ -27,6 +27,7 @@ from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._splits import in_start_order, known_targets, split_in_time
 from sklearn_jobtime.point_in_time._table_memory import RememberedRows
+from sklearn_jobtime.runs._log_ratio import clock_tick
 from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = ["ConformalForecaster"]
@@ -284,7 +285,9 @@ default="log_ratio"
         self.target_names_ = self._form.names
         steps, jobs = self._form.steps_and_jobs(targets.shape[1], self.horizon)
         self.groups_ = groups_of(steps.tolist(), jobs, self.simultaneous)
-        self.conformity_score_ = score_named(self.conformity_score).fit(targets)
+        clock = read_clock(X)
+        tick = clock_tick(clock.started, clock.ended)
+        self.conformity_score_ = score_named(self.conformity_score).fit(targets, tick)
         asked = InnerEstimators.of(self, self.conformity_score_)
         fit_inner = partial(
             asked.fit,

@@ -13,11 +13,12 @@ from sklearn.utils._param_validation import Interval
 from sklearn_jobtime._typing import Floats, Ints
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
 from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
-from sklearn_jobtime.conformal._scores import LEAST, ConformityScore, RowForecasts
+from sklearn_jobtime.conformal._scores import ConformityScore, RowForecasts
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._job_history import JobHistory
 from sklearn_jobtime.point_in_time._rolling import row_mean, row_median
 from sklearn_jobtime.point_in_time._splits import in_start_order, split_in_time
+from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
 from sklearn_jobtime.runs._target_arrays import TargetForm, shaped
 
 __all__ = [
@@ -230,10 +231,12 @@ class RecentSpread(HistoryRegressor):
         self.n_runs = n_runs
 
     def learn(self, history: JobHistory, targets: Floats) -> Learned:  # noqa: ARG002
-        """Say how far back a forecast looks; there is nothing else to learn."""
-        return Learned(self.n_runs)
+        """Learn which durations the clock does not tell apart."""
+        tick = clock_tick(history.clock.started, history.clock.ended)
+        least = indistinct_durations(history.seconds[:, None], tick)[0]
+        return Learned(self.n_runs, state=float(least))
 
-    def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:  # noqa: ARG002
+    def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:
         """Take the mean absolute log ratio of the newest runs of one job to their median."""
-        seen = np.maximum(history.newest(self.n_runs), LEAST)
-        return row_mean(np.abs(np.log(seen / row_median(seen)[:, None])))
+        seen = history.newest(self.n_runs)
+        return row_mean(np.abs(log_ratio(seen, row_median(seen)[:, None], learned.state)))

@@ -117,13 +117,15 @@ class ConformityScore(BaseEstimator, ABC):
     needs_quantile_estimators: ClassVar[bool] = False
     positive_only: ClassVar[bool] = True
 
-    def fit(self, targets: Floats) -> Self:  # noqa: ARG002
+    def fit(self, targets: Floats, tick: float = 0.0) -> Self:  # noqa: ARG002
         """Learn from the durations of `fit` what the errors depend on; nothing, as a rule.
 
         Parameters
         ----------
         targets : ndarray of shape (n, n_outputs)
             Durations in seconds; NaN where not observed.
+        tick : float, default=0.0
+            60 where all starts and ends are whole minutes: what the clock of the table counts.
 
         Returns
         -------
@@ -221,7 +223,8 @@ class LogRatioScore(ConformityScore):
     would say that the next may well take a thousand times as long. Durations below a millisecond
     count as one. Where the durations of `fit` are all whole seconds (or tenths, or hundredths), the
     clock tells those up to 2 s (two tenths, ...) not apart, so that they count as 2 s: a job of 0 s
-    or 1 s says nothing of how much others vary.
+    or 1 s says nothing of how much others vary. Where all starts and ends are whole minutes, these
+    are 2 minutes.
 
     Attributes
     ----------
@@ -241,9 +244,9 @@ class LogRatioScore(ConformityScore):
 
     least_: Floats | float = LEAST
 
-    def fit(self, targets: Floats) -> Self:
+    def fit(self, targets: Floats, tick: float = 0.0) -> Self:
         """Learn which durations the clock does not tell apart."""
-        self.least_ = indistinct_durations(targets)
+        self.least_ = indistinct_durations(targets, tick)
         return self
 
     def split(

@@ -16,6 +16,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn_jobtime.baselines._baseline import Baseline
 from sklearn_jobtime.baselines._rules import RollingRule
 from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.point_in_time import ended_order, read_clock
+from sklearn_jobtime.runs._log_ratio import FINEST, clock_tick, indistinct_durations
 from sklearn_jobtime.runs._schema import ENDED_AT, WHOLE_RUN, series_names, status_column
 from sklearn_jobtime.runs._targets import ahead, make_targets
 from sklearn_jobtime.runs._timeline import split_by_time
@@ -23,6 +25,7 @@ from sklearn_jobtime.runs._timeline import split_by_time
 __all__ = ["Backtest", "backtest", "why_not_observed"]
 
 
+NO_PAST = "no success of the job before it"
 NEWEST = 0.25  # share of the newest training rows on which a baseline is chosen
 
 
@@ -81,8 +84,9 @@ class Backtest:
         One row a target, in start order: `split`, `row` (position in the run table), `series`,
         `step`, `job`, `actual` (seconds, NaN = skipped), `why` it was skipped,
         `chosen_baseline` (the one with the least error on the newest quarter of the training rows
-        of this job and series) and `naive` (mean absolute error of the last success on all
-        training rows of this job and series, in seconds).
+        of this job and series), `naive` (mean absolute error of the last success on all
+        training rows of this job and series, in seconds) and `least` (the durations up to which
+        the clock of the job tells nothing apart).
     forecasts : DataFrame
         Seconds, one row a target and one column a model.
     seconds : DataFrame
@@ -102,6 +106,11 @@ class Backtest:
         forecast = self.forecasts.to_numpy()[np.arange(len(column)), column]
         return (self.targets["actual"] - forecast).abs()
 
+    def least_errors(self) -> pd.Series:
+        """Half of what a coarse clock counts, in seconds: less is no error; 0 for a fine one."""
+        least = self.targets["least"]
+        return (least / 4).where(least > FINEST, 0.0)
+
     def skipped(self) -> pd.DataFrame:
         """Count, for each job, the targets that were not scored, and why."""
         left_out = self.targets[self.targets["actual"].isna()]
@@ -117,6 +126,33 @@ def _predicted(
     return pd.DataFrame(seconds, index=rows.index, columns=columns).reindex(columns=wanted)
 
 
+def has_past(runs: pd.DataFrame, columns: pd.Index) -> NDArray[np.bool_]:
+    """Tell of which targets the job had a success in its series that had ended by the start.
+
+    Elsewhere a baseline has nothing to go by and takes what other series take.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.evaluation._backtest import has_past
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> runs = pd.DataFrame({"a": [9.0, 9.0, None], "b": [None, 5.0, 5.0]})
+    >>> has_past(runs, make_targets(runs).columns).tolist()
+    [[False, False], [True, False], [True, True]]
+    """
+    clock = read_clock(runs)
+    jobs = columns.get_level_values("job")
+    seconds = make_targets(
+        runs, jobs=[job for job in jobs.unique() if job != WHOLE_RUN], whole_run=WHOLE_RUN in jobs
+    )[1]
+    found = {}
+    for job in jobs.unique():
+        is_success = seconds[job].notna().to_numpy()
+        known = ended_order(clock.series, clock.started, clock.ended, is_success)
+        found[job] = known.stop > known.first
+    return np.column_stack([found[job] for job in jobs])
+
+
 def _of_training(
     train: pd.DataFrame, y: pd.DataFrame, baselines: Mapping[str, tuple[BaseEstimator, pd.Index]]
 ) -> pd.DataFrame:
@@ -126,8 +162,10 @@ def _of_training(
     age = by_series.cumcount(ascending=False).to_numpy()
     tail = age < np.ceil(NEWEST * by_series.transform("size").to_numpy())
 
+    own = y.where(has_past(train, y.columns))
+
     def errors(model: BaseEstimator, columns: pd.Index, rows: NDArray[np.bool_]) -> pd.Series:
-        error = (y - _predicted(model, train, columns, y.columns)).abs()[rows]
+        error = (own - _predicted(model, train, columns, y.columns)).abs()[rows]
         by_job = error.T.groupby(level="job", sort=False).mean().T
         return by_job.groupby(series[rows]).mean().unstack()
 
@@ -173,7 +211,9 @@ def backtest(
     The training rows of a split are those that had started before it, with the outcomes known
     then (:func:`~sklearn_jobtime.runs.as_of`): a target that reaches into the test rows is
     missing, so the gap between training and test is as long as the horizon and the runs need.
-    Each test row is forecast from what was known when it started. Test rows choose nothing.
+    Each test row is forecast from what was known when it started. Test rows choose nothing. Where
+    there are baselines to compare with, the first run of a job in its series is not scored: there
+    they say what other series take, which is no error of theirs.
 
     Parameters
     ----------
@@ -230,6 +270,9 @@ def backtest(
     """
     y = make_targets(runs, horizon, jobs=jobs, whole_run=whole_run)
     why = why_not_observed(runs, horizon, jobs=jobs, whole_run=whole_run)
+    clock = read_clock(runs)
+    least = indistinct_durations(y.to_numpy(), clock_tick(clock.started, clock.ended))
+    spoke = has_past(runs, y.columns)
     ready = set(models) if prefit is True else set(prefit or ())
     baselines = [name for name, model in models.items() if isinstance(model, Baseline)]
     targets, forecasts, seconds = [], [], []
@@ -249,9 +292,13 @@ def backtest(
             fitted[name] = known, columns
         of_training = _of_training(train, y_train, {name: fitted[name] for name in baselines})
         tested = _long_targets(runs, y, why, is_test, learnable).assign(split=split)
+        tested["least"] = np.tile(least, int(is_test.sum()))
+        if baselines:  # what a baseline takes from other series there is no error of its own
+            first = ~spoke[is_test].ravel() & tested["actual"].notna()
+            tested.loc[first, ["actual", "why"]] = np.nan, NO_PAST
         targets.append(_with_training(tested, of_training))
         forecasts.append(pd.DataFrame(predicted))
-    clock = pd.DataFrame(seconds, columns=["model", "fit_seconds", "predict_seconds"])
+    took = pd.DataFrame(seconds, columns=["model", "fit_seconds", "predict_seconds"])
     all_targets, all_forecasts = (pd.concat(t, ignore_index=True) for t in (targets, forecasts))
     _check(all_targets, all_forecasts)
     for column, values in (
@@ -259,7 +306,7 @@ def backtest(
         ("series", all_targets["series"].unique()),
     ):  # categories keep the order of the table
         all_targets[column] = pd.Categorical(all_targets[column], categories=values)
-    by_model = clock.groupby("model", sort=False).sum()
+    by_model = took.groupby("model", sort=False).sum()
     return Backtest(all_targets, all_forecasts, by_model, baselines)
 
 

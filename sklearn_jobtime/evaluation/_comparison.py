@@ -1,6 +1,7 @@
 """How good a model is, job by job, against the baselines that people use today."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,13 +64,15 @@ def _scores(targets: pd.DataFrame, forecast: pd.Series, keys: list[pd.Series]) -
     """Scores of one model over the observed targets of each group."""
     actual = targets["actual"]
     error = forecast - actual
+    least = targets["least"]  # durations below it count as that in ratios
+    took, said = np.maximum(actual, least), np.maximum(forecast, least)
     ranks = pd.DataFrame({"a": actual, "f": forecast}).groupby(keys, observed=True).rank()
     ranks -= ranks.groupby(keys, observed=True).transform("mean")
     each = pd.DataFrame(
         {
             "mae": error.abs(),
-            "within_10pct": error.abs() <= 0.1 * actual,
-            "off_2x": (forecast > 2 * actual) | (forecast < actual / 2),
+            "within_10pct": (said - took).abs() <= 0.1 * took,
+            "off_2x": (said > 2 * took) | (said < took / 2),
             "underestimated": error < 0,
             "mase": error.abs() / targets["naive"].where(targets["naive"] > 0),
             "pinball_90": np.maximum(-0.9 * error, 0.1 * error),
@@ -113,12 +116,13 @@ def scores(found: Backtest, by: Sequence[str] = ("job",)) -> pd.DataFrame:
     if found.baselines:
         best = pd.concat([tables[name]["mae"] for name in found.baselines], axis=1).min(axis=1)
         chosen = found.chosen_baseline_errors()[seen].groupby(keys, observed=True).mean()
+    least_error = found.least_errors()[seen].groupby(keys, observed=True).mean()
     for name, table in tables.items():
         table.insert(0, "model", name)
         table["n_scored"] = n_scored["sum"]
         table["n_ignored"] = n_scored["size"] - n_scored["sum"]
-        table["to_best_baseline"] = table["mae"] / best
-        table["to_chosen_baseline"] = table["mae"] / chosen
+        table["to_best_baseline"] = _ratio(table["mae"], best, least_error)
+        table["to_chosen_baseline"] = _ratio(table["mae"], chosen, least_error)
         for column in found.seconds:
             table[column] = found.seconds.loc[name, column]
     scores = pd.concat(tables.values()).reset_index().astype(dict.fromkeys(by, object))
@@ -164,7 +168,8 @@ def evaluate(
         - `spearman`: rank correlation of forecast and actual; NaN if either is constant.
         - `n_scored`, `n_ignored`: targets that were observed, and those that were not
           (:meth:`~sklearn_jobtime.evaluation.Backtest.skipped` says why).
-        - `to_best_baseline`: `mae` relative to the baseline with the least on these test rows.
+        - `to_best_baseline`: `mae` relative to the baseline with the least on these test rows;
+          where the clock is coarse, errors below half of what it counts are as good as that.
         - `to_chosen_baseline`: relative to the baselines with the least error, for each job and
           series, on the newest quarter of the training rows. Without baselines both are NaN.
         - `fit_seconds`, `predict_seconds`: of the model, over all splits.
@@ -208,6 +213,7 @@ def ratio_interval(
     other: Floats,
     *,
     block: int,
+    least_error: float = 0.0,
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
     random_state: int = 0,
@@ -226,6 +232,8 @@ def ratio_interval(
         Errors of two forecasts of the same rows, in the order of the table.
     block : int
         Rows in a block. With fewer than two blocks nothing can be said: 0 to infinity.
+    least_error : float, default=0.0
+        Mean errors below this are as good as this: half of what a coarse clock counts.
     confidence_level : float, default=0.95
         How often the interval should hold the true ratio.
     n_resamples : int, default=2000
@@ -259,7 +267,7 @@ def ratio_interval(
         total = np.append(0.0, np.cumsum(np.append(values, values[:block])))
         return (total[block:] - total[:-block])[starts].sum(axis=1)
 
-    ratio = _ratio(resampled(errors), resampled(other))
+    ratio = _ratio(resampled(errors), resampled(other), least_error * starts.shape[1] * block)
     spread = np.sqrt(n_blocks / (n_blocks - 1)) * student_t.ppf(
         (1 + confidence_level) / 2, n_blocks - 1
     )
@@ -267,10 +275,11 @@ def ratio_interval(
     return float(low), float(high)
 
 
-def _ratio(error: Floats, other: Floats) -> Floats:
-    """Ratio of sums of errors; two forecasts without any error are equally good."""
-    without = np.where(error > 0, np.inf, 1.0)
-    return np.divide(error, other, out=without, where=other > 0)
+def _ratio(error: Any, other: Any, least: Any) -> Any:
+    """Ratio of errors, each at least `least`; two forecasts without any are equally good."""
+    error, other = np.maximum(error, least), np.maximum(other, least)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((error == 0) & (other == 0), 1.0, error / other)
 
 
 def _recommendation(n_rows: int, low: float, high: float) -> str:
@@ -321,10 +330,12 @@ def recommendations(
         for name in found.forecasts.columns.difference(found.baselines, sort=False):
             error = (found.forecasts.loc[targets.index, name] - targets["actual"]).abs()
             mine = error.groupby(targets["row"]).sum().to_numpy()
+            least = float(found.least_errors()[targets.index].sum()) / len(mine)
             low, high = ratio_interval(
                 mine,
                 baseline,
                 block=block,
+                least_error=least,
                 confidence_level=confidence_level,
                 random_state=random_state,
             )
@@ -335,7 +346,7 @@ def recommendations(
                     "baseline": targets["chosen_baseline"].mode()[0],
                     "mae": error.mean(),
                     "baseline_mae": baseline.sum() / len(targets),
-                    "ratio": float(_ratio(mine.sum(), baseline.sum())),
+                    "ratio": float(_ratio(mine.mean(), baseline.mean(), least)),
                     "low": low,
                     "high": high,
                     "recommendation": _recommendation(len(baseline), low, high),

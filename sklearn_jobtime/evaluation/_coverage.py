@@ -14,6 +14,7 @@ from scipy.stats import beta, binomtest
 
 from sklearn_jobtime.conformal._effective_size import effective_sample_size
 from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.runs._log_ratio import indistinct_durations
 from sklearn_jobtime.runs._schema import STARTED_AT, series_names
 from sklearn_jobtime.runs._targets import targets_named
 
@@ -135,6 +136,12 @@ def holdout_intervals(
     return table.assign(row=np.flatnonzero(is_test)[table["row"]])
 
 
+def _told_apart(part: pd.DataFrame) -> pd.Series:
+    """Forecasts above 0, each at least what the clock of the durations tells apart."""
+    least = indistinct_durations(part[["actual"]].to_numpy(np.float64))[0]
+    return part["forecast"].where(part["forecast"] > 0).clip(lower=least)
+
+
 def coverage_report(
     intervals: pd.DataFrame, nominal: float, *, confidence_level: float = 0.95
 ) -> pd.DataFrame:
@@ -207,7 +214,7 @@ def coverage_report(
                 "high": high,
                 "n_effective": n_effective,
                 "width": width.median(),
-                "relative_width": (width / part["forecast"].where(part["forecast"] > 0)).median(),
+                "relative_width": (width / _told_apart(part)).median(),
                 "nominal": nominal,
                 "as_promised": bool(
                     share_bounds(share, n_effective, confidence_level)[1] >= nominal

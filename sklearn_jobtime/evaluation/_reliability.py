@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.conformal._duration_distribution import DurationDistribution
 from sklearn_jobtime.conformal._kaplan_meier import survival_masses
-from sklearn_jobtime.conformal._scores import LEAST
 from sklearn_jobtime.evaluation._coverage import share_bounds
+from sklearn_jobtime.runs._log_ratio import log_ratio
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 from sklearn_jobtime.runs._targets import make_lower_bounds, targets_named
 
@@ -91,6 +91,8 @@ def holdout_events(
         The deadlines, in units of the forecast.
     elapsed : sequence of float
         When it is asked, in units of the forecast since the start, of the runs that still ran.
+        No question is about a time that the clock of an output does not tell from 0 (`least_` of
+        `known`).
 
     Returns
     -------
@@ -120,17 +122,19 @@ def holdout_events(
     bound = np.full(target.shape, np.nan) if at_least is None else np.asarray(at_least, float)
     is_censored = np.isnan(target)
     reached = np.where(is_censored, bound, target)  # NaN compares as False below
-    ratios = reached / np.maximum(forecast, LEAST)
+    least = known.least_
+    ratios = np.exp(log_ratio(reached, forecast, least))
     columns = ("row", "output", "elapsed", "deadline", "probability", "happened", "weight")
     parts = []
     for gone in elapsed:
         still = reached > gone * forecast if gone else ~np.isnan(reached)
+        still &= (gone * forecast >= least) | (gone == 0)
         for deadline in (multiple for multiple in multiples if multiple > gone):
             limit = deadline * forecast
             has_ended = target <= limit
             goes_on = (target > limit) | (is_censored & (bound >= limit))
             weight = np.zeros(target.shape)
-            for k, rows in enumerate(still.T):
+            for k, rows in enumerate((still & (limit >= least)).T):
                 weight[rows, k] = answer_weights(
                     *(part[rows, k] for part in (ratios, is_censored, has_ended, goes_on))
                 )

@@ -127,7 +127,8 @@ def read_source(
     DataFrame
         A validated run table. ``.attrs["dropped"]`` counts what was left out, by reason;
         ``.attrs["columns"]`` tells which column was taken for what, where that was guessed;
-        ``.attrs["notes"]`` says what was concluded; ``.attrs["report"]`` sums the reading up.
+        ``.attrs["notes"]`` says what was concluded; ``.attrs["report"]`` sums the reading up;
+        ``.attrs["series"]`` names the one series of a source that names it.
 
     Raises
     ------
@@ -301,6 +302,7 @@ def _pivoted(long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | Non
         "dropped": {**attrs.get("dropped", {}), **runs.attrs["dropped"]},
     }
     if runs.index.nlevels == 2 and len(runs.index.levels[0]) == 1:
+        runs.attrs["series"] = str(runs.index[0][0])  # for people; the table is that of one series
         runs.index = runs.index.droplevel(0)
     return runs
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.point_in_time import ended_order, newest, read_clock, row_median
+from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations
 from sklearn_jobtime.runs._schema import (
     STARTED_AT,
     STATUSES,
@@ -41,12 +42,13 @@ def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.Data
 
     Returns
     -------
-    DataFrame indexed by series (``"all"`` for a table of one series)
+    DataFrame indexed by series (``"all"`` for a table of one series that has no name)
         `runs`, `jobs` (ever observed), `first` and `last` start, one column for each status (how
         many jobs of runs ended so), `good_runs` (with at least one successful job),
         `median_seconds` (of the whole run; else of the jobs' sum), `baseline_error` (mean absolute
         error of the rolling median of ten over all jobs, as a share of their mean duration, where
-        the median had a past; NaN where it never had) and `recommendation`.
+        the median had a past; NaN where it never had; durations that the clock does not tell apart
+        count as the largest of them) and `recommendation`.
 
     Examples
     --------
@@ -61,12 +63,14 @@ def summarise_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.Data
     jobs = job_columns(runs, jobs)
     observed = observed_durations(runs, jobs)
     errors = _baseline_errors(runs, observed[jobs])
+    clock = read_clock(runs)
+    tick = clock_tick(clock.started, clock.ended)
     codes = series_of(runs.index)
     rows = []
     for code in range(codes.max() + 1):
         mine = codes == code
-        rows.append(_summary(runs[mine], observed[mine], errors[mine], jobs))
-    names = ["all"]
+        rows.append(_summary(runs[mine], observed[mine], errors[mine], jobs, tick))
+    names = [str(runs.attrs.get("series", "all"))]
     if runs.index.nlevels > 1:
         keys = runs.index.droplevel(-1).unique()
         names = ["/".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in keys]
@@ -89,13 +93,14 @@ def _baseline_errors(runs: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame
 
 
 def _summary(
-    runs: pd.DataFrame, observed: pd.DataFrame, errors: pd.DataFrame, jobs: list[str]
+    runs: pd.DataFrame, observed: pd.DataFrame, errors: pd.DataFrame, jobs: list[str], tick: float
 ) -> dict:
     good = observed[jobs].notna().any(axis=1)
     whole = observed[WHOLE_RUN] if WHOLE_RUN in observed else observed[jobs].sum(axis=1).where(good)
     states = pd.concat([_states(runs, observed, job) for job in jobs]).value_counts()
     tested = errors.notna()
     total = observed[errors.columns].where(tested).to_numpy()
+    total = np.maximum(total, indistinct_durations(total, tick))  # as in all ratios of durations
     error = np.nansum(errors) / np.nansum(total) if np.nansum(total) > 0 else np.nan
     first_last = (
         {"first": runs[STARTED_AT].min(), "last": runs[STARTED_AT].max()}

@@ -1,5 +1,6 @@
 """Actual and forecast side by side, panel by panel, for predictions and residuals to draw."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
 from sklearn_jobtime.plots._style import TESTED, TRAINED
+from sklearn_jobtime.runs._jobs_of_series import has_job
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
 
-__all__ = ["Panel", "read_panels", "times_of_rows"]
+__all__ = ["Panel", "own_panels", "panel_title", "read_panels", "times_of_rows"]
 
 
 MOST_PANELS = 8
@@ -41,6 +43,25 @@ class Panel:
             ("trained", "training rows", TRAINED, ~tested),
             ("tested", "test rows", TESTED, tested),
         ]
+
+
+def panel_title(index: pd.Index, job: object) -> str:
+    """Name the job of a panel, and the series of its rows where there are several."""
+    title = "whole run" if job == WHOLE_RUN else str(job)
+    return f"{'/'.join(map(str, index[0][:-1]))}: {title}" if index.nlevels > 1 else title
+
+
+def own_panels(runs: pd.DataFrame, jobs: Sequence[Any]) -> list[tuple[int, Any]]:
+    """Pair each series, by its number, with the jobs among `jobs` that it ever had."""
+    codes = series_of(runs.index)
+    named = [job for job in jobs if job != WHOLE_RUN]
+    own = has_job(runs, named).groupby(codes).any()
+    return [
+        (series, job)
+        for series in own.index
+        for job in jobs
+        if job == WHOLE_RUN or own.loc[series, job]
+    ]
 
 
 def times_of(y: Any, times: Any) -> tuple[NDArray[Any], str]:
@@ -109,6 +130,8 @@ def read_panels(
         mine = codes == code
         series = "/".join(map(str, table.index[mine][0][:-1])) if table.index.nlevels > 1 else ""
         for k, title in titles.items():
+            if series and np.isnan(actual[mine, k]).all():
+                continue  # a job of other series
             rows = pd.DataFrame(
                 {
                     "time": when[mine],

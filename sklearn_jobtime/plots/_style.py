@@ -1,10 +1,13 @@
 """What all pictures share: colours, the unit of an axis, its limits, its dates."""
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from sklearn_jobtime._wording import shortened_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,15 +80,6 @@ def date_format(starts: pd.Series) -> str:
     return "%d %b %Y" if span > 300 else "%d %b" if span > 6 else "%d %b %H:%M"
 
 
-def shortened(name: object, most: int) -> str:
-    """Name of at most `most` characters: a longer one loses its middle, as ends tell jobs apart."""
-    text = str(name)
-    if len(text) <= most:
-        return text
-    tail = most // 2
-    return f"{text[: most - tail - 1]}…{text[-tail:]}"
-
-
 def inches_wide(ax: "Axes") -> float:
     """Width of a panel, before its labels take their room."""
     return float(ax.get_window_extent().width / ax.figure.dpi)
@@ -96,15 +90,18 @@ def tick_count(ax: "Axes", label: str) -> int:
     return int(np.clip(inches_wide(ax) / (0.11 * len(label) + 0.3), 2, 7))
 
 
-def set_panel_title(ax: "Axes", title: str) -> None:
-    """Write the title of a panel at its left, as long as the panel is wide."""
-    ax.set_title(
-        shortened(title, max(12, int(inches_wide(ax) * 9))),
-        loc="left",
-        fontsize=10,
-        fontweight="bold",
-        parse_math=False,  # a $ in the name of a job is a $
-    )
+def set_panel_titles(axes: Iterable["Axes"], titles: Sequence[str]) -> None:
+    """Write the titles of panels at their left, as long as the panels are wide, all different."""
+    axes = list(axes)
+    most = max(12, int(min(inches_wide(ax) for ax in axes) * 9))
+    for ax, title in zip(axes, shortened_apart(titles, most), strict=True):
+        ax.set_title(
+            title,
+            loc="left",
+            fontsize=10,
+            fontweight="bold",
+            parse_math=False,  # a $ in the name of a job is a $
+        )
 
 
 def quiet_frame(ax: "Axes") -> None:

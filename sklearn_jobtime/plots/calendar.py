@@ -6,19 +6,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_jobtime._wording import shortened
 from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.plots._panels import own_panels, panel_title
 from sklearn_jobtime.plots._style import (
     COMING,
     axis_limits,
     panels_on,
-    set_panel_title,
-    shortened,
+    set_panel_titles,
     spread_ticks,
     tick_count,
     unit_of,
 )
 from sklearn_jobtime.plots.forecast import has_failed
-from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
+from sklearn_jobtime.runs._schema import STARTED_AT, series_of
 from sklearn_jobtime.runs._targets import observed_durations
 
 if TYPE_CHECKING:
@@ -176,15 +177,17 @@ class CalendarDisplay:
             )
         observed, codes = observed_durations(self.runs, self.jobs), series_of(self.runs.index)
         total = observed.groupby(codes).sum()
-        pairs = [(series, job) for series in total.index for job in total]
+        pairs = own_panels(self.runs, list(total))
         pairs = sorted(pairs, key=lambda pair: -total.loc[pair])[:MOST_PANELS]
         self.ax_ = panels_on(ax, len(pairs), height=1.7)
         self.figure_ = self.ax_[0].figure
         self.images_, self.marks_ = [], []
+        titles = []
         for axis, (series, job) in zip(self.ax_, pairs, strict=True):
-            self._draw(
-                axis, self.runs[codes == series], observed.loc[codes == series, job], n_weeks
-            )
+            runs = self.runs[codes == series]
+            self._draw(axis, runs, observed.loc[codes == series, job], n_weeks)
+            titles.append(panel_title(runs.index, job))
+        set_panel_titles(self.ax_, titles)
         return self
 
     def _draw(self, ax: "Axes", runs: pd.DataFrame, seconds: pd.Series, n_weeks: int) -> None:
@@ -212,9 +215,6 @@ class CalendarDisplay:
         bar = ax.figure.colorbar(image, ax=ax, pad=0.01, extend=_beyond(grid, low, high))
         bar.set_label(name)
 
-        series = "/".join(map(str, runs.index[0][:-1])) if runs.index.nlevels > 1 else ""
-        title = "whole run" if job == WHOLE_RUN else str(job)
-        set_panel_title(ax, ": ".join(part for part in (series, title) if part))
         ax.set(xlim=(0, max(len(weeks), FEWEST_WEEKS)), ylim=(7, 0))
         ax.set_yticks(np.arange(7) + 0.5, WEEKDAYS, fontsize="small")
         ax.tick_params(length=0)

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime._wording import shortened_apart
 from sklearn_jobtime.evaluation._coverage import (
     coverage_report,
     holdout_intervals,
@@ -19,8 +20,7 @@ from sklearn_jobtime.plots._style import (
     label_times,
     panels_on,
     quiet_frame,
-    set_panel_title,
-    shortened,
+    set_panel_titles,
 )
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
 
@@ -154,10 +154,10 @@ class CoverageDisplay:
         )
         which = report["which"].replace(WHOLE_RUN, "whole run")
         labels = report["what"] + which.map(lambda name: f" {name}" if name else "")
-        ax.set_yticks(places, [shortened(label, 28) for label in labels], parse_math=False)
+        ax.set_yticks(places, shortened_apart(list(labels), 28), parse_math=False)
         ax.axvline(self.nominal, color=COMING, linestyle="--", linewidth=1.2)
         ax.set_ylim(-0.7, len(report) - 0.3)
-        set_panel_title(ax, f"inside the {100 * self.nominal:.3g} % interval")
+        set_panel_titles([ax], [f"inside the {100 * self.nominal:.3g} % interval"])
         ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
         ax.set_xlabel("share inside, with 95 % bounds")
         quiet_frame(ax)
@@ -180,5 +180,5 @@ class CoverageDisplay:
         label_times(ax, "start of the run (UTC)" if is_timed else "run", dates=dates)
         ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
         ax.set_ylabel("share inside")
-        set_panel_title(ax, f"inside, of the newest {n_rows}")
+        set_panel_titles([ax], [f"inside, of the newest {n_rows}"])
         quiet_frame(ax)

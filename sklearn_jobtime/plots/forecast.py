@@ -7,7 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime._wording import shortened
 from sklearn_jobtime.forecasting import outputs_of_step
+from sklearn_jobtime.plots._panels import own_panels, panel_title
 from sklearn_jobtime.plots._style import (
     ACTUAL,
     COMING,
@@ -18,13 +20,11 @@ from sklearn_jobtime.plots._style import (
     legend_above,
     panels_on,
     quiet_frame,
-    set_panel_title,
-    shortened,
+    set_panel_titles,
     spread_ticks,
     tick_count,
     unit_of,
 )
-from sklearn_jobtime.runs._jobs_of_series import has_job
 from sklearn_jobtime.runs._schema import SPOILS_RUN, STARTED_AT, WHOLE_RUN, series_of, status_column
 from sklearn_jobtime.runs._targets import observed_durations
 
@@ -218,14 +218,7 @@ class ForecastDisplay:
         series never had.
         """
         total = self._observed().groupby(series_of(self.runs.index)).sum()
-        named = [job for job in total if job != WHOLE_RUN]
-        own = has_job(self.runs, named).groupby(series_of(self.runs.index)).any()
-        pairs = [
-            (series, job)
-            for series in total.index
-            for job in total
-            if job == WHOLE_RUN or own.loc[series, job]
-        ]
+        pairs = own_panels(self.runs, list(total))
         return sorted(pairs, key=lambda pair: -total.loc[pair])[:MOST_PANELS]
 
     def plot(self, *, n_runs: int = 60, ax: Any = None) -> "ForecastDisplay":
@@ -249,8 +242,12 @@ class ForecastDisplay:
         self.ax_ = panels_on(ax, len(panels), height=1.9, columns=columns)
         self.figure_ = self.ax_[0].figure
         observed, codes = self._observed(), series_of(self.runs.index)
+        titles = []
         for axis, (series, job) in zip(self.ax_, panels, strict=True):
-            self._draw(axis, observed.loc[codes == series, job], n_runs)
+            rows = observed.loc[codes == series, job]
+            self._draw(axis, rows, n_runs)
+            titles.append(panel_title(rows.index, job))
+        set_panel_titles(self.ax_, titles)
         if own:
             one_series = len({series for series, _ in panels}) == 1
             for axis in self.ax_[:-columns]:
@@ -299,10 +296,6 @@ class ForecastDisplay:
             line.set(clip_on=False, in_layout=False, zorder=3)  # whole marks at the edge
         ax.axvspan(len(runs) - 0.5, len(runs) + len(coming) - 0.5, color=COMING, alpha=0.08, lw=0)
 
-        title = "whole run" if job == WHOLE_RUN else str(job)
-        if runs.index.nlevels > 1:
-            title = f"{'/'.join(map(str, runs.index[0][:-1]))}: {title}"
-        set_panel_title(ax, title)
         ax.set_ylabel(name)
         ax.set_ylim(low, high)
         ax.set_xlim(-1, len(runs) + len(coming))

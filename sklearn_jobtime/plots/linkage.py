@@ -8,8 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime._wording import shortened_apart
 from sklearn_jobtime.inspection._linkage import Linkage, job_linkage
-from sklearn_jobtime.plots._style import COMING, panels_on, shortened, unit_of
+from sklearn_jobtime.plots._style import COMING, panels_on, unit_of
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class LinkageDisplay:
     def _label(self, ax: "Axes", matrix: pd.DataFrame) -> None:
         def labels(names: pd.Index) -> list[str]:
             whole = {WHOLE_RUN: "whole run"}
-            return [shortened(whole.get(name, name), LONGEST_NAME) for name in names]
+            return shortened_apart([whole.get(name, name) for name in names], LONGEST_NAME)
 
         ax.set_xticks(
             range(matrix.shape[1]),

@@ -13,7 +13,7 @@ from sklearn_jobtime.plots._style import (
     legend_above,
     panels_on,
     quiet_frame,
-    set_panel_title,
+    set_panel_titles,
     unit_of,
 )
 
@@ -191,6 +191,7 @@ class PredictionDisplay:
         self.figure_ = self.ax_[0].figure
         draw = self._over_time if kind == "over_time" else self._scatter
         self.lines_ = [draw(*each) for each in zip(self.ax_, self.panels, strict=True)]
+        set_panel_titles(self.ax_, [panel.title for panel in self.panels])
         named = {line.get_label(): line for lines in self.lines_ for line in lines.values()}
         legend_above(self.figure_, list(named.values()))
         return self
@@ -219,7 +220,6 @@ class PredictionDisplay:
             )  # fmt: skip
         for line in lines.values():
             line.set(clip_on=False, in_layout=False)
-        set_panel_title(ax, panel.title)
         ax.set(ylabel=name, ylim=limits)
         label_times(ax, self.time_name, dates=rows["time"].dtype.kind == "M")
         quiet_frame(ax)
@@ -238,7 +238,6 @@ class PredictionDisplay:
                 marker="o", markersize=3, alpha=0.6, label=f"forecast, {label}",
             )  # fmt: skip
             lines[part].set(clip_on=False, in_layout=False)
-        set_panel_title(ax, panel.title)
         ax.set(xlabel=f"forecast ({name})", ylabel=f"actual ({name})", xlim=limits, ylim=limits)
         ax.locator_params(axis="x", nbins=5)
         ax.set_box_aspect(1)

@@ -14,7 +14,7 @@ from sklearn_jobtime.plots._style import (
     legend_above,
     panels_on,
     quiet_frame,
-    set_panel_title,
+    set_panel_titles,
     unit_of,
 )
 
@@ -194,6 +194,7 @@ class ResidualDisplay:
         self.lines_, self.bars_ = [], []
         for panel, (where, how_often) in zip(self.panels, self.ax_.reshape(-1, 2), strict=True):
             self._draw(panel, where, how_often, kind, log_ratio)
+        set_panel_titles(self.ax_.reshape(-1, 2)[:, 0], [panel.title for panel in self.panels])
         handles = {line.get_label(): line for lines in self.lines_ for line in lines.values()}
         legend_above(self.figure_, list(handles.values()))
         return self
@@ -242,6 +243,5 @@ class ResidualDisplay:
         else:
             where.set_xlabel(f"forecast ({name})")
             where.locator_params(axis="x", nbins=5)
-        set_panel_title(where, panel.title)
         quiet_frame(where)
         quiet_frame(how_often)

@@ -16,11 +16,27 @@ from sklearn_jobtime.runs._schema import (
 )
 from sklearn_jobtime.runs._validation import to_utc
 
-__all__ = ["as_of", "next_runs", "retired_series", "split_by_time"]
+__all__ = ["as_of", "later", "next_runs", "retired_series", "split_by_time"]
 
 # A series whose next run is overdue by more than both of these is retired.
 RETIRED_GAPS = 10
 RETIRED_AFTER = pd.Timedelta(days=7)
+A_CENTURY = 100 * 365.25 * 86400.0
+
+
+def later(started: pd.Series, seconds: pd.Series) -> pd.Series:
+    """Moments so many seconds after each start, to the second; NaT beyond a century.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> starts = pd.Series(pd.to_datetime(["2026-03-01"] * 3, utc=True))
+    >>> later(starts, pd.Series([90.2, np.inf, 1e15])).dt.second.tolist()
+    [30.0, nan, nan]
+    """
+    known = seconds.where(seconds.abs() <= A_CENTURY)
+    return (started + pd.to_timedelta(known, unit="s")).dt.round("s")
 
 
 def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sklearn_jobtime import LSTMForecaster, __version__
+from sklearn_jobtime._wording import human_seconds, human_time
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.cli.app import app
 from sklearn_jobtime.cli.inputs import split_off_coming
 from sklearn_jobtime.cli.options import split_names
-from sklearn_jobtime.cli.output import human_seconds
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.evaluation import default_baselines
 from sklearn_jobtime.forecasting import forecast
@@ -158,7 +158,7 @@ def test_forecast_prints_when_the_next_run_will_be_done(folder, table):
     model, runs = load_model(folder / "model.joblib"), read_runs(folder / "runs.csv")
     expected = forecast(model, runs[model.feature_names_in_])
     whole = expected[(expected["job"] == WHOLE_RUN) & (expected["step"] == 1)].iloc[0]
-    assert f"should be done at {whole['ends_at']:%Y-%m-%d %H:%M} UTC" in result.stdout
+    assert f"should be done at {human_time(whole['ends_at'])} UTC" in result.stdout
     for seconds in expected["seconds"]:
         assert human_seconds(seconds) in result.stdout
     assert "input_rows, event of the runs to come are taken as unknown" in result.stderr

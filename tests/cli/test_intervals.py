@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from sklearn_jobtime._wording import human_chance, human_seconds
 from sklearn_jobtime.cli.app import app
-from sklearn_jobtime.cli.output import human_seconds
-from sklearn_jobtime.cli.run.risk import deadline_seconds, human_chance
+from sklearn_jobtime.cli.run.risk import deadline_seconds
 from sklearn_jobtime.conformal import DurationDistribution
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.forecasting import forecast
@@ -117,8 +117,8 @@ def test_too_few_runs_for_intervals_is_a_note(table, tmp_path):
     if few["coverage"]:
         assert "too few for a bound" in " ".join(record["notes"])
         shown = jobtime("forecast", out, tmp_path / "few.csv").stdout
-        assert "over " in shown
-        assert ", not before " in shown
+        assert "not known" in shown
+        assert ", too few runs to say between when." in shown
 
 
 def test_risk_is_the_table_of_the_library(folder):
@@ -152,11 +152,11 @@ def test_chances_rise_with_the_deadline_and_are_printed(folder):
 
     chances = [whole(deadline) for deadline in ("1s", "20 min", "40min", "1h 30min", "12h")]
     assert chances == sorted(chances)
-    assert chances[0] == 0
+    assert 0 < chances[0] < 0.05  # the least that so few runs tell
     assert chances[-1] > 0.97
     result = jobtime("risk", folder / "model.joblib", folder / "runs.csv", "--deadline", "12h",
                      "--timeout-share", 0.1)  # fmt: skip
-    assert f"in time with a chance of {human_chance(chances[-1])}, if it" in result.stdout
+    assert f"in time with a chance of {human_chance(chances[-1])}" in result.stdout
     assert "not started: done within 12h 00m" in result.stdout
     assert "10 % would exceed the time-out" in result.stdout
     assert "as if it started with the run" in result.stderr

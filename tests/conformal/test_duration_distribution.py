@@ -45,20 +45,23 @@ def test_the_chance_is_a_share_of_calibration_runs(known, deadline, elapsed, for
     if deadline <= elapsed:
         assert chance == 0
         return
+    least = 1 / (len(known[0]) + 1)
     longest = np.nanmax(known[1]) * forecast / 60
     if deadline < longest * (1 - 1e-9):
         gone = share_done(known, elapsed, forecast)
         expected = (share_done(known, deadline, forecast) - gone) / (1 - gone)
-        assert chance == pytest.approx(expected, abs=1e-6)
+        assert chance == pytest.approx(np.clip(expected, least, 1 - least), abs=1e-6)
     else:
         gone = share_done(known, min(elapsed, longest), forecast)
         last = (share_done(known, longest, forecast) - gone) / (1 - gone)
-        assert last - 1e-6 <= chance <= 1
+        assert max(last, least) - 1e-6 <= chance <= 1 - least
 
 
 @settings(deadline=None, max_examples=60)
 @given(calibration_runs(), st.floats(0, 1e5), st.floats(1.0, 1e4))
-def test_chances_rise_with_the_deadline_to_one_and_agree_over_time(known, elapsed, forecast):
+def test_chances_rise_with_the_deadline_to_the_most_that_n_runs_tell_and_agree_over_time(
+    known, elapsed, forecast
+):
     distribution = DurationDistribution(*known)
     deadlines = elapsed + np.concatenate([np.linspace(-50, 2000, 60), [1e12, np.inf]])
     column = np.full((len(deadlines), 1), forecast)
@@ -66,13 +69,17 @@ def test_chances_rise_with_the_deadline_to_one_and_agree_over_time(known, elapse
     assert not np.isnan(chances).any()
     assert (np.diff(chances) >= 0).all()
     assert (chances[deadlines <= elapsed] == 0).all()
-    assert chances[-1] == 1
+    least = 1 / (len(known[0]) + 1)
+    assert (chances[deadlines > elapsed] >= least).all()
+    assert chances[-1] == pytest.approx(1 - least)
     later = elapsed + 0.5 * forecast
     until = distribution.done_by(forecast, later, elapsed)
     after = distribution.done_by(column, deadlines[:, None], later)[:, 0]
     beyond = deadlines > later
     chain = until + (1 - until) * after[beyond]  # done until later, or else after it
-    np.testing.assert_allclose(chances[beyond], chain, atol=1e-9)
+    parts = np.stack([np.full(beyond.sum(), until[0]), after[beyond], chances[beyond]])
+    is_inside = ((parts > least + 1e-9) & (parts < 1 - least - 1e-9)).all(axis=0)
+    np.testing.assert_allclose(chances[beyond][is_inside], chain[is_inside], atol=1e-9)
 
 
 @settings(deadline=None, max_examples=60)
@@ -90,7 +97,8 @@ def test_bounds_are_order_statistics_and_agree_with_the_chances(known, level):
     distribution = DurationDistribution(*known)
     for elapsed in (0.0, 50.0, 80.0):
         longest = distribution.longest(60.0, level, elapsed)
-        assert distribution.done_by(60.0, longest, elapsed) >= level - 1e-6
+        most = len(took) / (len(took) + 1)
+        assert distribution.done_by(60.0, longest, elapsed) >= min(level, most) - 1e-6
         assert elapsed <= distribution.shortest(60.0, level, elapsed) < np.inf
         middle = distribution.median(60.0, elapsed)
         assert elapsed <= middle < np.inf
@@ -139,7 +147,18 @@ def test_an_output_with_few_runs_takes_the_ratios_of_all():
     both = known.done_by([10.0, 10.0], [14.0, 14.0])
     assert both == pytest.approx([10 / 21, 13 / 24])
     newest = DurationDistribution(forecasts[:, :1], took[:, :1], n_newest=10)
-    assert newest.done_by(10.0, 14.0) == pytest.approx(0)
+    assert newest.done_by(10.0, 14.0) == pytest.approx(1 / 11)
+    assert known.n_counted_.tolist() == [20, 20]
+
+
+@pytest.mark.parametrize("n", [1, 3, 10, 99])
+@pytest.mark.parametrize("extreme", [1e-9, 1.0, 1e9])
+def test_no_chance_is_closer_to_certainty_than_its_runs_tell(n, extreme):
+    known = DurationDistribution(np.full(n, 60.0), np.linspace(50, 70, n) * extreme)
+    for deadline in (1e-6, 1.0, 60.0, 1e9, 1e15, np.inf):
+        assert 1 / (n + 1) <= known.done_by(60.0, deadline)[0] <= n / (n + 1)
+    middle = known.median(60.0)
+    assert known.done_by(60.0, middle)[0] >= 0.5 - 1e-9
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from sklearn_jobtime.evaluation import (
     recommendations,
     scores,
 )
-from sklearn_jobtime.evaluation._backtest import why_not_observed
+from sklearn_jobtime.evaluation._backtest import has_past, why_not_observed
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs import WHOLE_RUN, as_of, job_columns, make_targets, validate_runs
 
@@ -133,7 +133,8 @@ def test_the_chosen_baseline_and_the_naive_error_equal_a_loop(runs, found):
     first = found.targets.query("split == 2")["row"].min()
     train = as_of(runs.iloc[:first], runs["started_at"].iloc[first])
     y = make_targets(train, 2)
-    errors = {n: (y - model.fit(train, y).predict(train)).abs() for n, model in RULES.items()}
+    spoke = y.where(has_past(train, y.columns))  # elsewhere it is what other series take
+    errors = {n: (spoke - model.fit(train, y).predict(train)).abs() for n, model in RULES.items()}
     targets = found.targets.query("split == 2")
     for (series, job), part in targets.groupby(["series", "job"], observed=True):
         rows = np.flatnonzero(train.index.get_level_values("series") == series)
@@ -365,3 +366,21 @@ def test_text_has_a_line_a_row_and_no_exponents():
     assert lines[1].split() == ["a", "123,457", "1"]
     assert lines[2].split()[-2:] == ["-", "20"]
     assert len({line.index(c) for line, c in zip(lines, ("mae", "123", "-"), strict=True)}) == 1
+
+
+def test_the_first_run_of_a_short_job_is_no_error_of_a_baseline():
+    """40 jobs of 10 h and 40 of 10 or 11 s: what the first short one is told is no rule's."""
+    starts = pd.date_range("2026-01-01", periods=40, tz="UTC")
+    parts = {"train": np.full(40, 36000.0), "ping": np.resize([10.0, 11.0], 40)}
+    runs = validate_runs(
+        pd.concat({k: pd.DataFrame({"started_at": starts, "job": v}) for k, v in parts.items()})
+    )
+    found = backtest({"median": RollingRule("median", n_runs=10)}, runs, whole_run=False)
+    naive = found.targets.groupby("series", observed=True)["naive"].first()
+    assert naive.to_dict() == {"train": 0.0, "ping": 1.0}
+    late = runs[(runs["job"] > 1000) | (runs["started_at"] >= starts[35])]
+    found = backtest({"median": RollingRule("median", n_runs=10)}, late, whole_run=False)
+    errors = scores(found, by=("series",)).set_index("series")
+    assert errors.loc["ping", ["n_scored", "n_ignored"]].tolist() == [4, 1]
+    assert errors.loc["ping", "mae"] <= 1.0
+    assert found.skipped()["why"].tolist() == ["no success of the job before it"]

@@ -81,7 +81,7 @@ def evaluate(
     With --json: the keys of `fit` without `model` and `coverage`; with --intervals also
     `intervals`: `nominal_coverage` (the `coverage` of `fit`), `coverage` (in all, for whole runs,
     by job, step and series: `n`, `coverage`, its bounds, `n_effective`, widths), `reliability` of
-    the chances to be done in time, and their `calibration_error`.
+    the chances to be done in time, and their `calibration_error`; `written` files.
     """
     from sklearn_jobtime.cli.holdout import POINTS, Recipe
     from sklearn_jobtime.cli.inputs import read_history

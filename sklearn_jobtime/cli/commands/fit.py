@@ -49,11 +49,12 @@ def fit(
     It is first tested on the newest runs, beside the baselines. Then it is fitted without
     the newest quarter, whose errors make the intervals, and at last on all runs.
 
-    With --json: `model`, `runs`, `jobs`, `horizon`, `epochs` (losses, and accuracies: the share
-    within 10 % of the actual), `kept_epoch` (0: the LSTM has no part), `test_runs`, `scores` (by
-    model and job, in seconds), `recommendations` (by job: `best`, the baseline that the older runs
-    would have chosen, the ratio of the errors and its interval, advice), `notes`, `coverage` (of
-    the intervals: `confidence_level`, `simultaneous`, `calibration_runs`, `effective_sample_size`,
+    With --json: `model`, `runs`, `series`, `jobs`, `horizon`, `epochs` (losses, and accuracies:
+    the share within 10 % of the actual), `kept_epoch` (0: the LSTM has no part), `test_runs`,
+    `scores` (by model and job, in seconds), `recommendations` (by job: `best`, the baseline that
+    the older runs would have chosen, the ratio of the errors and its interval, advice), `notes`,
+    `coverage` (of the intervals: `confidence_level`, `simultaneous`, `calibration_runs`,
+    `effective_sample_size`,
     `updated_runs` of `jobtime update`, `text`).
     """
     from sklearn_jobtime.cli.holdout import Recipe

@@ -57,8 +57,9 @@ def risk(
     With --json: `model`, `runs`, `now`, `timeout_share`, `risks` (`series` and `run`, `job`,
     `seconds`, `elapsed`, `deadline` in seconds from the start and `deadline_at`, `done_by` (the
     chance), `remaining` and its interval `remaining_low` to `remaining_high`, `timeout`,
-    `extrapolated`: it has run longer than any other, so the chance is a guess), `retired`
-    series (`series`, `last_run`), `coverage`, `notes`.
+    `counted_runs`: a chance from n runs is between 1/(n+1) and n/(n+1), `extrapolated`: it has run
+    longer than any other, so the chance is a guess), `retired` series (`series`, `last_run`),
+    `coverage`, `notes`.
     """
     from sklearn_jobtime.cli.run.risk import run_risk
 

@@ -33,7 +33,7 @@ def why(
     The parts sum to the difference from the forecast if every job had run as usual lately.
 
     With --json: `run`, `started_at`, `job`; by job `forecast` and `baseline`; by source and job
-    `contributions` and `errors`; all in seconds.
+    `contributions` and `errors`; all in seconds; `notes`.
     """
     from sklearn_jobtime.cli.run.why import run_why
 

@@ -6,16 +6,17 @@ import typer
 from numpy.typing import NDArray
 from rich.markup import escape
 
+from sklearn_jobtime._wording import human_seconds, human_share
 from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
 from sklearn_jobtime.cli.inputs import History
 from sklearn_jobtime.cli.output import (
     forecast_records,
-    human_seconds,
     job_label,
     print_json,
     print_notes,
     print_table,
     results,
+    row_name,
 )
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._schema import STARTED_AT, series_of
@@ -36,7 +37,7 @@ def run_anomalies(
     as_json: bool,
 ) -> None:
     """Judge the newest runs by those before them."""
-    runs = history.runs
+    runs = history.named_runs
     if len(runs) < 2:
         raise RunTableError(
             f"the history has {len(runs)} run; it takes one to judge and others to compare it with."
@@ -51,6 +52,8 @@ def run_anomalies(
     detector.fit(runs[~is_judged])
     found = detector.alarms(runs[is_judged], false_discoveries)
     if as_json:
+        if detector.least_p_value_ > false_alarms:  # said to people by the detector itself
+            history.note("too few runs for any alarm: see `least_p_value`.")
         print_json(
             {
                 "anomalies": forecast_records(found),
@@ -99,11 +102,11 @@ def _print(
             ["run", "job", "took", "expected", "p-value"],
             (
                 [
-                    escape("/".join(map(str, label)) if isinstance(label, tuple) else str(label)),
-                    job_label(alarm["job"]),
+                    row_name(label),
+                    escape(job_label(alarm["job"])),
                     human_seconds(alarm["seconds"]),
                     human_seconds(alarm["expected_seconds"]),
-                    f"{alarm['p_value']:.2%}",
+                    human_share(alarm["p_value"], 2),
                 ]
                 for label, alarm in found.tail(SHOWN).iterrows()
             ),

@@ -6,14 +6,14 @@ from time import perf_counter
 from rich.console import Console
 from sklearn.base import clone
 
-from sklearn_jobtime.cli.files import interval_name, save_plot
+from sklearn_jobtime._wording import human_seconds
+from sklearn_jobtime.cli.files import Files, interval_name, save_plot
 from sklearn_jobtime.cli.holdout import Recipe, fit_with_intervals, holdout_or_note
 from sklearn_jobtime.cli.holdout_report import holdout_record, print_holdout, untested_record
 from sklearn_jobtime.cli.inputs import History, history_record
 from sklearn_jobtime.cli.intervals import NominalCoverage, coverage_record
 from sklearn_jobtime.cli.output import (
     forecast_records,
-    human_seconds,
     print_coverage,
     print_json,
     print_notes,
@@ -63,10 +63,18 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
         tested = ForecastDisplay.from_estimator(
             holdout.model, history.runs, is_test=holdout.is_test
         ).tested
-    display = ForecastDisplay.from_predictions(
-        history.runs, forecasts, tested=tested, interval=interval_name(coverage)
+    interval = interval_name(coverage)
+    files = Files()
+    files.add(
+        plot_path,
+        lambda path: save_plot(
+            ForecastDisplay.from_predictions(
+                history.runs, forecasts, tested=tested, interval=interval
+            ),
+            path,
+        ),
     )
-    save_plot(display, plot_path)
+    files.write()
     risks = next_risks(fitted, forecasts, DEADLINE)
 
     seconds = perf_counter() - start
@@ -81,8 +89,10 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
                 "risks": risk_records(risks),
                 "plot": str(plot_path),
                 "seconds": seconds,
+                "notes": history.notes + files.failed,
             }
         )
+        files.exit_if_failed()
         return
     print_notes(history.notes)
     if holdout:
@@ -91,7 +101,9 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
     print_coverage(coverage)
     print_risks(risks)
     results().print(
-        f"Stored {model_path} and {plot_path}. All of it took {human_seconds(seconds)}.",
+        f"Stored {' and '.join([str(model_path), *files.written])}. All of it took "
+        f"{human_seconds(seconds)}.",
         markup=False,
         soft_wrap=True,
     )
+    files.exit_if_failed()

@@ -4,30 +4,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import typer
-from rich.markup import escape
 from sklearn.base import clone
 
-from sklearn_jobtime.cli.files import save_plot
+from sklearn_jobtime._wording import human_seconds, human_share
+from sklearn_jobtime.cli.files import PICTURE_ENDINGS, Files, check_ending, save_plot
 from sklearn_jobtime.cli.holdout import Holdout, run_holdout
 from sklearn_jobtime.cli.holdout_report import holdout_record, print_holdout
-from sklearn_jobtime.cli.inputs import History, history_record, read_as_fitted, split_off_coming
+from sklearn_jobtime.cli.inputs import History, history_as_fitted, history_record
 from sklearn_jobtime.cli.intervals import (
     NominalCoverage,
     coverage_record,
     few_runs_noted,
     point_model,
 )
-from sklearn_jobtime.cli.output import (
-    as_records,
-    human_seconds,
-    print_json,
-    print_notes,
-    print_table,
-    results,
-)
+from sklearn_jobtime.cli.output import as_records, print_json, print_notes, print_table, results
 from sklearn_jobtime.compose._anchored import AnchoredRegressor
 from sklearn_jobtime.evaluation._coverage import coverage_report, holdout_intervals
 from sklearn_jobtime.evaluation._reliability import (
@@ -87,19 +79,30 @@ def run_evaluate(
     as_json: bool,
 ) -> None:
     """Test a forecaster beside the baselines, and its intervals where there are to be any."""
+    check_ending(plot, PICTURE_ENDINGS, "--plot")
     holdout = run_holdout(model, history, horizon, test_size, nominal)
     found = check_intervals(holdout, history) if nominal.confidence_level else None
-    if found and plot is not None:
-        display = CoverageDisplay.from_predictions(found.intervals, nominal.confidence_level)
-        save_plot(display, plot)
-    print_notes(history.notes + ([f"written: {plot}"] if found and plot is not None else []))
+    files = Files()
+    if found:
+        level = nominal.confidence_level
+        files.add(plot, lambda path: save_plot(_display(found, level), path))
     if as_json:
+        files.write()
         record = {**history_record(history, horizon), **holdout_record(holdout)}
-        print_json({**record, **({"intervals": check_record(found)} if found else {})})
+        record |= {"intervals": check_record(found)} if found else {}
+        record |= {"written": files.written, "notes": history.notes + files.failed}
+        print_json(record)
+        files.exit_if_failed()
         return
     print_holdout(holdout)
     if found:
         _print_check(found)
+    print_notes(history.notes + files.write())
+    files.exit_if_failed()
+
+
+def _display(found: IntervalCheck, level: float) -> CoverageDisplay:
+    return CoverageDisplay.from_predictions(found.intervals, level)
 
 
 def settings_of(
@@ -122,9 +125,7 @@ def settings_of(
             f"{horizon} came for --horizon, and {path} was fitted to forecast {ahead} ahead; leave "
             f"--horizon out, or store a model with `jobtime fit --horizon {horizon}`."
         )
-    table, jobs = read_as_fitted(source, model)
-    said = table.attrs.pop("notes", [])
-    history = History(split_off_coming(table, jobs)[0], jobs, [], said)
+    history = history_as_fitted(source, model)
     return history, clone(inner), NominalCoverage.of(model), ahead
 
 
@@ -172,13 +173,13 @@ def _print_counts(counts: pd.DataFrame, simultaneous: str) -> None:
         ["what", "counted", "effective", "inside", "95 % sure", "width", "of the forecast"],
         (
             [
-                escape(f"{row['what']} {row['which']}".strip()),
+                f"{row['what']} {row['which']}".strip(),
                 f"{row['n']:,}",
                 f"{row['n_effective']:,.0f}",
-                f"{row['coverage']:.1%}{_remark(row, simultaneous)}",
-                f"{row['low']:.0%} - {row['high']:.0%}",
+                f"{human_share(row['coverage'], 1)}{_remark(row, simultaneous)}",
+                f"{human_share(row['low'])} - {human_share(row['high'])}",
                 human_seconds(row["width"]),
-                f"{row['relative_width']:.0%}" if np.isfinite(row["relative_width"]) else "-",
+                human_share(row["relative_width"]),
             ]
             for _, row in counts[:SHOWN_COUNTS].iterrows()
         ),
@@ -198,11 +199,11 @@ def _print_reliability(reliability: pd.DataFrame) -> None:
         ["said", "questions", "mean", "came so", "95 % sure"],
         (
             [
-                f"{row['low']:.0%} - {row['high']:.0%}",
+                f"{human_share(row['low'])} - {human_share(row['high'])}",
                 f"{row['n']:,.0f}",
-                f"{row['predicted']:.1%}",
-                f"{row['observed']:.1%}",
-                f"{row['observed_low']:.0%} - {row['observed_high']:.0%}",
+                human_share(row["predicted"], 1),
+                human_share(row["observed"], 1),
+                f"{human_share(row['observed_low'])} - {human_share(row['observed_high'])}",
             ]
             for _, row in reliability.iterrows()
         ),

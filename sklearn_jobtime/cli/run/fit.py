@@ -42,8 +42,9 @@ def run_fit(
     if holdout:
         print_holdout(holdout)
     print_coverage(coverage_record(fitted))
+    of = f" of {history.series}" if history.series else ""
     results().print(
-        f"Fitted on all {len(history.runs)} runs, {horizon} ahead, and stored as {output}.",
+        f"Fitted on all {len(history.runs)} runs{of}, {horizon} ahead, and stored as {output}.",
         markup=False,
         soft_wrap=True,
     )

@@ -2,25 +2,26 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.markup import escape
 from sklearn.base import BaseEstimator
 
-from sklearn_jobtime.cli.files import PICTURE_ENDINGS, check_ending, interval_name, save_plot
-from sklearn_jobtime.cli.inputs import read_as_fitted, split_off_coming
+from sklearn_jobtime._wording import human_seconds, human_span, human_time
+from sklearn_jobtime.cli.files import PICTURE_ENDINGS, Files, check_ending, interval_name, save_plot
+from sklearn_jobtime.cli.inputs import read_as_fitted, series_name, split_off_coming
 from sklearn_jobtime.cli.intervals import coverage_record, few_runs_noted
 from sklearn_jobtime.cli.output import (
     forecast_records,
-    human_seconds,
     named_rows,
     print_coverage,
     print_json,
     print_notes,
     print_table,
     results,
-    span,
+    with_series,
 )
 from sklearn_jobtime.cli.retired import print_retired, retired_records
 from sklearn_jobtime.cli.times import read_times, read_zone
@@ -29,7 +30,7 @@ from sklearn_jobtime.loaders.files import TABLE_ENDINGS, write_table
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.plots import ForecastDisplay
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
-from sklearn_jobtime.runs._timeline import next_runs
+from sklearn_jobtime.runs._timeline import later, next_runs
 
 __all__ = ["print_forecasts", "run_forecast"]
 
@@ -60,16 +61,14 @@ def run_forecast(
     retired = retired_records(runs, coming)
     with few_runs_noted(notes):
         forecasts = _own_run_first(forecast(model, runs, coming if len(coming) else None))
+    series = series_name(table)
+    forecasts, runs = with_series(forecasts, series), with_series(runs, series)
     coverage = coverage_record(model)
-    if output is not None:
-        write_table(named_rows(forecasts), output)
-    if plot is not None:
-        save_plot(
-            ForecastDisplay.from_predictions(runs, forecasts, interval=interval_name(coverage)),
-            plot,
-        )
-    written = [str(path) for path in (output, plot) if path is not None]
+    files = Files()
+    files.add(output, lambda path: write_table(named_rows(forecasts), path))
+    files.add(plot, lambda path: save_plot(_display(runs, forecasts, coverage), path))
     if as_json:
+        files.write()
         print_json(
             {
                 "model": str(model_path),
@@ -77,15 +76,23 @@ def run_forecast(
                 "forecasts": forecast_records(forecasts),
                 "retired": retired,
                 "coverage": coverage,
-                "written": written,
-                "notes": notes,
+                "written": files.written,
+                "notes": notes + files.failed,
             }
         )
+        files.exit_if_failed()
         return
     print_forecasts(forecasts, timezone)
     print_retired(retired, timezone)
     print_coverage(coverage)
-    print_notes(notes + [f"written: {path}" for path in written])
+    print_notes(notes + files.write())
+    files.exit_if_failed()
+
+
+def _display(
+    runs: pd.DataFrame, forecasts: pd.DataFrame, coverage: dict[str, Any] | None
+) -> ForecastDisplay:
+    return ForecastDisplay.from_predictions(runs, forecasts, interval=interval_name(coverage))
 
 
 def _notes_on_known(model: BaseEstimator) -> list[str]:
@@ -135,7 +142,7 @@ def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
     forecasts = forecasts.set_axis(run)
     cells = forecasts["seconds"].map(human_seconds)
     if "lower" in forecasts:
-        cells += [f"\n{span(*ends)}" for ends in forecasts[["lower", "upper"]].to_numpy()]
+        cells += [f"\n{human_span(*ends)}" for ends in forecasts[["lower", "upper"]].to_numpy()]
     cells = forecasts.assign(cell=cells).pivot(columns="job", values="cell")
     jobs = [job for job in dict.fromkeys(forecasts["job"]) if job != WHOLE_RUN]
     of_job = forecasts.groupby("job")
@@ -150,15 +157,15 @@ def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
     ends = times["ends_at"].max() if timed and WHOLE_RUN in cells else pd.Series()
     for first in range(0, len(names), SHOWN_RUNS):
         shown = names[first : first + SHOWN_RUNS]
-        rows = [
-            [escape(str(job)), *(cells.loc[r, job] for r in shown), *behind(job)] for job in jobs
-        ]
+        rows = [[str(job), *(cells.loc[r, job] for r in shown), *behind(job)] for job in jobs]
         if timed:
-            rows.insert(0, ["starts", *(_clock(starts[r], timezone) for r in shown), *behind()])
+            clock = (human_time(starts[r], timezone) for r in shown)
+            rows.insert(0, ["starts", *clock, *behind()])
         if len(ends):
             whole = (cells.loc[r, WHOLE_RUN] for r in shown)
             rows.append(["whole run", *whole, *behind(WHOLE_RUN)])
-            rows.append(["done at", *(_clock(ends[r], timezone) for r in shown), *behind()])
+            clock = (human_time(ends[r], timezone) for r in shown)
+            rows.append(["done at", *clock, *behind()])
         title = f"Runs to come{f' of {escape(series)}' if series else ''}"
         title += f" (times in {timezone})" if timed else ""
         print_table(title, ["run", *shown, *([] if sources is None else ["source"])], rows)
@@ -166,8 +173,9 @@ def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
         of = f" of {series}" if series else ""
         first_whole = forecasts[forecasts["job"] == WHOLE_RUN].iloc[0]
         results().print(
-            f"Run {names[0]}{of}, starting {_clock(starts[names[0]], timezone)}, should be done at "
-            f"{_clock(ends[names[0]], timezone)} {timezone}{_between(first_whole, timezone)}.",
+            f"Run {names[0]}{of}, starting {human_time(starts[names[0]], timezone)}, should be "
+            f"done at {human_time(ends[names[0]], timezone)} {timezone}"
+            f"{_between(first_whole, timezone)}.",
             markup=False,
             soft_wrap=True,
         )
@@ -177,15 +185,10 @@ def _between(forecast: pd.Series, timezone: str) -> str:
     """When a run will be done, as its interval says; empty without one."""
     if "lower" not in forecast:
         return ""
-    early, late = (
-        None if np.isinf(seconds) else forecast[STARTED_AT] + pd.Timedelta(seconds=seconds)
-        for seconds in forecast[["lower", "upper"]]
-    )
-    if late is None:
-        return f", not before {_clock(early, timezone)}"
-    first, last = _clock(early, timezone), _clock(late, timezone)
+    bounds = forecast[["lower", "upper"]].astype("float64")
+    ends = later(pd.Series(forecast[STARTED_AT], bounds.index), bounds)
+    first, last = (human_time(end, timezone) for end in ends)
+    if last == "-":
+        known = forecast["lower"] > 0 and first != "-"
+        return f", not before {first}" if known else ", too few runs to say between when"
     return f", at about {first}" if first == last else f", between {first} and {last}"
-
-
-def _clock(time: pd.Timestamp, timezone: str) -> str:
-    return f"{time.tz_convert(timezone):%Y-%m-%d %H:%M}"

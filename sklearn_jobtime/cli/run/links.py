@@ -5,12 +5,12 @@ from pathlib import Path
 from rich.markup import escape
 from sklearn.base import clone
 
-from sklearn_jobtime._atomic import replacing
-from sklearn_jobtime.cli.inputs import History, read_as_fitted, split_off_coming
+from sklearn_jobtime._wording import human_seconds, human_share, human_span
+from sklearn_jobtime.cli.files import PICTURE_ENDINGS, Files, check_ending, save_plot
+from sklearn_jobtime.cli.inputs import history_as_fitted
 from sklearn_jobtime.cli.output import (
     as_records,
-    human_seconds,
-    named_row,
+    job_label,
     print_json,
     print_notes,
     print_table,
@@ -40,10 +40,9 @@ def run_links(
     as_json: bool,
 ) -> None:
     """Fit a stored forecaster anew on the older runs, and test its links on the newer ones."""
+    check_ending(plot, PICTURE_ENDINGS, "--plot")
     model = load_model(model_path)
-    table, jobs = read_as_fitted(source, model)
-    said = table.attrs.pop("notes", [])
-    history = History(split_off_coming(table, jobs)[0], jobs, [], said)
+    history = history_as_fitted(source, model)
     train, is_test = split_by_time(history.runs, test_size)
     # Bounds around a forecaster link no jobs; the forecaster itself is quicker to fit.
     fitted = clone(getattr(model, "estimator", model)).fit(train, history.targets(train, 1))
@@ -55,13 +54,13 @@ def run_links(
         n_repeats=repeats,
         random_state=seed,
     )
-    if plot is not None:
-        with replacing(plot) as new:
-            LinkageDisplay(found).plot(fdr=fdr).figure_.savefig(new)
+    files = Files()
+    files.add(plot, lambda path: save_plot(LinkageDisplay(found).plot(fdr=fdr), path))
     few = found.n_scored[found.n_scored < LEAST_ROWS].index
     for name in few:
         history.note(f"{name}: not tested, fewer than {LEAST_ROWS} test runs were observed.")
     if as_json:
+        files.write()
         print_json(
             {
                 "model": str(model_path),
@@ -69,13 +68,15 @@ def run_links(
                 "test_runs": int(is_test.sum()),
                 "links": as_records(found.links(fdr)),
                 **{name: getattr(found, name).to_dict("index") for name in TABLES},
-                "written": [] if plot is None else [str(plot)],
-                "notes": history.notes,
+                "written": files.written,
+                "notes": history.notes + files.failed,
             }
         )
+        files.exit_if_failed()
         return
     _print_links(found, int(is_test.sum()), fdr)
-    print_notes(history.notes + ([] if plot is None else [f"written: {plot}"]))
+    print_notes(history.notes + files.write())
+    files.exit_if_failed()
 
 
 def _print_links(found: Linkage, n_test: int, fdr: float) -> None:
@@ -85,10 +86,10 @@ def _print_links(found: Linkage, n_test: int, fdr: float) -> None:
         ["past of", "forecast of", "moves it by", "95 % interval", "error saved", "q"],
         (
             [
-                escape(named_row(row["source"])),
-                escape(named_row(row["target"])),
+                job_label(row["source"]),
+                escape(job_label(row["target"])),
                 human_seconds(row["seconds"]),
-                f"{human_seconds(row['low'])} to {human_seconds(row['high'])}",
+                human_span(row["low"], row["high"]),
                 human_seconds(max(row["gain"], 0.0)),
                 f"{row['q_value']:.2g}",
             ]
@@ -97,6 +98,6 @@ def _print_links(found: Linkage, n_test: int, fdr: float) -> None:
     )
     results().print(
         f"{len(links)} of {len(found.links(1.0))} pairs of different jobs are linked (asked: at "
-        f"most {fdr:.0%} false among those listed, on average).",
+        f"most {human_share(fdr, 1)} false among those listed, on average).",
         soft_wrap=True,
     )

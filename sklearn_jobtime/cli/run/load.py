@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 import typer
-from rich.markup import escape
 
-from sklearn_jobtime.cli.output import human_seconds, print_json, print_notes, print_table, results
+from sklearn_jobtime._wording import human_seconds, human_share
+from sklearn_jobtime.cli.output import print_json, print_notes, print_table, results
 from sklearn_jobtime.cli.progress import reading
 from sklearn_jobtime.cli.shell_words import in_shell_words
 from sklearn_jobtime.loaders._sources import read_source
@@ -123,14 +123,13 @@ def _print_summary(summary: pd.DataFrame) -> None:
 
 def _cells(name: str, row: pd.Series, spans: bool, ends: list[str]) -> list[str]:
     span = [f"{row[end]:%Y-%m-%d}" for end in ("first", "last")] if spans else []
-    error: Any = row["baseline_error"]
     return [
-        escape(name),
+        name,
         str(row["runs"]),
         str(row["jobs"]),
         *span,
         *(str(row[status]) for status in ends),
         human_seconds(row["median_seconds"]),
-        "-" if pd.isna(error) else f"{error:.0%}",
+        human_share(row["baseline_error"]),
         row["recommendation"],
     ]

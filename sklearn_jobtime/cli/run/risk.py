@@ -12,18 +12,19 @@ import pandas as pd
 import typer
 from rich.markup import escape
 
-from sklearn_jobtime.cli.inputs import read_as_fitted, split_off_coming
+from sklearn_jobtime._wording import human_chance, human_seconds, human_span, human_time
+from sklearn_jobtime.cli.inputs import read_as_fitted, series_name, split_off_coming
 from sklearn_jobtime.cli.intervals import conformal, coverage_record, few_runs_noted
 from sklearn_jobtime.cli.output import (
     forecast_records,
-    human_seconds,
     job_label,
     print_coverage,
     print_json,
     print_notes,
     print_table,
     results,
-    span,
+    row_name,
+    with_series,
 )
 from sklearn_jobtime.cli.retired import print_retired, retired_records
 from sklearn_jobtime.cli.times import read_moment, read_times, read_zone
@@ -33,7 +34,7 @@ from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
-from sklearn_jobtime.runs._timeline import next_runs
+from sklearn_jobtime.runs._timeline import later, next_runs
 
 __all__ = ["next_risks", "print_risks", "risk_records", "run_risk"]
 
@@ -70,11 +71,13 @@ def run_risk(
         runs, coming = table, next_runs(table, read_times(at, zone, table))
     notes: list[str] = list(table.attrs.get("notes", []))
     retired = retired_records(runs, coming)
+    series = series_name(table)
     with few_runs_noted(notes):
         forecasts = forecast(model, runs, coming if len(coming) else None)
         risks = next_risks(
             model, forecasts, deadline, zone=zone, now=present, timeout_share=timeout_share
         )
+    risks = with_series(risks, series)
     if len(risks["job"].unique()) > 1:
         notes.append(
             "the chance of a single job is that of its duration alone, as if it started with the "
@@ -160,16 +163,12 @@ def next_risks(
         confidence_level=model.confidence_level,
         timeout_share=timeout_share,
     )
-    # No more runs than those that calibrated it have told of any chance.
-    most = model.n_calibration_ + model.n_updates_
-    risks["done_by"] = risks["done_by"].clip(0.0, most / (most + 1))
     if "lower" in own:  # before the start, the range is that of the forecast
         waits = (risks["elapsed"] == 0).to_numpy()
         for end, bound in (("remaining_low", "lower"), ("remaining_high", "upper")):
             risks[end] = np.where(waits, own[bound], risks[end])
     if STARTED_AT in risks:
-        moment = risks[STARTED_AT] + pd.to_timedelta(risks["deadline"], unit="s")
-        risks["deadline_at"] = moment.dt.round("s")
+        risks["deadline_at"] = later(risks[STARTED_AT], risks["deadline"])
     return risks
 
 
@@ -178,48 +177,30 @@ def risk_records(risks: pd.DataFrame) -> list[dict[str, Any]]:
     return forecast_records(risks)
 
 
-def human_chance(chance: float) -> str:
-    """Chance for people, who must not read a certainty where there is none.
-
-    Examples
-    --------
-    >>> from sklearn_jobtime.cli.run.risk import human_chance
-    >>> [human_chance(chance) for chance in (0.0, 0.001, 0.5, 0.999, 1.0)]
-    ['0 %', 'under 1 %', '50 %', 'over 99 %', '100 %']
-    """
-    chance = min(max(chance, 0.0), 1.0) + 0.0  # a chance of -1e-17, or -0.0, is none
-    if 0 < chance < 0.01:
-        return "under 1 %"
-    if 0.99 < chance < 1:
-        return "over 99 %"
-    return f"{100 * chance:.0f} %"
-
-
 def print_risks(risks: pd.DataFrame, timezone: str = "UTC", timeout_share: float = 0.01) -> None:
     """Print the chances, a table a run, and a sentence on the whole run."""
     labels = list(dict.fromkeys(risks.index))
     for label in labels[:SHOWN_RUNS]:
         own = risks.loc[[label]]
         first = own.iloc[0]
-        name = escape(
-            "/".join(map(str, np.ravel(label))) if isinstance(label, tuple) else str(label)
-        )
+        name = row_name(label)
         running = first["elapsed"] > 0
         limit = f"within {human_seconds(first['deadline'])}"
         if "deadline_at" in own:
-            limit += f", by {first['deadline_at'].tz_convert(timezone):%Y-%m-%d %H:%M} {timezone}"
+            limit += f", by {human_time(first['deadline_at'], timezone)} {timezone}"
         state = f"running for {human_seconds(first['elapsed'])}" if running else "not started"
         takes = "still takes" if running else "takes"
         print_table(
-            f"Run {name}, {state}: done {limit}?",
+            escape(f"Run {name}, {state}: done {limit}?"),
             ["job", "forecast", "chance", takes, "between", "time-out"],
             (
                 [
                     job_label(row["job"]),
                     human_seconds(row["seconds"]),
-                    human_chance(row["done_by"]) + (" (a guess)" if row["extrapolated"] else ""),
+                    human_chance(row["done_by"], row["counted_runs"])
+                    + (" (a guess)" if row["extrapolated"] else ""),
                     human_seconds(row["remaining"]),
-                    span(row["remaining_low"], row["remaining_high"]),
+                    human_span(row["remaining_low"], row["remaining_high"]),
                     human_seconds(row["timeout"]),
                 ]
                 for _, row in own.iterrows()
@@ -227,9 +208,8 @@ def print_risks(risks: pd.DataFrame, timezone: str = "UTC", timeout_share: float
         )
         whole = own[own["job"] == WHOLE_RUN]
         if len(whole):
-            chance = human_chance(whole["done_by"].iloc[0])
             results().print(
-                f"Run {name} will be done in time with a chance of {chance}, if it succeeds.",
+                f"Run {name} will be done in time with a chance of {_chance(whole.iloc[0])}.",
                 markup=False,
                 soft_wrap=True,
             )
@@ -237,3 +217,11 @@ def print_risks(risks: pd.DataFrame, timezone: str = "UTC", timeout_share: float
         results().print(f"{len(labels) - SHOWN_RUNS} more runs: see them with --json.")
     if np.isfinite(risks["timeout"]).any():
         results().print(f"Of the good runs, {100 * timeout_share:.3g} % would exceed the time-out.")
+
+
+def _chance(risk: pd.Series) -> str:
+    """Say a chance in a sentence, and where more runs would tell it closer."""
+    n_runs = int(risk["counted_runs"])
+    chance = human_chance(risk["done_by"], n_runs)
+    closer = f" ({n_runs} runs tell it no closer)" if chance.endswith(("more", "less")) else ""
+    return f"{chance}, if it succeeds{closer}"

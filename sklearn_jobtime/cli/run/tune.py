@@ -14,17 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV, ParameterGrid, TimeSeriesSplit
 
+from sklearn_jobtime._wording import human_seconds
 from sklearn_jobtime.cli.holdout import Recipe, fit_with_intervals
 from sklearn_jobtime.cli.inputs import History, history_record
 from sklearn_jobtime.cli.intervals import NominalCoverage, coverage_record
-from sklearn_jobtime.cli.output import (
-    human_seconds,
-    print_coverage,
-    print_json,
-    print_notes,
-    print_table,
-    results,
-)
+from sklearn_jobtime.cli.output import print_coverage, print_json, print_notes, print_table, results
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.metrics import get_scorer
 from sklearn_jobtime.persistence import save_model

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sklearn_jobtime._atomic import locked
+from sklearn_jobtime._wording import human_time
 from sklearn_jobtime.cli.inputs import read_as_fitted
 from sklearn_jobtime.cli.intervals import (
     conformal,
@@ -70,9 +71,7 @@ def _record(found: OnlineUpdate) -> dict[str, Any]:
 
 
 def _print(found: OnlineUpdate, timezone: str) -> None:
-    since, until = (
-        f"{time.tz_convert(timezone):%Y-%m-%d %H:%M}" for time in (found.since, found.until)
-    )
+    since, until = (human_time(time, timezone) for time in (found.since, found.until))
     if found.until == found.since:
         results().print(f"Nothing to update: no outcome is newer than {since} {timezone}.")
     else:

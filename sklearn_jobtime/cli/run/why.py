@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import typer
-from rich.markup import escape
 from sklearn.base import BaseEstimator
 
-from sklearn_jobtime.cli.inputs import History, read_as_fitted, split_off_coming
+from sklearn_jobtime._wording import human_seconds
+from sklearn_jobtime.cli.inputs import History, read_as_fitted, series_name, split_off_coming
 from sklearn_jobtime.cli.output import (
-    human_seconds,
-    named_row,
+    job_label,
     print_json,
     print_notes,
     print_table,
     results,
     row_name,
+    with_series,
 )
 from sklearn_jobtime.cli.run.links import SHOWN
 from sklearn_jobtime.forecasting import target_names, with_coming
@@ -42,10 +42,11 @@ def run_why(
     """Share the difference between one forecast and the usual one among the jobs behind it."""
     model = load_model(model_path)
     table, jobs = read_as_fitted(source, model)
-    print_notes(table.attrs.get("notes", []))
+    series, notes = series_name(table), table.attrs["notes"]
     runs, coming = split_off_coming(table, jobs)
     both = with_coming(runs, coming if len(coming) else next_runs(runs))
-    row = _row_of(both.index, run, len(runs))
+    labels = with_series(both, series).index
+    row = _row_of(labels, run, len(runs))
     own = _jobs_of_row(both, row, model)
     target = _target(own, job)
     why = forecast_contributions(
@@ -57,7 +58,7 @@ def run_why(
         random_state=seed,
     )
     label, start = (
-        row_name(both.index[row]),
+        row_name(labels[row]),
         both[STARTED_AT].iloc[row] if STARTED_AT in both else None,
     )
     if as_json:
@@ -71,16 +72,18 @@ def run_why(
                 "baseline": why.baseline[own].to_dict(),
                 "contributions": _among(why.seconds, own).to_dict("index"),
                 "errors": _among(why.errors, own).to_dict("index"),
+                "notes": notes,
             }
         )
         return
     _print_why(why, target, label)
+    print_notes(notes)
 
 
 def _print_why(why: Contributions, target: str, label: str) -> None:
     difference = why.forecast[target] - why.baseline[target]
     results().print(
-        f"{named_row(target).capitalize() if target == WHOLE_RUN else target} of run {label} is "
+        f"{'Whole run' if target == WHOLE_RUN else target} of run {label} is "
         f"forecast to take {human_seconds(why.forecast[target])}, {_signed(difference)} beside "
         f"{human_seconds(why.baseline[target])} if all had been as usual.",
         markup=False,
@@ -93,7 +96,7 @@ def _print_why(why: Contributions, target: str, label: str) -> None:
         ["past of", "adds", "give or take"],
         (
             [
-                escape(named_row(part["source"])),
+                job_label(part["source"]),
                 _signed(part["seconds"]),
                 human_seconds(part["error"]) if part["error"] else "",
             ]
@@ -103,7 +106,8 @@ def _print_why(why: Contributions, target: str, label: str) -> None:
 
 
 def _signed(seconds: float) -> str:
-    return f"{'-' if seconds < 0 else '+'}{human_seconds(abs(seconds))}"
+    text = human_seconds(seconds)
+    return text if text.startswith("-") else f"+{text}"
 
 
 def _row_of(index: pd.Index, run: str | None, n_past: int) -> int:

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sklearn_jobtime._wording import human_chance
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.cli.run.forecast import _between
-from sklearn_jobtime.cli.run.risk import human_chance, next_risks
+from sklearn_jobtime.cli.run.risk import next_risks
 from sklearn_jobtime.conformal import ConformalForecaster
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.forecasting import forecast
@@ -31,9 +32,10 @@ def test_the_range_before_the_start_is_that_of_the_forecast(fitted):
 
 def test_no_chance_is_more_certain_than_the_runs_behind_it(fitted):
     model, runs = fitted
-    n = model.n_calibration_
-    chances = next_risks(model, forecast(model, runs), "900h")["done_by"]
-    np.testing.assert_allclose(chances, n / (n + 1))
+    risks = next_risks(model, forecast(model, runs), "900h")
+    n = risks["counted_runs"]
+    assert n.max() == model.n_calibration_
+    np.testing.assert_allclose(risks["done_by"], n / (n + 1))
 
 
 def test_a_chance_is_never_negative():
@@ -44,7 +46,10 @@ def test_a_chance_is_never_negative():
     ("lower", "upper", "text"),
     [
         (600.0, 620.0, ", at about 2026-03-01 02:10"),
-        (600.0, 700.0, ", between 2026-03-01 02:10 and 2026-03-01 02:11"),
+        (600.0, 700.0, ", between 2026-03-01 02:10 and 2026-03-01 02:12"),
+        (600.0, np.inf, ", not before 2026-03-01 02:10"),
+        (600.0, 1e300, ", not before 2026-03-01 02:10"),
+        (0.0, np.inf, ", too few runs to say between when"),
     ],
 )
 def test_an_interval_within_a_minute_is_one_time(lower, upper, text):

@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sklearn_jobtime.cli.app import app
+from sklearn_jobtime.loaders import read_source
+from sklearn_jobtime.plots import CalendarDisplay
 
 pytestmark = pytest.mark.usefixtures("few_trees")
 
@@ -89,3 +91,37 @@ def test_why_takes_the_jobs_of_the_series(stored):
     refused = jobtime("why", *stored, "--run", "Release/010", "--job", "build")
     assert refused.exit_code == 2
     assert "publish" in refused.stderr
+
+
+def test_anomalies_are_of_jobs_that_the_series_has(stored, tmp_path):
+    table = pd.read_csv(stored[1])
+    slow = table.groupby(["series", "job"])["run"].transform("max") == table["run"]
+    table.loc[slow, "duration"] *= 9
+    table.drop(columns="ended_at").to_csv(tmp_path / "slow.csv", index=False)
+    args = ("--newest", "45", "--false-alarms", "0.3", "--json")
+    found = jobtime("anomalies", tmp_path / "slow.csv", *args)
+    rows = jobs_by_series(json.loads(found.stdout)["anomalies"])
+    assert rows
+    own = {**OWN, "Old": {"scan", "whole_run"}}
+    assert all(jobs <= own[series] for series, jobs in rows.items())
+
+
+@pytest.mark.slow
+def test_links_pair_only_jobs_of_one_series(stored):
+    model, source = stored
+    found = json.loads(jobtime("links", model, source, "--repeats", "20", "--json").stdout)
+    apart = {"build", "test"}, {"publish"}, {"scan"}
+    for link in found["links"]:
+        sides = [{link["source"]} & jobs or {link["target"]} & jobs for jobs in apart]
+        assert sum(map(bool, sides)) <= 1
+
+
+def test_a_picture_has_no_panel_of_a_job_of_another_series(stored):
+    runs = read_source(str(stored[1]))
+    pairs = CalendarDisplay.from_runs(runs).figure_.axes
+    titles = {axis.get_title(loc="left") for axis in pairs} - {""}
+    assert titles == {
+        f"{series}: {job.replace('_', ' ')}"
+        for series, jobs in {**OWN, "Old": {"scan", "whole_run"}}.items()
+        for job in jobs
+    }
