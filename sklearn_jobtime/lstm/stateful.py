@@ -252,7 +252,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.named_series_ = series is not None or is_indexed(X)
         self.forecaster_ = forecaster = clone(self.forecaster)
         _, targets = read_weighted_rows(forecaster, steps, y, None, at_least, reset=True)
-        if (order := time_order(X)) is not None:
+        if (order := time_order(X if isinstance(X, TimedWindows) else steps)) is not None:
             steps, targets = steps[order], targets.take(order)
             codes, seen = pd.factorize(codes[order])
             names = [names[code] for code in seen]
@@ -310,7 +310,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 "or the model would read the runs of several series as those of one."
             )
         codes, names = read_series(X, series, len(steps))
-        order = np.arange(len(steps)) if (found := time_order(X)) is None else found
+        order = np.arange(len(steps)) if (found := time_order(X if isinstance(X, TimedWindows) else steps)) is None else found
         steps, codes = steps[order], codes[order]
         before = dict(self.state_)
         if state is not None:

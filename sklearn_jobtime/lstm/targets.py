@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm.window_inputs import is_constant, read_windows
-from sklearn_jobtime.point_in_time._timed_windows import time_order
+from sklearn_jobtime.point_in_time._timed_windows import TimedWindows, time_order
 from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = [
@@ -157,7 +157,7 @@ def read_weighted_rows(
 
 def newest_last(X: Any, windows: Floats, targets: Targets) -> tuple[Floats, Targets]:
     """Bring the rows of a fit into time order, where the windows as they came know the times."""
-    order = time_order(X)
+    order = time_order(X if isinstance(X, TimedWindows) else windows)
     return (windows, targets) if order is None else (windows[order], targets.take(order))
 
 

@@ -19,7 +19,7 @@ class TimedWindows(np.ndarray):
     """An array with a row a run, and the clock of these rows.
 
     What takes some of the rows, or computes number by number, keeps the clock; any other array
-    made of it has none (`clock` is None).
+    made of it is a plain one, or has none (`clock` is None).
 
     Examples
     --------
@@ -30,8 +30,8 @@ class TimedWindows(np.ndarray):
     >>> windows = TimedWindows.of(np.zeros((3, 2)), clock)
     >>> (windows[:2] + 1).clock.started
     array([60.,  0.])
-    >>> windows.sum(axis=0).clock is None
-    True
+    >>> type(windows.sum(axis=0))
+    <class 'numpy.ndarray'>
     """
 
     clock: Clock | None = None
@@ -53,16 +53,22 @@ class TimedWindows(np.ndarray):
         part = super().__getitem__(key)
         rows = key[0] if isinstance(key, tuple) and key else key
         is_rows = isinstance(rows, slice) or np.ndim(rows) == 1
-        if self.clock is not None and is_rows and isinstance(part, TimedWindows):
-            chosen = np.arange(len(self))[rows]
-            part.clock = self.clock.take(chosen) if len(chosen) == len(part) else None
+        if not isinstance(part, TimedWindows):
+            return part
+        chosen = np.arange(len(self))[rows] if is_rows and self.ndim else np.arange(0)
+        if self.clock is None or part.shape[:1] != chosen.shape:
+            return part.view(np.ndarray)
+        part.clock = self.clock.take(chosen)
         return part
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         made = super().__array_wrap__(array, context, return_scalar)
-        if isinstance(made, TimedWindows) and made.shape[:1] == self.shape[:1]:
-            made.clock = self.clock
-        return made
+        if not isinstance(made, TimedWindows):
+            return made
+        return self.like(made) if made.shape[:1] == self.shape[:1] else made.view(np.ndarray)
+
+    def __repr__(self) -> str:
+        return repr(self.view(np.ndarray))
 
     def __reduce__(self) -> Any:
         reduced: Any = super().__reduce__()
