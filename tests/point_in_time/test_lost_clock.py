@@ -195,6 +195,15 @@ def test_whoever_reads_history_notices_what_a_step_did_to_the_clock(name, reader
         pipe.fit(runs, make_targets(runs, whole_run=False))
 
 
+@pytest.mark.parametrize("reader", [SequenceWindower(3), RollingRule(), OnlineMix()], ids=str)
+def test_a_table_scaled_by_hand_is_an_error(reader):
+    runs = overlapping()
+    scaled = StandardScaler().set_output(transform="pandas")
+    table = scaled.fit_transform(TimestampToNumeric(since_previous=False).fit_transform(runs))
+    with pytest.raises(LostClockError, match="starts lie between -1.7"):
+        reader.fit(table, make_targets(runs, whole_run=False))
+
+
 def test_what_changes_no_window_is_no_error():
     runs = one_by_one()
     pipe = make_pipeline(
