@@ -310,11 +310,8 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 "or the model would read the runs of several series as those of one."
             )
         codes, names = read_series(X, series, len(steps))
-        order = (
-            np.arange(len(steps))
-            if (found := time_order(X if isinstance(X, TimedWindows) else steps)) is None
-            else found
-        )
+        order = time_order(X if isinstance(X, TimedWindows) else steps)
+        order = np.arange(len(steps)) if order is None else order
         steps, codes = steps[order], codes[order]
         before = dict(self.state_)
         if state is not None:

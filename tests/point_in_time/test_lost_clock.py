@@ -200,7 +200,7 @@ def test_a_table_scaled_by_hand_is_an_error(reader):
     runs = overlapping()
     scaled = StandardScaler().set_output(transform="pandas")
     table = scaled.fit_transform(TimestampToNumeric(since_previous=False).fit_transform(runs))
-    with pytest.raises(LostClockError, match="starts lie between -1.7"):
+    with pytest.raises(LostClockError, match=r"starts lie between -1\.7"):
         reader.fit(table, make_targets(runs, whole_run=False))
 
 
