@@ -145,19 +145,11 @@ def check_no_hidden_clock(X: pd.DataFrame | NDArray[np.floating]) -> None:
     """
     if X.ndim != 2 or len(X) < ENOUGH_ROWS or X.shape[1] < 2:
         return
-    values: Floats = np.asarray(
-        X.select_dtypes("number") if isinstance(X, pd.DataFrame) else X, dtype=np.float64
-    )
-    growing = [k for k, column in enumerate(values.T) if _grows(column)]
+    table = X.select_dtypes("number") if isinstance(X, pd.DataFrame) else X
+    growing = [k for k in range(table.shape[1]) if _grows(_column(table, k))]
     for start in growing:
-        ranks = pd.Series(values[:, start]).rank()
-        for end, column in enumerate(values.T):
-            known = np.isfinite(column)
-            if end in growing or known.sum() < ENOUGH_ROWS or (np.diff(column[known]) >= 0).all():
-                continue
-            if ranks[known].corr(pd.Series(column[known]).rank().set_axis(ranks[known].index)) > (
-                LIKE_A_CLOCK
-            ):
+        for end in range(table.shape[1]):
+            if end not in growing and _follows(_column(table, end), _column(table, start)):
                 raise LostClockError(
                     f"column {start} of the numbers only grows and column {end} follows it nearly, "
                     "like starts and ends of runs that overlap, but none has the name of a time. "
@@ -165,6 +157,21 @@ def check_no_hidden_clock(X: pd.DataFrame | NDArray[np.floating]) -> None:
                 )
 
 
-def _grows(column: Floats) -> bool:
-    is_time = np.isfinite(column).all() and len(np.unique(column)) > len(column) / 2
-    return bool(is_time and (np.diff(column) >= 0).all())
+def _column(table: pd.DataFrame | NDArray[np.floating], k: int) -> NDArray[np.floating]:
+    """Take one column at a time: a copy of a long table would take as much memory as the table."""
+    if isinstance(table, pd.DataFrame):
+        return table.iloc[:, k].to_numpy(np.float64, na_value=np.nan)
+    return table[:, k]
+
+
+def _grows(column: NDArray[np.floating]) -> bool:
+    only_grows = bool((column[1:] >= column[:-1]).all())  # false where a number is missing
+    return only_grows and len(np.unique(column)) > len(column) / 2
+
+
+def _follows(ends: NDArray[np.floating], starts: NDArray[np.floating]) -> bool:
+    known = np.isfinite(ends)
+    if known.sum() < ENOUGH_ROWS or (np.diff(ends[known]) >= 0).all():
+        return False
+    ranks = pd.DataFrame({"start": starts[known], "end": ends[known]}).rank()
+    return bool(ranks["start"].corr(ranks["end"]) > LIKE_A_CLOCK)
