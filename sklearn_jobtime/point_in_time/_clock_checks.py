@@ -108,7 +108,7 @@ def _unlike(started: Floats, ended: Floats) -> str:
     low, high = sorted([np.abs(started).max(), np.abs(ended).max()])
     if len(took) > 2 and (took < 0).mean() > MOST_EARLY:
         return f"{(took < 0).sum()} of {len(took)} runs end before they start"
-    if len(took) > 2 and np.ptp(started) == 0 and not took.any():
+    if len(took) >= ENOUGH_ROWS and np.ptp(started) == 0 and not took.any():
         return f"all {len(took)} runs start and end at {started[0]:.3g}"
     if high > LEAST_EPOCH and high > 100 * low:
         return f"one column reaches {low:.3g}, the other {high:.3g}"
