@@ -3,6 +3,7 @@
 __all__ = [
     "BadValueError",
     "DeviceError",
+    "LostClockError",
     "ModelFileError",
     "NoHistoryError",
     "RunTableError",
@@ -36,6 +37,10 @@ class BadValueError(RunTableError):
         self.row = row
         self.column = column
         self.said = said
+
+
+class LostClockError(RunTableError):
+    """The times of the runs were lost on the way, so nothing says what was known when."""
 
 
 class NoHistoryError(ValueError):

@@ -264,8 +264,11 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
     def _values(self, X: Any) -> tuple[Floats, Clock]:
         """Seconds of the successful runs, a column a job, then those recorded, and the clock."""
         if not isinstance(X, pd.DataFrame):
-            return np.tile(X[:, self._history_jobs], 2).astype(np.float64), read_clock(X)
+            clock = read_clock(X)
+            return np.tile(X[:, self._history_jobs], 2).astype(np.float64), clock
         own = [job for job in self._history_jobs if job in X]
+        if STARTED_AT in X and pd.api.types.is_numeric_dtype(X[STARTED_AT]):
+            read_clock(X)  # before they become datetimes: numbers may be a scaled clock
         runs = _with_times(X)
         observed = observed_durations(runs, own or None).reindex(columns=self._history_jobs)
         both = np.column_stack([observed, _recorded_durations(runs, observed)])

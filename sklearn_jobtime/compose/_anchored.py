@@ -17,6 +17,7 @@ from sklearn_jobtime.baselines._online_mix import OnlineMix
 from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._splits import newest_share
+from sklearn_jobtime.point_in_time._timed_windows import in_time_order
 from sklearn_jobtime.runs._log_ratio import least_duration
 from sklearn_jobtime.runs._schema import STARTED_AT
 from sklearn_jobtime.runs._target_arrays import read_targets
@@ -230,6 +231,8 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self
         """
         X = read_rows(self, X, reset=True)
+        X, y, at_least, *values = in_time_order(X, y, at_least, *fit_params.values())
+        fit_params = dict(zip(fit_params, values, strict=True))
         given = read_targets(self, X, y, at_least)
         targets, self._form = given.observed, given.form
         self.target_names_ = self._form.names

@@ -27,6 +27,7 @@ from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._splits import in_start_order, known_targets, split_in_time
 from sklearn_jobtime.point_in_time._table_memory import RememberedRows
+from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
 from sklearn_jobtime.runs._log_ratio import clock_tick
 from sklearn_jobtime.runs._target_arrays import read_targets
 
@@ -43,6 +44,10 @@ class ConformalForecaster(UpdatesMixin, MetaEstimatorMixin, ObservedScoreMixin, 
     errors, and one more for the run to come, are inside. Nothing is assumed of the regressor or of
     the distribution of the durations: if runs are exchangeable, the next one is inside with a
     chance of at least 90 %, with ten calibration rows as with ten thousand.
+
+    It goes around a pipeline, not inside: a Pipeline has no `predict_interval`. As the last step of
+    one it works too, but its intervals are then asked of that step,
+    ``pipe[-1].predict_interval(pipe[:-1].transform(runs))``.
 
     Where runs are *not* exchangeable, after a change of level for example, no method can guarantee
     that for each night, and neither does this one.
@@ -466,7 +471,8 @@ default="log_ratio"
         return self._inner.forecasts(table).take(slice(n_before, None))
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        return read_rows(self, X, reset=reset)
+        rows = read_rows(self, X, reset=reset)
+        return X.like(rows) if isinstance(X, TimedWindows) else rows
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -153,7 +153,7 @@ def new_targets(model: ConformalForecaster, runs: pd.DataFrame, since: float) ->
     """
     steps = target_names(model).get_level_values("step")
     ended = pd.DataFrame({ENDED_AT: epoch_seconds(runs[ENDED_AT])}, index=runs.index)
-    known = ahead(ended, int(steps.max())).droplevel("job", axis=1)[steps].to_numpy()
+    known = ahead(ended, int(steps.max()), runs).droplevel("job", axis=1)[steps].to_numpy()
     if model.simultaneous not in OVER_HORIZON:
         return known > since
     is_seen = (known <= model.fitted_until_).any(axis=1)

@@ -71,7 +71,7 @@ def why_not_observed(
             status = runs[status_column(job)]
             reason = reason.mask(status.notna() & (status != "success"), status)
         why[job] = reason.mask(now[job].notna(), "")
-    return ahead(why, horizon).fillna("beyond the table")
+    return ahead(why, horizon, runs).fillna("beyond the table")
 
 
 @dataclass(frozen=True)

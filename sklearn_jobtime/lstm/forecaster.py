@@ -28,6 +28,7 @@ from sklearn_jobtime.lstm.targets import (
     Targets,
     in_units,
     merge_repeats,
+    newest_last,
     read_weighted_rows,
     standardised,
 )
@@ -319,7 +320,8 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         ----------
         X : array-like of shape (n, n_steps) or (n, n_steps, n_features)
             Windows, oldest step first, rows in time order; 2-D windows have one feature. NaN
-            where a value is not known.
+            where a value is not known. Windows of `SequenceWindower` know their times, and may
+            come in any order of the rows.
         y : array-like of shape (n,) or (n, n_outputs)
             What followed each window; NaN where it was not observed.
         sample_weight : array-like of shape (n,), default=None
@@ -347,6 +349,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         """
         fresh = not (self.warm_start and hasattr(self, "net_"))
         rows = read_weighted_rows(self, X, y, sample_weight, at_least, reset=fresh)
+        rows = newest_last(X, *rows)
         return self._learn(*rows, fresh, self.max_epochs, self._validation_share)
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -25,6 +25,7 @@ from sklearn_jobtime.lstm.truncated_bptt import (
 )
 from sklearn_jobtime.lstm.window_inputs import read_windows
 from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.point_in_time._timed_windows import TimedWindows, time_order
 
 __all__ = ["StatefulForecaster"]
 
@@ -35,8 +36,19 @@ HEAD = 32
 
 
 def is_indexed(X: Any) -> bool:
-    """Tell whether the index of a table names the series of its rows."""
-    return isinstance(getattr(X, "index", None), pd.MultiIndex)
+    """Tell whether the index of a table, or the clock of windows, names the series of the rows."""
+    return isinstance(getattr(X, "index", None), pd.MultiIndex) or (
+        isinstance(X, TimedWindows) and X.clock is not None and X.clock.keys != [()]
+    )
+
+
+def index_names(X: Any) -> pd.Index:
+    """Names of the series of the rows, as the levels of the index but the last give them."""
+    if not isinstance(X, TimedWindows):
+        return X.index.droplevel(-1)
+    assert X.clock is not None
+    names = [key[0] if len(key) == 1 else key for key in X.clock.keys]
+    return pd.Index(names, tupleize_cols=False)[X.clock.series]
 
 
 def read_series(X: Any, series: ArrayLike | None, n: int) -> tuple[Rows, list[Hashable]]:
@@ -52,7 +64,7 @@ def read_series(X: Any, series: ArrayLike | None, n: int) -> tuple[Rows, list[Ha
     if series is not None:
         names = pd.Index(series)
     elif is_indexed(X):
-        names = X.index.droplevel(-1)
+        names = index_names(X)
     else:
         return np.zeros(n, dtype=np.intp), [0]
     if len(names) != n:
@@ -141,9 +153,9 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     start again, so training rows get the forecasts of training, and new rows behind them go on
     from there. With `state` nothing is recognised: each series starts from the state given.
 
-    Behind a transformer that gives an array, the index is gone, and `series` has to say which rows
-    belong together: ``pipe.fit(runs, y, lstm__series=names)`` and ``pipe.predict(runs,
-    series=names)``.
+    The windows of `SequenceWindower` know their series and times. Behind a transformer that gives
+    a plain array these are gone, and `series` has to say which rows belong together:
+    ``pipe.fit(runs, y, lstm__series=names)`` and ``pipe.predict(runs, series=names)``.
 
     There are no sample weights: a row that counted twice would be two steps in time.
 
@@ -240,6 +252,10 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.named_series_ = series is not None or is_indexed(X)
         self.forecaster_ = forecaster = clone(self.forecaster)
         _, targets = read_weighted_rows(forecaster, steps, y, None, at_least, reset=True)
+        if (order := time_order(X if isinstance(X, TimedWindows) else steps)) is not None:
+            steps, targets = steps[order], targets.take(order)
+            codes, seen = pd.factorize(codes[order])
+            names = [names[code] for code in seen]
         with training.limited_threads(forecaster.n_threads):
             forecaster._initialize(steps, targets)
             dataset = self._dataset(steps, codes, targets)
@@ -294,6 +310,9 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 "or the model would read the runs of several series as those of one."
             )
         codes, names = read_series(X, series, len(steps))
+        order = time_order(X if isinstance(X, TimedWindows) else steps)
+        order = np.arange(len(steps)) if order is None else order
+        steps, codes = steps[order], codes[order]
         before = dict(self.state_)
         if state is not None:
             before = {name: self._checked(name, one) for name, one in state.items()}
@@ -306,7 +325,9 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 if self._begins_as_in_fit(name, mine)
             }
             start = {name: one for name, one in before.items() if name not in of_fit}
-        forecast, after = self._forecast_from(steps, codes, names, start)
+        in_order, after = self._forecast_from(steps, codes, names, start)
+        forecast = np.empty_like(in_order)
+        forecast[order] = in_order
         return (forecast, before | after) if return_state else forecast
 
     def step(self, X: ArrayLike, state: ArrayLike | None = None) -> tuple[Floats, Floats]:

@@ -8,15 +8,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight
 
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm.window_inputs import is_constant, read_windows
+from sklearn_jobtime.point_in_time._timed_windows import TimedWindows, time_order
 from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = [
     "Targets",
     "in_units",
     "merge_repeats",
+    "newest_last",
     "read_weighted_rows",
     "read_weighted_targets",
     "standardised",
@@ -50,6 +52,15 @@ class Targets:
     weight: Floats | None
     names: Any
     ndim: int
+
+    def take(self, rows: Rows) -> "Targets":
+        """Return those of some of the rows."""
+        return replace(
+            self,
+            observed=self.observed[rows],
+            at_least=None if self.at_least is None else self.at_least[rows],
+            weight=None if self.weight is None else self.weight[rows],
+        )
 
     @property
     def best_known(self) -> Floats:
@@ -142,6 +153,12 @@ def read_weighted_rows(
             f"{estimator.n_outputs_}; fit a new one with warm_start=False."
         )
     return windows, targets
+
+
+def newest_last(X: Any, windows: Floats, targets: Targets) -> tuple[Floats, Targets]:
+    """Bring the rows of a fit into time order, where the windows as they came know the times."""
+    order = time_order(X if isinstance(X, TimedWindows) else windows)
+    return (windows, targets) if order is None else (windows[order], targets.take(order))
 
 
 def merge_repeats(windows: Floats, targets: Targets) -> tuple[Floats, Targets]:

@@ -21,6 +21,7 @@ from sklearn_jobtime.point_in_time._splits import (
     split_rows,
 )
 from sklearn_jobtime.point_in_time._table_memory import RememberedRows
+from sklearn_jobtime.point_in_time._timed_windows import TimedWindows, in_time_order, time_order
 
 __all__ = [
     "Clock",
@@ -29,10 +30,12 @@ __all__ = [
     "Memory",
     "RememberedRows",
     "TimeSplit",
+    "TimedWindows",
     "decayed_sums",
     "ended_order",
     "epoch_seconds",
     "in_start_order",
+    "in_time_order",
     "known_targets",
     "newest",
     "newest_decayed_sums",
@@ -47,4 +50,5 @@ __all__ = [
     "runs_that_weigh",
     "split_in_time",
     "split_rows",
+    "time_order",
 ]

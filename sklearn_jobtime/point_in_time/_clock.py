@@ -10,9 +10,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sklearn_jobtime._typing import Floats, Rows
-from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.exceptions import LostClockError, RunTableError
+from sklearn_jobtime.point_in_time._clock_checks import (
+    REMEDY,
+    check_column_names,
+    check_no_hidden_clock,
+    check_plausible,
+    check_targets,
+)
+from sklearn_jobtime.point_in_time._composition import tables_above
+from sklearn_jobtime.runs._validation import to_utc
 
-__all__ = ["Clock", "epoch_seconds", "read_clock"]
+__all__ = ["Clock", "clocks_above", "epoch_seconds", "read_clock"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,32 @@ class Clock:
     def is_plain(self) -> bool:
         """Whether the rows are one series in which every earlier row is known."""
         return len(self.keys) <= 1 and self.started is None and self.ended is None
+
+    @property
+    def is_one_by_one(self) -> bool:
+        """Whether the rows are one series in which each run had ended when the next one started."""
+        if len(self.keys) > 1 or self.started is None:
+            return self.is_plain
+        ended = self.started if self.ended is None else np.maximum(self.ended, self.started)
+        ended_by = np.maximum.accumulate(np.where(np.isnan(ended), np.inf, ended))
+        in_order = bool((np.diff(self.started) >= 0).all())
+        return in_order and bool((ended_by[:-1] <= self.started[1:]).all())
+
+    @property
+    def is_in_time_order(self) -> bool:
+        """Whether the rows stand as :meth:`in_time_order` would put them."""
+        return bool((np.diff(self.in_time_order()) == 1).all())
+
+    def in_time_order(self) -> Rows:
+        """Positions of the rows as the runs started, whatever the order of the table.
+
+        Runs of one series that started at once keep their order; series are in the order of their
+        names. Without starts, the rows are in time order as they stand.
+        """
+        if self.started is None:
+            return np.arange(len(self.series))
+        rank = np.argsort(np.argsort([repr(key) for key in self.keys]))
+        return np.lexsort((rank[self.series], self.started))
 
     def take(self, rows: Rows) -> Clock:
         """Return the clock of some of the rows."""
@@ -121,6 +156,7 @@ def read_clock(
     X: pd.DataFrame | NDArray[Any],
     started_at: str | int | None = "started_at",
     ended_at: str | int | None = "ended_at",
+    y: Any = None,
 ) -> Clock:
     """Read the series and the times of the rows of a table.
 
@@ -131,15 +167,23 @@ def read_clock(
     started_at, ended_at : str, int or None
         The columns of the times: a name in a DataFrame, a position in an array. A name that is
         not there, or None, means that this time is not known.
+    y : DataFrame or array, default=None
+        The targets of the same rows, in `fit`: they may say that the rows of an array come from a
+        table.
 
     Returns
     -------
     Clock
+        Of windows that carry a clock (:class:`~sklearn_jobtime.point_in_time.TimedWindows`), it.
 
     Raises
     ------
     RunTableError
         If a run has no start, or a column of times holds neither datetimes nor numbers.
+    LostClockError
+        If these times are not those of the runs, or there are none though the table had some: a
+        step on the way here has renamed, scaled or dropped them. With ``started_at=None`` nothing
+        is checked.
 
     Examples
     --------
@@ -148,6 +192,85 @@ def read_clock(
     >>> clock.started, clock.ended
     (array([ 0., 60.]), array([90., nan]))
     """
+    carried = getattr(X, "clock", None)
+    if isinstance(carried, Clock):
+        return carried
+    clock = _read(X, started_at, ended_at)
+    if started_at is not None:
+        _check(X, clock, started_at, ended_at, y)
+    return clock
+
+
+def _check(X: Any, clock: Clock, started_at: str | int, ended_at: str | int | None, y: Any) -> None:
+    """Raise a LostClockError where the clock is none, or not that of the table it came from."""
+    if isinstance(X, pd.DataFrame):
+        check_column_names(X.columns, str(started_at), str(ended_at))
+        if clock.started is not None and pd.api.types.is_numeric_dtype(X[started_at]):
+            check_plausible(clock.started, clock.ended)
+    sources = clocks_above(len(X), started_at, ended_at)
+    if clock.started is None:
+        check_no_hidden_clock(X)
+        if not sources:
+            check_targets(X, y)
+    for source in sources:
+        is_honest = source.is_one_by_one and clock.is_in_time_order
+        if not (is_honest or _is_same(clock, source)):
+            raise LostClockError(
+                "this step was given runs without the clock of the table that they came from, in "
+                f"which runs overlap or several series stand together. {REMEDY}"
+            )
+
+
+def clocks_above(
+    n_rows: int,
+    started_at: str | int | None = "started_at",
+    ended_at: str | int | None = "ended_at",
+) -> list[Clock]:
+    """Read the clocks of the tables of so many rows that the pipelines around us were given."""
+    return [_source_clock(table, started_at, ended_at) for table in tables_above(n_rows)]
+
+
+def _source_clock(
+    table: pd.DataFrame, started_at: str | int | None, ended_at: str | int | None
+) -> Clock:
+    """Read the clock of a table in which times may still be text."""
+    names = [
+        default if isinstance(name, int) or (name is not None and name not in table) else name
+        for name, default in ((started_at, "started_at"), (ended_at, "ended_at"))
+    ]
+    columns = {c: table[c].infer_objects() for c in names if c in table}
+    texts = [c for c, column in columns.items() if column.dtype.kind not in "Mifu"]
+    return _read(table.assign(**{str(c): to_utc(columns[c]) for c in texts}), *names)
+
+
+def _is_same(clock: Clock, source: Clock) -> bool:
+    """Tell whether two clocks say the same of what was known when, in whatever unit or row order.
+
+    That rests on the order of all starts and ends alone.
+    """
+    if len(clock.keys) != len(source.keys):
+        return False
+    if source.started is None and source.ended is None:
+        return True
+    pairs = [(clock.started, source.started), (clock.ended, source.ended)]
+    if any((mine is None) != (theirs is None) for mine, theirs in pairs):
+        return False
+    mine = [column for column, _ in pairs if column is not None]
+    theirs = [column for _, column in pairs if column is not None]
+    if all(map(_equal_sets, mine, theirs)):
+        return True
+    return np.array_equal(_ranks(mine), _ranks(theirs))
+
+
+def _equal_sets(mine: Floats, theirs: Floats) -> bool:
+    return np.allclose(np.sort(mine), np.sort(theirs), rtol=0, atol=1e-3, equal_nan=True)
+
+
+def _ranks(columns: list[Floats]) -> Rows:
+    return np.unique(np.concatenate(columns), return_inverse=True)[1]
+
+
+def _read(X: Any, started_at: str | int | None, ended_at: str | int | None) -> Clock:
     started, ended = _times(X, started_at), _times(X, ended_at)
     index = X.index if isinstance(X, pd.DataFrame) else None
     if started is not None and not np.isfinite(started).all():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn_jobtime._typing import Floats, Mask, Rows
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
+from sklearn_jobtime.runs._schema import STARTED_AT
 from sklearn_jobtime.runs._timeline import as_of
 
 __all__ = [
@@ -82,18 +82,18 @@ def split_in_time(X: Any, seen: Mask, steps: NDArray[np.intp], fraction: float) 
     had_ended = ~is_newer
     older = np.flatnonzero(had_ended)
     table = X.iloc[older] if isinstance(X, pd.DataFrame) else X[older]
-    if cut is not None:
-        had_ended &= (X[ENDED_AT] <= cut).to_numpy()
-        table = as_of(table, cut)
-    is_known = known_targets(read_clock(X), steps, had_ended)
+    clock = read_clock(X)
+    if cut is not None and clock.ended is not None:
+        had_ended &= clock.ended <= cut
+        if isinstance(X, pd.DataFrame):
+            table = as_of(table, X.loc[is_newer, STARTED_AT].min())
+    is_known = known_targets(clock, steps, had_ended)
     return TimeSplit(is_newer, older, table, is_known, np.flatnonzero(~had_ended))
 
 
 def in_start_order(clock: Clock, is_wanted: Mask) -> Rows:
     """Positions of the marked rows in the order in which their runs started."""
-    if clock.started is None:
-        return np.flatnonzero(is_wanted)
-    order = np.argsort(clock.started, kind="stable")
+    order = clock.in_time_order()
     return order[is_wanted[order]]
 
 
@@ -122,7 +122,7 @@ def known_targets(clock: Clock, steps: NDArray[np.intp], had_ended: Mask) -> Mas
     return known
 
 
-def split_rows(X: Any, seen: Mask, fraction: float) -> tuple[Mask, Any]:
+def split_rows(X: Any, seen: Mask, fraction: float) -> tuple[Mask, float | None]:
     """Mark the newest rows, and say when the first of them started.
 
     Parameters
@@ -136,8 +136,8 @@ def split_rows(X: Any, seen: Mask, fraction: float) -> tuple[Mask, Any]:
     Returns
     -------
     is_newer : ndarray of bool, shape (n,)
-    cut : Timestamp or float, or None
-        The first start of a newer row, if the table says when runs had ended.
+    cut : float or None
+        The first start of a newer row in epoch seconds, if starts are known.
 
     Raises
     ------
@@ -148,10 +148,10 @@ def split_rows(X: Any, seen: Mask, fraction: float) -> tuple[Mask, Any]:
         raise NoHistoryError("y contains NaN only: no run was observed, so nothing is known.")
     is_newer = newest_share(X, seen, fraction)
     cut = None
-    if isinstance(X, pd.DataFrame) and STARTED_AT in X:
-        began = X.loc[is_newer, STARTED_AT].min()
-        is_newer = (X[STARTED_AT] >= began).to_numpy()
-        cut = began if ENDED_AT in X else None
+    started = read_clock(X).started
+    if started is not None:
+        cut = float(started[is_newer].min())
+        is_newer = started >= cut
     if not seen[~is_newer].any():
         raise NoHistoryError(
             f"n_samples = {int(seen.sum())} rows with an observed target cannot be split in time "
@@ -163,8 +163,7 @@ def split_rows(X: Any, seen: Mask, fraction: float) -> tuple[Mask, Any]:
 
 def newest_share(X: Any, observed: NDArray[np.bool_], fraction: float) -> Mask:
     """Mark the rows that started last and have `fraction` of the observed targets."""
-    started = read_clock(X).started
-    order = np.arange(len(observed)) if started is None else np.argsort(started, kind="stable")
+    order = read_clock(X).in_time_order()
     seen = np.cumsum(observed[order])
     is_new = np.empty(len(observed), dtype=bool)
     is_new[order] = seen > (1 - fraction) * seen[-1]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import rows_to_remember
+from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
 from sklearn_jobtime.runs._schema import STARTED_AT
 
 __all__ = ["RememberedRows"]
@@ -47,6 +48,7 @@ class RememberedRows:
     """
 
     def __init__(self, X: Any, n_kept: int = 0) -> None:
+        X = np.asarray(X)[:0] if isinstance(X, TimedWindows) else X  # they bring their history
         clock = read_clock(X)
         most = int(np.bincount(clock.series, minlength=1).max())
         self._n_kept = max(n_kept, most, N_REMEMBERED)
@@ -55,11 +57,15 @@ class RememberedRows:
 
     def before(self, X: Any) -> tuple[Any, int]:
         """Put the remembered rows before the given ones, and say how many they are."""
+        if isinstance(X, TimedWindows):
+            return X, 0
         kept, _ = recall(self._memory, row_values(X), read_clock(X))
         return (self._joined(kept, X), len(kept)) if len(kept) else (X, 0)
 
     def and_(self, X: Any) -> Self:
         """Remember further rows, and forget the oldest of their series."""
+        if isinstance(X, TimedWindows):
+            return self
         kept, _ = recall(self._memory, row_values(X), read_clock(X))
         past, given = self._memory.clock, set(read_clock(X).keys)
         is_other = np.array([key not in given for key in past.keys], dtype=bool)

@@ -13,6 +13,7 @@ from sklearn.utils import check_array
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
 __all__ = ["MinMaxScaler"]
@@ -233,14 +234,14 @@ class MinMaxScaler(SklearnMinMaxScaler, auto_wrap_output_keys=None):  # type: ig
         return out if isinstance(X, pd.DataFrame) else np.ascontiguousarray(out)
 
     def _by_block(self, scale: Any, X: Any) -> np.ndarray:
-        X = _as_windows(X)
+        given, X = X, _as_windows(X)
         out = np.empty(X.shape, X.dtype)
         step = max(1, BLOCK_VALUES // max(1, X[0].size))
         for begin in range(0, len(X), step):
             block = np.array(X[begin : begin + step])
             rows = block.reshape(-1, X.shape[2])
             out[begin : begin + step] = self._scaled(scale, rows).reshape(block.shape)
-        return out
+        return given.like(out) if isinstance(given, TimedWindows) else out
 
     def _in_container(self, out: np.ndarray, X: Any) -> Any:
         # scikit-learn's own wrapper, switched off in the class line, would wrap windows too.

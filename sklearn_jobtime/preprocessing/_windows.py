@@ -24,6 +24,7 @@ from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import ended_order
+from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
 from sklearn_jobtime.runs._schema import derives
 
 __all__ = ["SequenceWindower"]
@@ -143,10 +144,12 @@ class SequenceWindower(  # type: ignore[call-arg]
         change. A name covers the columns derived from it: ``"event"`` is also
         ``"event__push"``. `started_at` and what derives from it are known without saying.
         None: all else are outcomes.
-    started_at, ended_at : str, default="started_at", "ended_at"
+    started_at, ended_at : str or None, default="started_at", "ended_at"
         The columns that say when a run started and ended: datetimes (UTC, or with a zone), or
         epoch seconds. A run without an end is still running, and in nobody's window. Without the
         first, a run has ended before every later row; without the second, before every later start.
+        Where a step before has lost these columns, or scaled them, it is an error. None for the
+        first says that rows have ended one by one, and nothing is checked.
     keep_times : bool, default=False
         Whether these two columns are also channels. They are not by default, since absolute
         seconds only ever grow, and no model learns from values that it meets but once.
@@ -171,6 +174,9 @@ class SequenceWindower(  # type: ignore[call-arg]
     ------
     RunTableError
         If a column is not numeric, a run has no start, or a value is infinite.
+    LostClockError
+        If a step before has dropped, renamed or scaled the columns of times, so that windows could
+        hold runs that had not ended.
 
     See Also
     --------
@@ -225,8 +231,8 @@ class SequenceWindower(  # type: ignore[call-arg]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "known": ["array-like", str, None],
-        "started_at": [str],
-        "ended_at": [str],
+        "started_at": [str, None],
+        "ended_at": [str, None],
         "keep_times": ["boolean"],
         "pad_value": [Real],
         "add_mask": ["boolean"],
@@ -238,8 +244,8 @@ class SequenceWindower(  # type: ignore[call-arg]
         n_steps: int = 20,
         *,
         known: Sequence[str | int] | None = None,
-        started_at: str = "started_at",
-        ended_at: str = "ended_at",
+        started_at: str | None = "started_at",
+        ended_at: str | None = "ended_at",
         keep_times: bool = False,
         pad_value: float = np.nan,
         add_mask: bool = False,
@@ -255,21 +261,21 @@ class SequenceWindower(  # type: ignore[call-arg]
         self.dtype = dtype
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: pd.DataFrame | ArrayLike, y: Any = None) -> SequenceWindower:  # noqa: ARG002
+    def fit(self, X: pd.DataFrame | ArrayLike, y: Any = None) -> SequenceWindower:
         """Remember the newest runs of each series.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n, features)
             The runs in start order. NaN is allowed.
-        y : None
-            Not used.
+        y : None, or the targets of the same rows
+            Only to notice that an array comes from a table, whose times are lost.
 
         Returns
         -------
         self
         """
-        values, clock = self._read(X, reset=True)
+        values, clock = self._read(X, reset=True, y=y)
         self.history_ = remember(values, clock, self.n_steps)
         return self
 
@@ -284,7 +290,9 @@ class SequenceWindower(  # type: ignore[call-arg]
         Returns
         -------
         ndarray of shape (n, n_steps, channels)
-            Read-only where it is a view.
+            Read-only where it is a view. Where there are times or series, a
+            :class:`~sklearn_jobtime.point_in_time.TimedWindows`, which tells the steps behind it
+            which rows are the newest.
         """
         check_is_fitted(self)
         values, clock = self._read(X, reset=False)
@@ -295,7 +303,8 @@ class SequenceWindower(  # type: ignore[call-arg]
         if clock.is_plain:
             newest = past[-self.n_steps :]
             return sliding_windows(newest, values, self._known, self.n_steps, pad, self.dtype)
-        return gathered_windows(past, values, clock, self._known, self.n_steps, pad, self.dtype)
+        windows = gathered_windows(past, values, clock, self._known, self.n_steps, pad, self.dtype)
+        return TimedWindows.of(windows, clock.take(np.arange(len(past), len(clock.series))))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Name the channels, which are the last axis of the windows.
@@ -313,7 +322,9 @@ class SequenceWindower(  # type: ignore[call-arg]
         names = _check_feature_names_in(self, input_features)[self._channels]
         return np.append(names, "real_step") if self.add_mask else names
 
-    def _read(self, X: pd.DataFrame | ArrayLike, *, reset: bool) -> tuple[Floats, Clock]:
+    def _read(
+        self, X: pd.DataFrame | ArrayLike, *, reset: bool, y: Any = None
+    ) -> tuple[Floats, Clock]:
         """Check a table, and give its channels and its clock."""
         if isinstance(X, pd.DataFrame):
             if not X.columns.is_unique:
@@ -324,7 +335,7 @@ class SequenceWindower(  # type: ignore[call-arg]
                 raise ValueError("Found an empty table (0 sample(s)); a minimum of 1 is required.")
             if reset:
                 self._choose_channels(list(X.columns))
-            clock = read_clock(X, self.started_at, self.ended_at)
+            clock = read_clock(X, self.started_at, self.ended_at, y)
             return _numbers(X.iloc[:, self._channels]), clock
         X = validate_data(
             self,
@@ -336,7 +347,8 @@ class SequenceWindower(  # type: ignore[call-arg]
         if reset:
             self._choose_channels(list(range(X.shape[1])))
         values = X if len(self._channels) == X.shape[1] else X[:, self._channels]
-        return values, read_clock(X, *self._times)
+        started_at, ended_at = self._times
+        return values, read_clock(X, started_at, ended_at, y)
 
     def _choose_channels(self, columns: list[Any]) -> None:
         """Resolve names to positions, once, in `fit`."""
@@ -354,9 +366,10 @@ class SequenceWindower(  # type: ignore[call-arg]
                     "columns, or their positions if it is an array."
                 )
             known.update(found)
-        known.update(at for at in range(n) if derives(columns[at], self.started_at))
-        self._times = [
-            columns.index(name) if name in columns else None
+        if self.started_at is not None:
+            known.update(at for at in range(n) if derives(columns[at], self.started_at))
+        self._times = [  # in an array, the positions that they had in the table of `fit`
+            columns.index(name) if name in columns else name
             for name in (self.started_at, self.ended_at)
         ]
         self._channels = [at for at in range(n) if self.keep_times or at not in self._times]

@@ -113,14 +113,22 @@ def make_targets(
         )
     if whole_run is False or (whole_run is None and _never_ended(observed)):
         observed = observed.drop(columns=WHOLE_RUN, errors="ignore")
-    return ahead(observed, horizon)
+    return ahead(observed, horizon, runs)
 
 
-def ahead(table: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    """Put the next runs of its series beside each run: columns become a MultiIndex (step, job)."""
-    by_series = table.groupby(series_of(table.index))
+def ahead(table: pd.DataFrame, horizon: int, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Put the next runs of its series beside each run: columns become a MultiIndex (step, job).
+
+    The next run is the one that starts next, in whatever order the rows of `runs` are; without
+    them, or without their starts, it is the next row.
+    """
+    order = np.arange(len(table))
+    if runs is not None and STARTED_AT in runs:
+        order = np.argsort(to_utc(runs[STARTED_AT]).to_numpy("datetime64[us]"), kind="stable")
+    in_order = table.iloc[order]
+    by_series = in_order.groupby(series_of(in_order.index))
     steps = {step: by_series.shift(1 - step) for step in range(1, horizon + 1)}
-    return pd.concat(steps, axis=1, names=["step", "job"])
+    return pd.concat(steps, axis=1, names=["step", "job"]).iloc[np.argsort(order)]
 
 
 def targets_named(runs: pd.DataFrame, names: pd.MultiIndex) -> pd.DataFrame:
@@ -209,7 +217,7 @@ def make_lower_bounds(
         if now is not None:
             elapsed = elapsed.fillna(_seconds_until(now, runs).where(runs[ENDED_AT].isna()))
         bounds[WHOLE_RUN] = elapsed.where(~spoilt)
-    return ahead(bounds.where((bounds > 0) & targets.isna()), horizon)
+    return ahead(bounds.where((bounds > 0) & targets.isna()), horizon, runs)
 
 
 def _seconds_until(now: pd.Timestamp | str, runs: pd.DataFrame, job: str = "") -> pd.Series:

@@ -76,11 +76,12 @@ def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:
     if ENDED_AT not in known:
         return known
     running = ~(known[ENDED_AT] <= when)
-    known.loc[running, ENDED_AT] = pd.NaT
+    # `where` writes what is missing in the dtype of the column: NaT among times, NaN in numbers.
+    known[ENDED_AT] = known[ENDED_AT].where(~running)
     for job in job_columns(runs):
-        known.loc[running, job] = np.nan
-        if status_column(job) in known:
-            known.loc[running, status_column(job)] = None
+        for outcome in (job, status_column(job)):
+            if outcome in known:
+                known[outcome] = known[outcome].where(~running)
         for clock in (f"{job}__{STARTED_AT}", f"{job}__{ENDED_AT}"):
             if clock in known:
                 known[clock] = known[clock].where(to_utc(known[clock]) <= when)
@@ -236,10 +237,12 @@ def _is_retired(runs: pd.DataFrame) -> np.ndarray:
 
 def median_gap(starts: pd.Series) -> pd.Timedelta:
     """Median time between the last twenty starts of one series; zero for a single start."""
-    return starts.iloc[-21:].diff().median() if len(starts) > 1 else pd.Timedelta(0)
+    return starts.sort_values().iloc[-21:].diff().median() if len(starts) > 1 else pd.Timedelta(0)
 
 
 def _next_of_series(rows: pd.DataFrame, starts: pd.Series | None) -> pd.DataFrame:
+    if STARTED_AT in rows:
+        rows = rows.sort_values(STARTED_AT, kind="stable")
     if starts is None and STARTED_AT in rows:
         starts = pd.Series([rows[STARTED_AT].iloc[-1] + median_gap(rows[STARTED_AT])])
     n = 1 if starts is None else len(starts)

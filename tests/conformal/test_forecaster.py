@@ -129,7 +129,7 @@ def test_rows_that_repeat_count_once():
 def test_a_target_is_known_once_its_run_has_ended(seed, n, horizon):
     rng = np.random.default_rng(seed)
     index = pd.MultiIndex.from_arrays([rng.choice(["a", "b"], n), np.arange(n)])
-    table = pd.DataFrame({"started_at": np.sort(rng.uniform(size=n))}, index=index)
+    table = pd.DataFrame({"started_at": np.sort(rng.uniform(0, 1e6, size=n))}, index=index)
     had_ended = rng.random(n) < 0.7
     clock = read_clock(table)
     known = known_targets(clock, np.arange(1, horizon + 1), had_ended)
