@@ -21,7 +21,10 @@ from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._p_values import TIE, CalibrationErrors
 from sklearn_jobtime.conformal._scores import LEAST
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, job_columns
+from sklearn_jobtime.point_in_time._clock import read_clock
+from sklearn_jobtime.point_in_time._memory import given_again, remember
+from sklearn_jobtime.point_in_time._table_memory import row_values
+from sklearn_jobtime.runs._schema import WHOLE_RUN, job_columns
 from sklearn_jobtime.runs._targets import make_targets
 from sklearn_jobtime.runs._validation import row_label, validate_runs
 
@@ -47,12 +50,6 @@ def in_seconds(time: float) -> str:
     ('1,234 s', '0.12 s')
     """
     return f"{time:,.0f} s" if abs(time) >= 10 else f"{time:.2g} s"
-
-
-def row_keys(table: pd.DataFrame) -> NDArray[np.uint64]:
-    """Numbers by which runs of a table are known again: by start, or by what they took."""
-    columns = table[[STARTED_AT]] if STARTED_AT in table else table
-    return pd.util.hash_pandas_object(columns, index=isinstance(table.index, pd.MultiIndex))
 
 
 class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
@@ -218,7 +215,8 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             is_log=self._is_log,
         )
         self._calibration_errors = CalibrationErrors(errors)
-        self._keys = row_keys(runs.iloc[self.forecaster_.calibration_rows_])
+        every = np.arange(len(runs))
+        self._memory = remember(row_values(runs), read_clock(runs), len(runs), also=[every])
         self.least_p_value_ = 2 / (self.n_calibration_ + 1)
         if self.least_p_value_ > self.contamination:
             _logger.warning(
@@ -372,7 +370,8 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _is_known(self, runs: pd.DataFrame) -> Mask:
         """Mark the runs that calibrate, which are not to be compared with themselves."""
-        return np.isin(row_keys(runs), self._keys)
+        again = given_again(self._memory, row_values(runs), read_clock(runs))
+        return np.isin(again, self.forecaster_.calibration_rows_)
 
     def _watched(self, runs: pd.DataFrame) -> list[str]:
         return job_columns(runs, None if self.jobs is None else list(self.jobs))
