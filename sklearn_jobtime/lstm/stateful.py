@@ -30,7 +30,7 @@ from sklearn_jobtime.lstm.window_inputs import read_windows
 from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
-from sklearn_jobtime.point_in_time._same_rows import row_digests
+from sklearn_jobtime.point_in_time._same_rows import carries_labels, row_digests
 
 __all__ = ["StatefulForecaster"]
 
@@ -71,7 +71,9 @@ def read_series(X: Any, series: ArrayLike | None, n: int) -> tuple[Rows, list[Ha
 def row_clock(X: Any, codes: Rows, names: list[Hashable]) -> Clock:
     """Give the times and the labels of steps, and their series as :func:`read_series` has them."""
     clock = read_clock(X) if isinstance(X, pd.DataFrame) else Clock(codes, [()])
-    return replace(clock, series=codes, keys=[(name,) for name in names], ended=None)
+    labels = clock.labels if carries_labels(clock) else None  # a default index may be that of new rows
+    keys = [(name,) for name in names]
+    return replace(clock, series=codes, keys=keys, ended=None, labels=labels)
 
 
 class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -257,6 +259,8 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         # On the CPU, where any machine can load it, and where one step takes least.
         self.network_ = copy.deepcopy(forecaster.net_.module_).to("cpu", torch.float64).eval()
         digests, clock = row_digests(steps)[:, None], row_clock(X, codes, names)
+        if isinstance(X, pd.DataFrame):  # whose labels later ones may go on from
+            clock = replace(clock, labels=read_clock(X).labels)
         self._memory = remember(digests, clock, len(steps), also=[np.arange(len(steps))])
         self.state_ = self._forecast_from(steps, codes, names, {})[1]
         endless = [name for name, state in self.state_.items() if not np.isfinite(state).all()]

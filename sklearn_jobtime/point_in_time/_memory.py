@@ -18,6 +18,7 @@ from sklearn_jobtime.point_in_time._order import rows_to_remember
 from sklearn_jobtime.point_in_time._same_rows import (
     Digests,
     carries_labels,
+    counts_on,
     place_among,
     places_in_series,
     row_digests,
@@ -130,7 +131,7 @@ def recall(memory: Memory, values: NDArray[Any], clock: Clock) -> tuple[Rows, Cl
     - In arrays and under a default index, the table is taken to be later, unless it goes on from
       some place in the rows of fit, equal row for row, and that is no chance: rows that are all
       alike prove nothing, whatever their number. All rows of fit at the head of the table are the
-      rows of fit.
+      rows of fit; so are the first of them under a default index, which must not see later ones.
 
     A SameRunsWarning says where none of these can tell.
 
@@ -224,7 +225,12 @@ def _places(memory: Memory, values: NDArray[Any], clock: Clock) -> dict[Key, int
     for key, digests in given.items():
         if (seen := memory.digests.get(key)) is None:
             continue
-        found[key], looks_alike = place_among(seen, digests, may_be_whole=not is_labelled)
+        found[key], looks_alike = place_among(
+            seen,
+            digests,
+            may_be_whole=not is_labelled,
+            may_be_first=clock.labels is not None and not is_labelled,
+        )
         unsure |= looks_alike
     if unsure and not is_labelled and clock.labels is not None:
         warnings.warn(
@@ -256,7 +262,9 @@ def _told_by_value(
     again = np.array([places.get(key, -1) for key in past.keys], dtype=np.intp)
     lengths = np.array([len(memory.digests[key]) for key in past.keys], dtype=np.intp)
     told = ((again >= 0) & (again < lengths))[past.series]
-    return told & ~np.isin(past_series, past_series[shared])
+    if counts_on(past.labels, clock.labels):
+        return np.zeros(len(told), dtype=bool)
+    return np.asarray(told & ~np.isin(past_series, past_series[shared]))
 
 
 def given_again(memory: Memory, values: NDArray[Any], clock: Clock) -> Rows:

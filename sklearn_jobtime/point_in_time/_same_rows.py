@@ -20,6 +20,7 @@ from sklearn_jobtime.point_in_time._clock import Clock
 __all__ = [
     "Digests",
     "carries_labels",
+    "counts_on",
     "is_later_by",
     "place_among",
     "places_in_series",
@@ -168,7 +169,15 @@ def _paired(
     pairs = np.flatnonzero(place >= 0)
     alone = _one_start_in_common(keys, near_keys, given.series[near])[ours[pairs]]
     differ = ~_agree(past_values[rows[ours[pairs]]], values[near[free[place[pairs]]]], unit)
-    pairs = pairs[~(alone & (differ | _count_on(past.labels, given.labels)))]
+    if counts_on(past.labels, given.labels):
+        pairs = pairs[~alone]
+    else:
+        for pair in pairs[alone & differ]:  # another of those that start at once, or none
+            alike = np.flatnonzero(near_keys[free] == keys[ours[pair]])
+            one = np.broadcast_to(past_values[rows[ours[pair]]], (len(alike), values.shape[1]))
+            alike = alike[_agree(one, values[near[free[alike]]], unit)]
+            place[pair] = alike[0] if len(alike) else -1
+        pairs = pairs[place[pairs] >= 0]
     mine[ours[pairs]] = free[place[pairs]]
     return mine
 
@@ -187,7 +196,7 @@ def _one_start_in_common(keys: Rows, near_keys: Rows, series: Rows) -> Mask:
     return np.isin(keys, near_keys[shared][counts[series[shared]] == 1])
 
 
-def _count_on(past: pd.Index | None, given: pd.Index | None) -> bool:
+def counts_on(past: pd.Index | None, given: pd.Index | None) -> bool:
     """Tell whether whole numbers go on where those of fit stopped."""
     if past is None or given is None or past.dtype.kind != "i" or given.dtype.kind != "i":
         return False
@@ -271,7 +280,9 @@ def row_digests(values: NDArray) -> Digests:
     return found
 
 
-def place_among(seen: Digests, given: Digests, *, may_be_whole: bool = True) -> tuple[int, bool]:
+def place_among(
+    seen: Digests, given: Digests, *, may_be_whole: bool = True, may_be_first: bool = False
+) -> tuple[int, bool]:
     """Find where in the rows of fit the given ones begin.
 
     Parameters
@@ -280,6 +291,8 @@ def place_among(seen: Digests, given: Digests, *, may_be_whole: bool = True) -> 
         Digests of the rows of one series in fit, and of those given now.
     may_be_whole : bool, default=True
         Whether all rows of fit, one behind the other at the head of the given ones, are proof.
+    may_be_first : bool, default=False
+        Whether the first rows of fit, and nothing else, are proof too, though they may be few.
 
     Returns
     -------
@@ -297,14 +310,16 @@ def place_among(seen: Digests, given: Digests, *, may_be_whole: bool = True) -> 
     starts, stops = starts[same], stops[same]
     if not len(starts):
         return n, False
-    begins_alike = bool(starts[0] == 0)
-    if begins_alike and may_be_whole and stops[0] == n:
+    if starts[0] == 0 and may_be_whole and (stops[0] == n or may_be_first):
         return 0, False
     total = np.concatenate([[0.0], np.cumsum(_surprise(seen))])
-    # The first row of a block counts, whatever stood before it.
-    needed = np.where(starts == 0, _SURE_OF_START, np.log(n) + _SURE)
-    sure = starts[total[stops] - total[starts] >= needed]
-    return (int(sure[0]), False) if len(sure) == 1 else (n, begins_alike or len(sure) > 1)
+    surprise = total[stops] - total[starts]
+    best = int(surprise.argmax())
+    needed = _SURE_OF_START if starts[best] == 0 else np.log(n) + _SURE
+    if surprise[best] < needed:
+        return n, bool(surprise[best] > 0)
+    is_one = np.delete(surprise, best).max(initial=0.0) <= surprise[best] / 2
+    return (int(starts[best]), False) if is_one else (n, True)
 
 
 def _surprise(seen: Digests) -> Floats:

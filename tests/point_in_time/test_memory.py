@@ -286,6 +286,7 @@ def test_arrays_are_known_by_the_rows_they_go_on_from(seen, start, n, steps):
 def test_rows_that_are_all_alike_are_later(n, as_given):
     X = pd.DataFrame({"a": np.full(100, 7.0)})
     assert kept_ages(as_given(X[:50]), as_given(X[50 : 50 + n])) == [3, 2, 1]
+    assert kept_ages(as_given(X[:50]), as_given(X[60 : 60 + n])) == [3, 2, 1]
     assert kept_ages(as_given(X[:50]), as_given(X[:51])) == []  # labels, or all rows of fit
 
 
@@ -302,8 +303,10 @@ def test_a_default_index_says_nothing_and_a_warning_says_where_values_do_not_eit
     assert kept_ages(pool, pd.concat({"etl": new})) == [103, 102, 101]
     assert kept_ages(pool, pd.concat({"etl": X[:30]})) == []
     quiet = pd.DataFrame({"a": np.zeros(50)})
+    assert kept_ages(quiet, quiet[:40]) == []  # the first rows must not see the last
+    week = pd.DataFrame({"a": np.arange(60.0) % 7})
     with pytest.warns(SameRunsWarning, match="repeat too much to tell"):
-        assert kept_ages(quiet, quiet[:40]) == [3, 2, 1]
+        assert kept_ages(week, week[3:].reset_index(drop=True)) == [3, 2, 1]
 
 
 @settings(max_examples=60, deadline=None)
