@@ -195,7 +195,7 @@ def _given_by_time(memory: Memory, past_series: Rows, values: NDArray[Any], cloc
         warnings.warn(
             "The rows lie between the runs seen in fit and none of them starts when one of these "
             "did: all count as other runs. If they are the same runs, give their starts as fit "
-            "had them (the same time zone, not rounded to more than a minute).",
+            "had them (the same time zone, not rounded to more than a second).",
             SameRunsWarning,
             stacklevel=4,
         )
@@ -213,7 +213,23 @@ def _interleave(past: Clock, past_series: Rows, clock: Clock) -> bool:
     if inside.sum() < 2:
         return False
     oldest, newest = past.started[inside].min(), past.started[inside].max()
-    return bool(((clock.started > oldest) & (clock.started < newest)).any())
+    if not ((clock.started > oldest) & (clock.started < newest)).any():
+        return False
+    return not _labels_tell_apart(past, clock)
+
+
+def _labels_tell_apart(past: Clock, clock: Clock) -> bool:
+    """Tell whether the labels of both tables, other ones, increase with the starts."""
+    assert past.started is not None
+    assert clock.started is not None
+    if past.labels is None or clock.labels is None or not carries_labels(clock):
+        return False
+    try:
+        rank, found = pd.factorize(past.labels.append(clock.labels), sort=True)
+    except TypeError:  # labels of several types have no order
+        return False
+    order = np.lexsort((rank, np.concatenate([past.started, clock.started])))
+    return len(found) == len(rank) and bool((np.diff(rank[order]) > 0).all())
 
 
 def _places(memory: Memory, values: NDArray[Any], clock: Clock) -> dict[Key, int]:
