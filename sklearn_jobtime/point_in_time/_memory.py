@@ -19,6 +19,7 @@ from sklearn_jobtime.point_in_time._same_rows import (
     Digests,
     carries_labels,
     counts_on,
+    labels_tell_apart,
     place_among,
     places_in_series,
     row_digests,
@@ -215,21 +216,7 @@ def _interleave(past: Clock, past_series: Rows, clock: Clock) -> bool:
     oldest, newest = past.started[inside].min(), past.started[inside].max()
     if not ((clock.started > oldest) & (clock.started < newest)).any():
         return False
-    return not _labels_tell_apart(past, clock)
-
-
-def _labels_tell_apart(past: Clock, clock: Clock) -> bool:
-    """Tell whether the labels of both tables, other ones, increase with the starts."""
-    assert past.started is not None
-    assert clock.started is not None
-    if past.labels is None or clock.labels is None or not carries_labels(clock):
-        return False
-    try:
-        rank, found = pd.factorize(past.labels.append(clock.labels), sort=True)
-    except TypeError:  # labels of several types have no order
-        return False
-    order = np.lexsort((rank, np.concatenate([past.started, clock.started])))
-    return len(found) == len(rank) and bool((np.diff(rank[order]) > 0).all())
+    return not labels_tell_apart(past, past_series, clock)
 
 
 def _places(memory: Memory, values: NDArray[Any], clock: Clock) -> dict[Key, int]:

@@ -22,6 +22,7 @@ __all__ = [
     "carries_labels",
     "counts_on",
     "is_later_by",
+    "labels_tell_apart",
     "place_among",
     "places_in_series",
     "row_digests",
@@ -137,7 +138,7 @@ def same_starts(
         keys = _starts_as_keys(
             past.started[rows], past_series[rows], given.started[near], given.series[near]
         )
-        mine = _paired(past, rows, past_values, given, near, values, *keys)
+        mine = _paired(past, rows, past_series[rows], past_values, given, near, values, *keys)
         found[rows[mine >= 0]] = near[mine[mine >= 0]]
     return found
 
@@ -145,6 +146,7 @@ def same_starts(
 def _paired(
     past: Clock,
     rows: Rows,
+    past_series: Rows,
     past_values: Floats,
     given: Clock,
     near: Rows,
@@ -161,21 +163,28 @@ def _paired(
             mine = wanted.get_indexer(pd.MultiIndex.from_arrays([keys, past.labels[rows]]))
     free = np.setdiff1d(np.arange(len(near)), mine)
     ours = np.flatnonzero(mine < 0)
-    if len(free) < len(near):  # the labels are those of fit: another one is another run
+    labels_differ = labels_tell_apart(past.take(rows[ours]), past_series[ours], given.take(near))
+    if labels_differ:
+        # One start in common may also be the last of a table whose labels are others now.
+        is_proof = len(free) < len(near) or len(np.intersect1d(keys, near_keys)) > 1
+        ours = ours[:0] if is_proof else ours
+    elif len(free) < len(near):  # the labels are those of fit: another one is another run
         is_tied = pd.Series(keys).duplicated(keep=False).to_numpy()
         tied_given = near_keys[pd.Series(near_keys).duplicated(keep=False).to_numpy()]
         ours = ours[~(is_tied | np.isin(keys, tied_given))[ours]]
     place = _in_order(keys[ours], near_keys[free])
     pairs = np.flatnonzero(place >= 0)
     alone = _one_start_in_common(keys, near_keys, given.series[near])[ours[pairs]]
-    differ = ~_agree(past_values[rows[ours[pairs]]], values[near[free[place[pairs]]]], unit)
+    differ = ~_agree(
+        past_values[rows[ours[pairs]]], values[near[free[place[pairs]]]], unit, labels_differ
+    )
     if counts_on(past.labels, given.labels):
         pairs = pairs[~alone]
     else:
         for pair in pairs[alone & differ]:  # another of those that start at once, or none
             alike = np.flatnonzero(near_keys[free] == keys[ours[pair]])
             one = np.broadcast_to(past_values[rows[ours[pair]]], (len(alike), values.shape[1]))
-            alike = alike[_agree(one, values[near[free[alike]]], unit)]
+            alike = alike[_agree(one, values[near[free[alike]]], unit, labels_differ)]
             place[pair] = alike[0] if len(alike) else -1
         pairs = pairs[place[pairs] >= 0]
     mine[ours[pairs]] = free[place[pairs]]
@@ -196,6 +205,25 @@ def _one_start_in_common(keys: Rows, near_keys: Rows, series: Rows) -> Mask:
     return np.isin(keys, near_keys[shared][counts[series[shared]] == 1])
 
 
+def labels_tell_apart(past: Clock, past_series: Rows, given: Clock) -> bool:
+    """Tell whether labels name other runs: all are different, and increase with the starts.
+
+    Labels of another kind, or from another count, do not increase where the runs of two tables
+    lie between each other.
+    """
+    assert past.started is not None
+    assert given.started is not None
+    if past.labels is None or given.labels is None or not carries_labels(given):
+        return False
+    try:
+        rank = pd.factorize(past.labels.append(given.labels), sort=True)[0]
+    except TypeError:  # labels of several types have no order
+        return False
+    series = np.concatenate([past_series, given.series])
+    order = np.lexsort((rank, np.concatenate([past.started, given.started]), series))
+    return bool((np.diff(rank[order])[np.diff(series[order]) == 0] > 0).all())
+
+
 def counts_on(past: pd.Index | None, given: pd.Index | None) -> bool:
     """Tell whether whole numbers go on where those of fit stopped."""
     if past is None or given is None or past.dtype.kind != "i" or given.dtype.kind != "i":
@@ -203,10 +231,11 @@ def counts_on(past: pd.Index | None, given: pd.Index | None) -> bool:
     return bool(given.min() == past.max() + 1)
 
 
-def _agree(some: Floats, others: NDArray, unit: float) -> Mask:
+def _agree(some: Floats, others: NDArray, unit: float, needs_proof: bool) -> Mask:
     """Tell in which rows no number that both know differs by more than rounded times can."""
     unknown = np.isnan(some) | np.isnan(others)
-    return np.asarray((unknown | np.isclose(some, others, rtol=1e-6, atol=unit)).all(axis=1))
+    same = (unknown | np.isclose(some, others, rtol=1e-6, atol=unit)).all(axis=1)
+    return np.asarray(same & ~(needs_proof & unknown.all(axis=1)))
 
 
 # ---------------------------------------------------------------- label

@@ -24,7 +24,7 @@ from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import ended_order
-from sklearn_jobtime.runs._schema import derives
+from sklearn_jobtime.runs._schema import marked_jobs, owner_of
 
 __all__ = ["SequenceWindower"]
 
@@ -141,7 +141,8 @@ class SequenceWindower(  # type: ignore[call-arg]
     known : array-like of str or int, default=None
         Columns known when a run starts, by name (or by position): the event, the size of the
         change. A name covers the columns derived from it: ``"event"`` is also
-        ``"event__push"``. `started_at` and what derives from it are known without saying.
+        ``"event__push"`` where there is no column ``"event"`` any more, but not a job of such a
+        name, which has ``"<job>__failed"`` beside it. `started_at` and what derives from it are known without saying.
         None: all else are outcomes.
     started_at, ended_at : str, default="started_at", "ended_at"
         The columns that say when a run started and ended: datetimes (UTC, or with a zone), or
@@ -343,9 +344,9 @@ class SequenceWindower(  # type: ignore[call-arg]
         if isinstance(self.known, str):
             raise ValueError(f"known={self.known!r} is a string; give a list of column names.")
         n = len(columns)
-        known = set()
+        known, jobs = set(), marked_jobs(columns)
         for name in [] if self.known is None else list(self.known):
-            found = [at for at, column in enumerate(columns) if derives(column, name)]
+            found = [at for at in range(n) if _is_part(columns[at], name, columns, jobs)]
             if not found and isinstance(name, Integral) and -n <= name < n:
                 found = [int(name) % n]
             if not found:
@@ -354,7 +355,9 @@ class SequenceWindower(  # type: ignore[call-arg]
                     "columns, or their positions if it is an array."
                 )
             known.update(found)
-        known.update(at for at in range(n) if derives(columns[at], self.started_at))
+        known.update(
+            at for at in range(n) if owner_of(columns[at], [self.started_at, *jobs]) == self.started_at
+        )
         self._times = [
             columns.index(name) if name in columns else None
             for name in (self.started_at, self.ended_at)
@@ -372,6 +375,17 @@ class SequenceWindower(  # type: ignore[call-arg]
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
+
+
+def _is_part(column: Any, name: Any, columns: list[Any], jobs: list[Any]) -> bool:
+    """Tell whether a column is the one of a name, or stands for it behind an encoder.
+
+    Jobs have double underscores in their names too: a job and its channels are no part of a
+    covariate whose name they begin with, nor is any other column while the covariate is there.
+    """
+    if column == name:
+        return True
+    return (name in jobs or name not in columns) and owner_of(column, [name, *jobs]) == name
 
 
 def _numbers(table: pd.DataFrame) -> Floats:
