@@ -83,9 +83,7 @@ class Ends:
         if len(old) and len(new) and old[-1, 0] + 1 >= new[:, 0].min():
             clocks = [Clock(np.zeros(len(one), np.intp), [()], one[:, 0]) for one in (old, new)]
             nothing = [np.empty((len(one), 0)) for one in (old, new)]
-            again = same_starts(
-                clocks[0], clocks[0].series, nothing[0], clocks[1], nothing[1]
-            )
+            again = same_starts(clocks[0], clocks[0].series, nothing[0], clocks[1], nothing[1])
             old = old[again < 0]
         times = np.concatenate([old, new])
         self._times = times[np.argsort(times[:, 0], kind="stable")]

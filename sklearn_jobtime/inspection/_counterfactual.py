@@ -33,9 +33,9 @@ from sklearn_jobtime.runs._schema import (
     ENDED_AT,
     STARTED_AT,
     WHOLE_RUN,
+    job_columns,
     marked_jobs,
     owner_of,
-    job_columns,
     status_column,
 )
 from sklearn_jobtime.runs._targets import observed_durations

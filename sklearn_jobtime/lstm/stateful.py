@@ -71,7 +71,9 @@ def read_series(X: Any, series: ArrayLike | None, n: int) -> tuple[Rows, list[Ha
 def row_clock(X: Any, codes: Rows, names: list[Hashable]) -> Clock:
     """Give the times and the labels of steps, and their series as :func:`read_series` has them."""
     clock = read_clock(X) if isinstance(X, pd.DataFrame) else Clock(codes, [()])
-    labels = clock.labels if carries_labels(clock) else None  # a default index may be that of new rows
+    labels = (
+        clock.labels if carries_labels(clock) else None
+    )  # a default index may be that of new rows
     keys = [(name,) for name in names]
     return replace(clock, series=codes, keys=keys, ended=None, labels=labels)
 

@@ -252,9 +252,7 @@ def _before_by_place(memory: Memory, places: dict[Key, int]) -> Mask:
     return np.asarray(memory.place < place[memory.clock.series])
 
 
-def _told_by_value(
-    memory: Memory, places: dict[Key, int], past_series: Rows, clock: Clock
-) -> Mask:
+def _told_by_value(memory: Memory, places: dict[Key, int], past_series: Rows, clock: Clock) -> Mask:
     """Mark the remembered rows of series whose values are known again though no label is."""
     assert memory.digests is not None
     past = memory.clock

@@ -75,7 +75,7 @@ def is_later_by(times: Floats, than: float) -> Mask:
 def _whole(times: Floats, unit: float, how: str) -> NDArray[np.int64]:
     if how == "as they are":  # but for the nanoseconds, of which seconds since 1970 keep none
         found, which = np.unique(times, return_inverse=True)
-        return np.cumsum(np.diff(found, prepend=found[:1]) > 2 * unit)[which]
+        return np.cumsum(np.diff(found, prepend=found[:1]) > 2 * unit).astype(np.int64)[which]
     counts = times / unit
     near = np.round(counts)
     down = np.where(np.abs(counts - near) * unit < _FINEST, near, np.floor(counts))
@@ -85,7 +85,7 @@ def _whole(times: Floats, unit: float, how: str) -> NDArray[np.int64]:
 def _starts_as_keys(
     past: Floats, past_series: Rows, given: Floats, given_series: Rows
 ) -> tuple[Rows, Rows, float]:
-    """Number the starts of both tables, equal where a run may be the same, and say how exactly."""
+    """Give starts numbers, equal where a run may be the same, and say how exactly."""
     unit = max(resolution(past), resolution(given))
     ways = [(_FINEST, "as they are")]
     if resolution(past) != resolution(given):

@@ -77,7 +77,9 @@ class RememberedRows:
 
     def _check_form(self, X: Any) -> None:
         """Raise an error where a table came after an array, or the other way round."""
-        forms = ["a table" if isinstance(of, pd.DataFrame) else "an array" for of in (self._table, X)]
+        forms = [
+            "a table" if isinstance(of, pd.DataFrame) else "an array" for of in (self._table, X)
+        ]
         if forms[0] != forms[1]:
             raise TypeError(
                 f"X came as {forms[1]}, the rows of fit as {forms[0]}: nothing tells which of the "

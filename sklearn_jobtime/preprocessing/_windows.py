@@ -140,9 +140,10 @@ class SequenceWindower(  # type: ignore[call-arg]
         its drift; what lies further back is mostly another level. Search over it.
     known : array-like of str or int, default=None
         Columns known when a run starts, by name (or by position): the event, the size of the
-        change. A name covers the columns derived from it: ``"event"`` is also
-        ``"event__push"`` where there is no column ``"event"`` any more, but not a job of such a
-        name, which has ``"<job>__failed"`` beside it. `started_at` and what derives from it are known without saying.
+        change. A name covers the columns derived from it: ``"event"`` is also ``"event__push"``
+        where there is no column ``"event"`` any more, but never a job of such a name, which has
+        ``"<job>__failed"`` beside it. `started_at` and what derives from it are known without
+        saying.
         None: all else are outcomes.
     started_at, ended_at : str, default="started_at", "ended_at"
         The columns that say when a run started and ended: datetimes (UTC, or with a zone), or
@@ -356,7 +357,9 @@ class SequenceWindower(  # type: ignore[call-arg]
                 )
             known.update(found)
         known.update(
-            at for at in range(n) if owner_of(columns[at], [self.started_at, *jobs]) == self.started_at
+            at
+            for at in range(n)
+            if owner_of(columns[at], [self.started_at, *jobs]) == self.started_at
         )
         self._times = [
             columns.index(name) if name in columns else None

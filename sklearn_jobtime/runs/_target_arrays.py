@@ -55,7 +55,7 @@ class TargetForm:
         return pd.DataFrame(values, columns=self.names, index=index)
 
     def for_jobs_of(self, X: Any, targets: Floats, estimator: BaseEstimator) -> "TargetForm":
-        """Name the targets of an array by the jobs whose durations they are, if they stand elsewhere.
+        """Name targets of an array by the jobs whose durations they are, if they stand elsewhere.
 
         Where they stand at the position of their job, or X is no run table, nothing changes.
         """
@@ -64,7 +64,9 @@ class TargetForm:
         try:
             jobs = jobs_of_targets(X, self.names, targets, type(estimator).__name__)
             own = jobs_of_targets(X, self.names, np.full_like(targets, np.nan), "")
-        except ValueError:  # no run table, or no durations of it: whoever forecasts them will say so
+        except (
+            ValueError
+        ):  # no run table, or no durations of it: whoever forecasts them will say so
             return self
         if jobs == own or len(set(jobs)) < len(jobs):
             return self

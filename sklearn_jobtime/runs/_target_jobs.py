@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, series_of
 from sklearn_jobtime.runs._targets import observed_durations
 from sklearn_jobtime.runs._validation import to_utc
@@ -34,7 +33,8 @@ def names_of(y: Any) -> pd.Index | None:
     (['build'], None)
     """
     if isinstance(y, pd.DataFrame):
-        return y.columns
+        is_turned = list(y.columns.names) == ["job", "step"]
+        return y.columns.swaplevel() if is_turned else y.columns
     if not isinstance(y, pd.Series) or y.name is None:
         return None
     if isinstance(y.name, tuple) and len(y.name) == 2:
@@ -47,11 +47,9 @@ def _says_nothing(names: pd.Index | None) -> bool:
 
 
 def _pairs(names: pd.Index) -> list[Any]:
-    """Names as (step, job), whatever the order of the levels; of a job alone, the first step."""
+    """Names as (step, job); of a job alone, the first step."""
     if not isinstance(names, pd.MultiIndex):
         return [(1, name) for name in names]
-    if names.nlevels == 2 and list(names.names) == ["job", "step"]:
-        names = names.swaplevel()
     return list(names)
 
 
@@ -90,9 +88,11 @@ def in_order_of(y: Any, names: pd.Index | None, what: str = "y") -> Any:
             if own[0] not in job and not isinstance(names, pd.MultiIndex):
                 return y  # two names of one column, such as "y" and "target"
         raise ValueError(
-            f"{what} has the columns {given}, expected {asked}, as in fit: give the same jobs and "
-            "steps, in any order."
+            f"{what} has the columns {given}, expected {asked}: give the same jobs and steps, "
+            "in any order."
         )
+    if isinstance(y, pd.Series):
+        return y
     return y.iloc[:, [given.index(pair) for pair in asked]]
 
 
@@ -198,9 +198,9 @@ def _job_by_value(
         return int(best[0])
     if len(best) > 1:
         raise ValueError(
-            f"a target without a name has the durations of {[jobs[k] for k in best]} alike, and "
-            f"not those of {jobs[place]!r}, at whose position it stands; pass {estimator} the "
-            "DataFrame of make_targets, whose columns have names."
+            f"a target without a name has the durations of {[jobs[k] for k in best.tolist()]} "
+            f"alike, and not those of {jobs[place]!r}, at whose position it stands; pass "
+            f"{estimator} the DataFrame of make_targets, whose columns have names."
         )
     _check_seconds(target, durations[:, place], jobs[place], estimator)
     return place
@@ -227,7 +227,7 @@ def _ahead(durations: Floats, series: Any, step: int) -> Floats:
         return durations
     if not series.any():
         later = np.full_like(durations, np.nan)
-        later[: len(durations) - step + 1] = durations[step - 1 :]
+        later[: max(len(durations) - step + 1, 0)] = durations[step - 1 :]
         return later
     return pd.DataFrame(durations).groupby(series).shift(1 - step).to_numpy()
 
