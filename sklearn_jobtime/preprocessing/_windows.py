@@ -186,8 +186,9 @@ class SequenceWindower(  # type: ignore[call-arg]
     Where the table has no times, rows must be in start order, and the index labels tell which
     runs are the remembered ones; labels should go on counting where `fit` stopped. Rows whose
     labels sort before all remembered ones do not see them. Labels without an order are taken
-    as later. A numpy array has no labels: it is taken as later than `fit`, unless it contains the
-    newest rows of `fit` (the last 32 at its head, or more anywhere), recognised by their values.
+    as later. A numpy array has no labels, and a default index, numbers from 0, says nothing: such
+    rows are taken as later than `fit`, unless they are equal to rows of `fit` in so many different
+    values that it is no chance, or have all rows of `fit` at their head.
 
     Two of scikit-learn's common checks can not hold for what looks back at earlier rows: those
     for the same result in another order of the rows, and in batches of them.
