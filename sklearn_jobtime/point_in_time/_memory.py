@@ -216,7 +216,7 @@ def _interleave(past: Clock, past_series: Rows, clock: Clock) -> bool:
     oldest, newest = past.started[inside].min(), past.started[inside].max()
     if not ((clock.started > oldest) & (clock.started < newest)).any():
         return False
-    return not labels_tell_apart(past, past_series, clock)
+    return not (carries_labels(clock) and labels_tell_apart(past, past_series, clock))
 
 
 def _places(memory: Memory, values: NDArray[Any], clock: Clock) -> dict[Key, int]:

@@ -163,10 +163,14 @@ def _paired(
             mine = wanted.get_indexer(pd.MultiIndex.from_arrays([keys, past.labels[rows]]))
     free = np.setdiff1d(np.arange(len(near)), mine)
     ours = np.flatnonzero(mine < 0)
-    labels_differ = labels_tell_apart(past.take(rows[ours]), past_series[ours], given.take(near))
+    labels_differ = carries_labels(given) and labels_tell_apart(
+        past.take(rows[ours]), past_series[ours], given.take(near)
+    )
     if labels_differ:
         # One start in common may also be the last of a table whose labels are others now.
         is_proof = len(free) < len(near) or len(np.intersect1d(keys, near_keys)) > 1
+        if past.labels is not None and given.labels is not None and len(ours):
+            is_proof |= bool(given.labels[near].min() < past.labels[rows[ours]].max())
         ours = ours[:0] if is_proof else ours
     elif len(free) < len(near):  # the labels are those of fit: another one is another run
         is_tied = pd.Series(keys).duplicated(keep=False).to_numpy()
@@ -181,11 +185,12 @@ def _paired(
     if counts_on(past.labels, given.labels):
         pairs = pairs[~alone]
     else:
-        for pair in pairs[alone & differ]:  # another of those that start at once, or none
+        for pair in pairs[alone & differ]:  # perhaps another of those that start at once
             alike = np.flatnonzero(near_keys[free] == keys[ours[pair]])
             one = np.broadcast_to(past_values[rows[ours[pair]]], (len(alike), values.shape[1]))
             alike = alike[_agree(one, values[near[free[alike]]], unit, labels_differ)]
-            place[pair] = alike[0] if len(alike) else -1
+            if len(alike) or carries_labels(given):  # else the start tells, whatever came of it
+                place[pair] = alike[0] if len(alike) else -1
         pairs = pairs[place[pairs] >= 0]
     mine[ours[pairs]] = free[place[pairs]]
     return mine
@@ -213,7 +218,9 @@ def labels_tell_apart(past: Clock, past_series: Rows, given: Clock) -> bool:
     """
     assert past.started is not None
     assert given.started is not None
-    if past.labels is None or given.labels is None or not carries_labels(given):
+    if past.labels is None or given.labels is None:
+        return False
+    if past.labels.dtype.kind != given.labels.dtype.kind:
         return False
     try:
         rank = pd.factorize(past.labels.append(given.labels), sort=True)[0]
