@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows
 
 __all__ = ["ObservedScoreMixin", "read_array", "read_rows"]
 
@@ -90,4 +91,5 @@ class ObservedScoreMixin(RegressorMixin):
         float
             1 is perfect, 0 as good as the mean; averaged over the outputs.
         """
+        y = in_order_of(in_order_of_rows(y, X), getattr(self, "target_names_", None))
         return float(observed_r2(y, self.predict(X)))

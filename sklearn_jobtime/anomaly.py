@@ -21,9 +21,11 @@ from sklearn_jobtime.baselines._online_mix import OnlineMix
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._p_values import TIE, CalibrationErrors
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.point_in_time import read_clock
+from sklearn_jobtime.point_in_time._clock import read_clock
+from sklearn_jobtime.point_in_time._memory import given_again, remember
+from sklearn_jobtime.point_in_time._table_memory import row_values
 from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
-from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, job_columns
+from sklearn_jobtime.runs._schema import WHOLE_RUN, job_columns
 from sklearn_jobtime.runs._targets import make_targets
 from sklearn_jobtime.runs._validation import validate_runs
 
@@ -40,12 +42,6 @@ def errors_of(seconds: Floats, expected: Floats, floor: Floats | None) -> Floats
     difference in seconds.
     """
     return seconds - expected if floor is None else log_ratio(seconds, expected, floor)
-
-
-def row_keys(table: pd.DataFrame) -> NDArray[np.uint64]:
-    """Numbers by which runs of a table are known again: by start, or by what they took."""
-    columns = table[[STARTED_AT]] if STARTED_AT in table else table
-    return pd.util.hash_pandas_object(columns, index=isinstance(table.index, pd.MultiIndex))
 
 
 class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
@@ -215,7 +211,8 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             self._floor,
         )
         self._calibration_errors = CalibrationErrors(errors)
-        self._keys = row_keys(runs.iloc[self.forecaster_.calibration_rows_])
+        every = np.arange(len(runs))
+        self._memory = remember(row_values(runs), read_clock(runs), len(runs), also=[every])
         self.least_p_value_ = 2 / (self.n_calibration_ + 1)
         if self.least_p_value_ > self.contamination:
             _logger.warning(
@@ -370,7 +367,8 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _is_known(self, runs: pd.DataFrame) -> Mask:
         """Mark the runs that calibrate, which are not to be compared with themselves."""
-        return np.isin(row_keys(runs), self._keys)
+        again = given_again(self._memory, row_values(runs), read_clock(runs))
+        return np.isin(again, self.forecaster_.calibration_rows_)
 
     def _watched(self, runs: pd.DataFrame) -> list[str]:
         return job_columns(runs, None if self.jobs is None else list(self.jobs))

@@ -7,6 +7,7 @@ __all__ = [
     "ModelFileError",
     "NoHistoryError",
     "RunTableError",
+    "SameRunsWarning",
     "SourceError",
     "TooFewRunsWarning",
 ]
@@ -61,3 +62,7 @@ class ModelFileError(ValueError):
 
 class TooFewRunsWarning(UserWarning):
     """There are too few runs for what was asked; the message says how many it takes."""
+
+
+class SameRunsWarning(UserWarning):
+    """Nothing tells whether rows are runs that were seen in `fit`; the message says what would."""

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 from sklearn.metrics import make_scorer
 
 from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows, names_of
 
 __all__ = [
     "SCORERS",
@@ -37,6 +39,7 @@ def observed_pairs(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np
     NoHistoryError
         When no target was observed at all.
     """
+    y_true = _as_forecast(y_true, y_pred)
     actual = np.asarray(y_true, dtype=float)
     forecast = np.asarray(y_pred, dtype=float)
     if actual.ndim == 2 and forecast.ndim == 1:
@@ -59,6 +62,13 @@ def observed_pairs(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np
             "y_pred holds NaN or infinity for an observed target; a forecaster must give a number."
         )
     return actual[seen], forecast[seen], int((~seen).sum())
+
+
+def _as_forecast(y_true: Any, y_pred: Any) -> Any:
+    """Put targets into the rows and columns of forecasts, where both have names for them."""
+    y_true = in_order_of(y_true, names_of(y_pred), "y_true")
+    frame = y_pred.to_frame() if isinstance(y_pred, pd.Series) else y_pred
+    return in_order_of_rows(y_true, frame, "y_true")
 
 
 Score = Any  # a float, or (float, int) with return_ignored=True
@@ -135,6 +145,7 @@ def observed_r2(
     >>> observed_r2([1.0, 2.0, float("nan"), 3.0], [1.0, 2.0, 9.0, 3.0])
     1.0
     """
+    y_true = _as_forecast(y_true, y_pred)
     _, _, ignored = observed_pairs(y_true, y_pred)
     actual = np.asarray(y_true, dtype=float).reshape(len(np.asarray(y_true)), -1)
     forecast = np.asarray(y_pred, dtype=float).reshape(actual.shape)

@@ -27,6 +27,7 @@ from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import ended_order
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, status_column
 from sklearn_jobtime.runs._target_arrays import read_targets
+from sklearn_jobtime.runs._target_jobs import jobs_of_targets
 from sklearn_jobtime.runs._targets import observed_durations
 from sklearn_jobtime.runs._validation import to_utc
 
@@ -104,6 +105,7 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
     """
 
     masks_missing_targets = True
+    learns_durations: ClassVar[bool] = True  # else targets are other numbers about the same jobs
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
@@ -160,17 +162,23 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
             A run table. In an array, each column is the history of one job.
         y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
             Targets from :func:`~sklearn_jobtime.runs.make_targets`: its columns (step, job) say
-            which job an output belongs to. Without names, output k belongs to column k.
+            which job an output belongs to, as do the name of a Series and columns named as jobs.
+            An output without a name belongs to the job of the table whose durations it has.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            When an output without a name is that of no job, such as one in minutes.
         """
         X = read_rows(self, X, reset=True)
         given = read_targets(self, X, y)
         targets, self._form = given.observed, given.form
         self.target_names_ = self._form.names
-        self.jobs_ = self._jobs_of(X, self.target_names_, targets.shape[1])
+        self.jobs_ = self._jobs_of(X, self.target_names_, targets)
         seen = ~np.isnan(targets).all(axis=0)
         if not seen.any():
             raise NoHistoryError(
@@ -252,14 +260,13 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
     def _history_jobs(self) -> list:
         return list(dict.fromkeys(self.jobs_))
 
-    def _jobs_of(self, X: Any, y_columns: pd.Index | None, n_outputs: int) -> list:
-        if isinstance(y_columns, pd.MultiIndex):
-            return list(y_columns.get_level_values(-1))
+    def _jobs_of(self, X: Any, names: pd.Index | None, targets: Floats) -> list:
         if isinstance(X, pd.DataFrame):
-            columns = list(observed_durations(_with_times(X)).columns)
-        else:
-            columns = list(range(X.shape[1]))
-        return [columns[k % len(columns)] for k in range(n_outputs)]
+            known = targets if self.learns_durations else np.full_like(targets, np.nan)
+            return jobs_of_targets(X, names, known, type(self).__name__)
+        if isinstance(names, pd.MultiIndex):
+            return list(names.get_level_values(-1))
+        return [k % X.shape[1] for k in range(targets.shape[1])]
 
     def _values(self, X: Any) -> tuple[Floats, Clock]:
         """Seconds of the successful runs, a column a job, then those recorded, and the clock."""

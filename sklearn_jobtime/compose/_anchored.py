@@ -234,14 +234,13 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         X, y, at_least, *values = in_time_order(X, y, at_least, *fit_params.values())
         fit_params = dict(zip(fit_params, values, strict=True))
         given = read_targets(self, X, y, at_least)
-        targets, self._form = given.observed, given.form
+        targets = given.observed
+        self._form = given.form.for_jobs_of(X, targets, self)
         self.target_names_ = self._form.names
         self.base_forecaster_ = clone(
             OnlineMix() if self.base_forecaster is None else self.base_forecaster
         )
-        self.base_forecaster_.fit(
-            X, y if self.target_names_ is not None else self._form.of(targets)
-        )
+        self.base_forecaster_.fit(X, self._form.named(targets, X))
         base = np.reshape(self.base_forecaster_.predict(X), targets.shape)
         self.floor_ = np.array([least_duration(output) for output in targets.T])
         ratios = log_correction(targets, base, self.floor_, self.clip)
@@ -356,7 +355,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     def _named(self, ratios: Floats) -> Floats | pd.DataFrame:
         """Give the ratios to learn the names that `y` had, for a regressor that reads them."""
         learned = self._as_learned(ratios)
-        if self.target_names_ is None:
+        if self.target_names_ is None or self._form.ndim == 1:
             return learned
         return pd.DataFrame(learned, columns=self.target_names_[self._learned])
 

@@ -151,7 +151,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         names, members = self._validate_estimators()
         weights = self._checked_weights([member == "drop" for member in members])
         self.target_names_ = given.form.names
-        targets = given.form.of(given.observed)
+        targets, named = given.form.of(given.observed), given.form.named(given.observed, X)
         self._outputs = targets.shape[1:]
         X = row_by_row(X)
         self.estimators_, self.named_estimators_ = [], Bunch()
@@ -162,7 +162,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
             bounds = {} if at_least is None else at_least_parameter(fitted, at_least)
             try:
                 with threadpool_limits(self.n_threads):
-                    fitted.fit(X, targets if self.target_names_ is None else y, **bounds)
+                    fitted.fit(X, named, **bounds)
             except Exception as error:
                 error.add_note(f"raised by {name!r}, a member of {type(self).__name__}")
                 raise

@@ -286,7 +286,8 @@ default="log_ratio"
         """
         X = self._checked(X, reset=True)
         given = read_targets(self, X, y, at_least, strict=True)
-        targets, lower_bounds, self._form = given.observed, given.lower_bounds, given.form
+        targets, lower_bounds = given.observed, given.lower_bounds
+        self._form = given.form.for_jobs_of(X, targets, self)
         self.target_names_ = self._form.names
         steps, jobs = self._form.steps_and_jobs(targets.shape[1], self.horizon)
         self.groups_ = groups_of(steps.tolist(), jobs, self.simultaneous)

@@ -223,6 +223,8 @@ class RecentSpread(HistoryRegressor):
     array([0.  , 0.04, 0.07])
     """
 
+    learns_durations = False
+
     _parameter_constraints = {  # noqa: RUF012
         "n_runs": [Interval(Integral, 2, None, closed="left")],
     }

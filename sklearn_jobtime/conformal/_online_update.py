@@ -11,6 +11,7 @@ from sklearn_jobtime.conformal._group_quantiles import OVER_HORIZON
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.point_in_time._clock import epoch_seconds
+from sklearn_jobtime.point_in_time._same_rows import is_later_by
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series_of
 from sklearn_jobtime.runs._targets import ahead, make_lower_bounds, targets_named
 from sklearn_jobtime.runs._timeline import as_of
@@ -112,7 +113,7 @@ def online_update(
     since, n_before = model.updated_until_, model.n_updates_
     ended = epoch_seconds(runs[ENDED_AT])
     newest = np.fmax.reduce(ended, initial=np.nan)
-    if not newest >= since:
+    if np.isnan(newest) or is_later_by(np.array([since]), newest).any():
         last = "none has ended" if np.isnan(newest) else f"the newest end is {_time(newest)}"
         raise RunTableError(
             f"the table is older than the model, which knows of runs up to {_time(since)}: of "
@@ -155,9 +156,10 @@ def new_targets(model: ConformalForecaster, runs: pd.DataFrame, since: float) ->
     ended = pd.DataFrame({ENDED_AT: epoch_seconds(runs[ENDED_AT])}, index=runs.index)
     known = ahead(ended, int(steps.max()), runs).droplevel("job", axis=1)[steps].to_numpy()
     if model.simultaneous not in OVER_HORIZON:
-        return known > since
-    is_seen = (known <= model.fitted_until_).any(axis=1)
-    return np.where(is_seen, np.nan, known.max(axis=1))[:, None] > np.full(len(steps), since)
+        return is_later_by(known, since)
+    is_seen = (np.isfinite(known) & ~is_later_by(known, model.fitted_until_)).any(axis=1)
+    until = np.where(is_seen, np.nan, known.max(axis=1))
+    return np.repeat(is_later_by(until, since)[:, None], len(steps), axis=1)
 
 
 def _check_model(model: ConformalForecaster) -> None:

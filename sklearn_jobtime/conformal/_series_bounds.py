@@ -15,7 +15,8 @@ from sklearn_jobtime.conformal._adaptive import PENDING, WINDOW, AdaptiveGroup, 
 from sklearn_jobtime.conformal._calibration_split import CalibrationSplit
 from sklearn_jobtime.conformal._group_quantiles import GroupQuantiles
 from sklearn_jobtime.conformal._quantiles import rows_needed
-from sklearn_jobtime.point_in_time._clock import read_clock
+from sklearn_jobtime.point_in_time._clock import Clock, read_clock
+from sklearn_jobtime.point_in_time._same_rows import same_starts
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
 __all__ = ["OWN_ROWS", "SeriesBounds", "rows_of_series", "times_of"]
@@ -78,7 +79,12 @@ class Ends:
         if np.isnan(started).any():
             return
         new = np.column_stack([started, np.where(np.isnan(ended), np.inf, ended)])
-        old = self._times[~np.isin(self._times[:, 0], new[:, 0])]
+        old = self._times
+        if len(old) and len(new) and old[-1, 0] + 1 >= new[:, 0].min():
+            clocks = [Clock(np.zeros(len(one), np.intp), [()], one[:, 0]) for one in (old, new)]
+            nothing = [np.empty((len(one), 0)) for one in (old, new)]
+            again = same_starts(clocks[0], clocks[0].series, nothing[0], clocks[1], nothing[1])
+            old = old[again < 0]
         times = np.concatenate([old, new])
         self._times = times[np.argsort(times[:, 0], kind="stable")]
 

@@ -13,6 +13,7 @@ from sklearn_jobtime.conformal._inner_estimators import given_forecasts
 from sklearn_jobtime.conformal._scores import ConformityScore
 from sklearn_jobtime.conformal._series_bounds import SeriesBounds, times_of
 from sklearn_jobtime.point_in_time._table_memory import RememberedRows
+from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows
 
 __all__ = ["UpdatesMixin"]
 
@@ -25,6 +26,7 @@ class UpdatesMixin:
     groups_: Ints
     n_updates_: int
     refit_advised_: bool
+    target_names_: pd.Index | None
     updated_until_: float
     _bounds: SeriesBounds
     _calibration_set: CalibrationSet
@@ -94,6 +96,11 @@ class UpdatesMixin:
             self._remembered = rows.and_(X)
         else:
             forecasts = given_forecasts(forecast, X, score, self.conformity_score)
+        if hasattr(y, "columns") or hasattr(at_least, "columns"):  # names, else an array
+            y = in_order_of(in_order_of_rows(y, X), self.target_names_)
+            at_least = in_order_of(
+                in_order_of_rows(at_least, X, "at_least"), self.target_names_, "at_least"
+            )
         shape = len(forecasts.forecast), len(self.groups_)
         targets, lower_bounds = read_outcomes(shape, y, at_least)
         started, ended = times_of(X, len(targets))

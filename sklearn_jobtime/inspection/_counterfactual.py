@@ -33,8 +33,9 @@ from sklearn_jobtime.runs._schema import (
     ENDED_AT,
     STARTED_AT,
     WHOLE_RUN,
-    derives,
     job_columns,
+    marked_jobs,
+    owner_of,
     status_column,
 )
 from sklearn_jobtime.runs._targets import observed_durations
@@ -297,7 +298,8 @@ class Pasts:
     def _derived(self, source: str) -> list[str]:
         if source == WHOLE_RUN:
             return []
-        return [c for c in self.runs if c != source and derives(c, source)]
+        jobs = [source, *marked_jobs(list(self.runs)), *self.sources]
+        return [c for c in self.runs if c != source and owner_of(c, jobs) == source]
 
     def _with_seconds(
         self, source: str, seconds: Floats, where: NDArray[np.bool_]
@@ -394,7 +396,7 @@ def _covariate_columns(runs: pd.DataFrame, sources: Sequence[str]) -> list[pd.Se
 def covariates_of(runs: pd.DataFrame, sources: Sequence[str]) -> list[str]:
     """Columns that are neither times nor the past of a source."""
     own = [STARTED_AT, ENDED_AT, *sources]
-    return [c for c in runs if not any(derives(c, name) for name in own)]
+    return [c for c in runs if owner_of(c, own) is None]
 
 
 def _starts_around(runs: pd.DataFrame, clock: Clock) -> tuple[pd.Series, pd.Series]:

@@ -18,7 +18,7 @@ from sklearn_jobtime.loaders._states import own_states
 from sklearn_jobtime.loaders._table_form import table_form
 from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_long, as_runs, read_table
 from sklearn_jobtime.runs._long_table import pivot_runs
-from sklearn_jobtime.runs._schema import STARTED_AT, derives, job_columns
+from sklearn_jobtime.runs._schema import STARTED_AT, job_columns, owner_of
 
 __all__ = ["SOURCES", "read_source"]
 
@@ -312,15 +312,8 @@ def _with_jobs(runs: pd.DataFrame, jobs: Sequence[str] | None) -> pd.DataFrame:
     if jobs is None:
         return runs
     kept = job_columns(runs, jobs)
-    others = set(job_columns(runs)) - set(kept)
-    return runs[
-        [
-            column
-            for column in runs
-            if any(derives(column, job) for job in kept)
-            or not any(derives(column, job) for job in others)
-        ]
-    ]
+    every = dict.fromkeys([*kept, *job_columns(runs)])
+    return runs[[c for c in runs if owner_of(c, every) in (None, *kept)]]
 
 
 def _since(runs: pd.DataFrame, since: str | None) -> pd.DataFrame:

@@ -1,7 +1,9 @@
 """The stateful mode of the LSTM: it reads each run once and keeps what it knows in a state."""
 
 import copy
+import warnings
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -15,6 +17,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._typing import Floats, Rows
+from sklearn_jobtime.exceptions import SameRunsWarning
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
 from sklearn_jobtime.lstm.targets import Targets, read_weighted_rows
@@ -25,14 +28,14 @@ from sklearn_jobtime.lstm.truncated_bptt import (
 )
 from sklearn_jobtime.lstm.window_inputs import read_windows
 from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.point_in_time._clock import Clock, read_clock
+from sklearn_jobtime.point_in_time._memory import recall, remember
+from sklearn_jobtime.point_in_time._same_rows import carries_labels, row_digests
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows, time_order
 
 __all__ = ["StatefulForecaster"]
 
 States = dict[Hashable, Floats]
-
-# The first rows of a series, by which it is recognised when it is given again from its start.
-HEAD = 32
 
 
 def is_indexed(X: Any) -> bool:
@@ -77,6 +80,16 @@ def read_series(X: Any, series: ArrayLike | None, n: int) -> tuple[Rows, list[Ha
     return codes, seen.tolist()
 
 
+def row_clock(X: Any, codes: Rows, names: list[Hashable]) -> Clock:
+    """Give the times and the labels of steps, and their series as :func:`read_series` has them."""
+    clock = read_clock(X) if isinstance(X, pd.DataFrame) else Clock(codes, [()])
+    labels = (
+        clock.labels if carries_labels(clock) else None
+    )  # a default index may be that of new rows
+    keys = [(name,) for name in names]
+    return replace(clock, series=codes, keys=keys, ended=None, labels=labels)
+
+
 class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """The stateful mode of :class:`LSTMForecaster`: it reads each run once and remembers.
 
@@ -116,8 +129,6 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         several members stand one behind the other.
     named_series_ : bool
         Whether `fit` knew the series by name; then `predict` needs their names too.
-    head_ : dict of series to ndarray
-        The first rows of each series in `fit`, at most 32, see the Notes.
     n_features_in_ : int
         Columns of `X`; features of a run where `X` holds windows.
     feature_names_in_ : ndarray of str
@@ -148,10 +159,12 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     starts, and the step holds only the later one: ``SequenceWindower(n_steps=3)`` gives the last
     three of them, which are read together as one step.
 
-    Rows given to `predict` come after those of `fit`, with one exception: a series that
-    begins with the same rows as in `fit` (32 of them, or all if it was shorter) is read from its
-    start again, so training rows get the forecasts of training, and new rows behind them go on
-    from there. With `state` nothing is recognised: each series starts from the state given.
+    Rows given to `predict` come after those of `fit`, with one exception: a series that is given
+    again from its first row of `fit` on is read from its start, so training rows get the forecasts
+    of training, and new rows behind them go on from there. The start and the index labels tell, as
+    for :class:`~sklearn_jobtime.SequenceWindower`; without them, rows have to be equal to those of
+    `fit` in so many different values that it is no chance, or all rows of `fit` have to be there.
+    With `state` nothing is recognised: each series starts from the state given.
 
     The windows of `SequenceWindower` know their series and times. Behind a transformer that gives
     a plain array these are gone, and `series` has to say which rows belong together:
@@ -263,7 +276,10 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 forecaster._train_net(dataset, forecaster.max_epochs, forecaster._validation_share)
         # On the CPU, where any machine can load it, and where one step takes least.
         self.network_ = copy.deepcopy(forecaster.net_.module_).to("cpu", torch.float64).eval()
-        self.head_ = {name: steps[codes == code][:HEAD, 0] for code, name in enumerate(names)}
+        digests, clock = row_digests(steps)[:, None], row_clock(X, codes, names)
+        if isinstance(X, pd.DataFrame):  # whose labels later ones may go on from
+            clock = replace(clock, labels=read_clock(X).labels)
+        self._memory = remember(digests, clock, len(steps), also=[np.arange(len(steps))])
         self.state_ = self._forecast_from(steps, codes, names, {})[1]
         endless = [name for name, state in self.state_.items() if not np.isfinite(state).all()]
         if endless:
@@ -318,12 +334,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             before = {name: self._checked(name, one) for name, one in state.items()}
         start = before
         if state is None:
-            rows = [steps[codes == code, 0] for code in range(len(names))]
-            of_fit = {
-                name
-                for name, mine in zip(names, rows, strict=True)
-                if self._begins_as_in_fit(name, mine)
-            }
+            of_fit = self._given_from_start(steps, row_clock(X, codes, names))
             start = {name: one for name, one in before.items() if name not in of_fit}
         in_order, after = self._forecast_from(steps, codes, names, start)
         forecast = np.empty_like(in_order)
@@ -430,14 +441,27 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             forecast, after = forecast_from_states(self.network_, dataset, before)
         return forecaster._in_units(forecast), dict(zip(names, after, strict=True))
 
-    def _begins_as_in_fit(self, name: Hashable, rows: Floats) -> bool:
-        """Tell whether these rows of a series begin with those that began it in `fit`."""
-        head = self.head_.get(name)
-        if head is None or len(rows) < len(head):
-            return False
-        scale = self.forecaster_.feature_scale_
-        same = np.isclose(rows[: len(head)] / scale, head / scale, 1e-6, 1e-6, equal_nan=True)
-        return bool(same.all())
+    def _given_from_start(self, steps: Floats, clock: Clock) -> set[Hashable]:
+        """Find the series that are given again from their first row of fit."""
+        kept, _ = recall(self._memory, row_digests(steps)[:, None], clock)
+        of_fit, before = self._memory.clock, np.zeros(len(self._memory.age), dtype=bool)
+        before[kept] = True
+        found = set()
+        for code, key in enumerate(of_fit.keys):
+            stand_before = before[of_fit.series == code]
+            if key not in clock.keys or stand_before.all():
+                continue
+            if stand_before[0]:
+                warnings.warn(
+                    f"the rows of series {key[0]!r} begin among those of fit, of which no state is "
+                    "kept but the last: they are read as later runs. Give the series from its "
+                    "first run on, or `state`.",
+                    SameRunsWarning,
+                    stacklevel=3,
+                )
+            else:
+                found.add(key[0])
+        return found
 
     def _checked(self, name: Hashable, state: ArrayLike) -> Floats:
         found = np.asarray(state, dtype=np.float64)

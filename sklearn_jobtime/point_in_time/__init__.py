@@ -2,7 +2,7 @@
 
 from sklearn_jobtime.point_in_time._clock import Clock, epoch_seconds, read_clock
 from sklearn_jobtime.point_in_time._job_history import JobHistory, newest_decayed_sums
-from sklearn_jobtime.point_in_time._memory import Memory, recall, remember
+from sklearn_jobtime.point_in_time._memory import Memory, given_again, recall, remember
 from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order, rows_to_remember
 from sklearn_jobtime.point_in_time._rolling import (
     decayed_sums,
@@ -34,6 +34,7 @@ __all__ = [
     "decayed_sums",
     "ended_order",
     "epoch_seconds",
+    "given_again",
     "in_start_order",
     "in_time_order",
     "known_targets",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +11,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_jobtime._typing import Floats, Mask, Rows
+from sklearn_jobtime._typing import Floats, Key, Mask, Rows
+from sklearn_jobtime.exceptions import SameRunsWarning
 from sklearn_jobtime.point_in_time._clock import Clock
 from sklearn_jobtime.point_in_time._order import rows_to_remember
+from sklearn_jobtime.point_in_time._same_rows import (
+    Digests,
+    carries_labels,
+    counts_on,
+    labels_tell_apart,
+    place_among,
+    places_in_series,
+    row_digests,
+    same_starts,
+)
 
-__all__ = ["Memory", "recall", "remember"]
-
-
-# Without names and times, only the content of a row tells whether it was seen in fit. Whole
-# seconds repeat for many rows in real series, so a shorter block of equal rows proves nothing.
-_SAME_ROWS = 32
-_BLOCK = 4096  # candidates compared at once: a constant column must not cost a copy of the table
+__all__ = ["Memory", "given_again", "recall", "remember"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,16 @@ class Memory:
 
     `table` holds their values and `clock` their times, in the order of the table seen in fit.
     `age` is 1 for the last row of the table seen in fit, 2 for the one before it, and so on.
+    Without times, `digests` has a number for each row of fit, series by series, by which the rows
+    are known again, and `place` the position of each remembered row in its series.
     """
 
     table: Floats
     clock: Clock
     age: Rows
     labels_increase: bool
+    digests: dict[Key, Digests] | None = None
+    place: Rows | None = None
 
 
 def _labels_increase(clock: Clock) -> bool:
@@ -89,28 +99,42 @@ def remember(
         asked = [None] if eligible is None else np.reshape(eligible, (n_rows, -1)).T
         rows = np.unique(np.concatenate([rows_to_remember(clock, n, column) for column in asked]))
     rows = np.unique(np.concatenate([rows, *also]))
-    if clock.labels is None and clock.started is None:
-        tail = np.arange(max(0, n_rows - n - _SAME_ROWS), n_rows)
-        rows = np.union1d(rows, tail)
     kept = np.array(values[rows], dtype=np.float64)
-    return Memory(kept, clock.take(rows), n_rows - rows, _labels_increase(clock))
+    age, increase = n_rows - rows, _labels_increase(clock)
+    if clock.started is not None:
+        return Memory(kept, clock.take(rows), age, increase)
+    digests = _by_series(row_digests(values), clock)
+    return Memory(kept, clock.take(rows), age, increase, digests, places_in_series(clock)[rows])
+
+
+def _by_series(digests: Digests, clock: Clock) -> dict[Key, Digests]:
+    if len(clock.keys) <= 1:
+        return dict.fromkeys(clock.keys, digests)
+    order = np.argsort(clock.series, kind="stable")
+    starts = np.searchsorted(clock.series[order], np.arange(1, len(clock.keys)))
+    return dict(zip(clock.keys, np.split(digests[order], starts), strict=True))
 
 
 def recall(memory: Memory, values: NDArray[Any], clock: Clock) -> tuple[Rows, Clock]:
     """Find the remembered rows that stand before a given table, and join the two clocks.
 
-    A run that is both remembered and given counts once, as the table has it:
+    A run that is both remembered and given counts once, as the table has it. Which runs are the
+    same is decided by time, then by label, then by value:
 
-    - With times, it is the run of the same series with the same start (and, because runs may
-      start at once, the same index label, unless the table is freshly numbered from 0). The
+    - With times, it is the run of the same series with the same start, in the coarser resolution of
+      the two tables; of runs that start at once, the one with the same label, or the next one. The
       times alone decide which row may see it.
-    - Without times, index labels tell. If they increase along each series, as numbers and dates
-      do, a remembered run counts when it comes before all given runs of its series: rows from
-      before the memory do not see it. Where labels have no order the table is taken to be
-      later than fit, and a series of which it has any remembered run gets no memory.
-    - In arrays, the table is taken to be later, unless it has the last rows of fit in a block of
-      equal rows: all that are remembered, or 32 of them at its head. Some of the rows seen in
-      fit, cut out so that the block is not in it, can not be recognised.
+    - Without times, index labels tell, but for the default index, numbers from 0. If they increase
+      along each series, as numbers and dates do, a remembered run counts when it comes before all
+      given runs of its series: rows from before the memory do not see it. Where labels have no
+      order the table is taken to be later than fit, and a series of which it has any remembered run
+      gets no memory. Where no label of fit comes back, values may tell too.
+    - In arrays and under a default index, the table is taken to be later, unless it goes on from
+      some place in the rows of fit, equal row for row, and that is no chance: rows that are all
+      alike prove nothing, whatever their number. All rows of fit at the head of the table are the
+      rows of fit; so are the first of them under a default index, which must not see later ones.
+
+    A SameRunsWarning says where none of these can tell.
 
     Parameters
     ----------
@@ -128,16 +152,17 @@ def recall(memory: Memory, values: NDArray[Any], clock: Clock) -> tuple[Rows, Cl
     joined : Clock
         The times of ``memory.table[kept]`` followed by those of the given rows.
     """
-    past = memory.clock
-    code_of = {key: code for code, key in enumerate(clock.keys)}
-    codes = np.array([code_of.get(key, -1) for key in past.keys], dtype=np.intp)
-    past_series = codes[past.series]  # -1: not in the given table
+    past, past_series = memory.clock, _series_of_past(memory, clock)
     if past.started is not None and clock.started is not None:
-        keep = ~_same_start(past, past_series, clock)
-    elif past.labels is not None and clock.labels is not None:
-        keep = _before_by_label(memory, past_series, clock)
+        keep = _given_by_time(memory, past_series, values, clock) < 0
+    elif past.started is not None or memory.digests is None:
+        keep = np.full(len(past.series), True)  # a table without times, of a fit with times
     else:
-        keep = memory.age > _overlap(memory, values)
+        places = _places(memory, values, clock)
+        keep = _before_by_place(memory, places)
+        if carries_labels(clock) and past.labels is not None:
+            by_label = _before_by_label(memory, past_series, clock)
+            keep = np.where(_told_by_value(memory, places, past_series, clock), keep, by_label)
     kept = np.flatnonzero(keep & (past_series >= 0))
     return kept, Clock(
         _one_after_other(past_series[kept], clock.series),
@@ -145,6 +170,13 @@ def recall(memory: Memory, values: NDArray[Any], clock: Clock) -> tuple[Rows, Cl
         _joined(past.started, clock.started, kept),
         _joined(past.ended, clock.ended, kept),
     )
+
+
+def _series_of_past(memory: Memory, clock: Clock) -> Rows:
+    """Series of the remembered rows, as the given clock numbers them; -1 where it is not there."""
+    code_of = {key: code for code, key in enumerate(clock.keys)}
+    codes = np.array([code_of.get(key, -1) for key in memory.clock.keys], dtype=np.intp)
+    return codes[memory.clock.series]
 
 
 def _joined(past: Floats | None, given: Floats | None, kept: Rows) -> Floats | None:
@@ -157,20 +189,118 @@ def _one_after_other(past: Rows, given: Rows) -> Rows:
     return np.concatenate([past, given])
 
 
-def _same_start(past: Clock, past_series: Rows, clock: Clock) -> Mask:
+def _given_by_time(memory: Memory, past_series: Rows, values: NDArray[Any], clock: Clock) -> Rows:
+    past = memory.clock
+    found = same_starts(past, past_series, memory.table, clock, values)
+    if not (found >= 0).any() and _interleave(past, past_series, clock):
+        warnings.warn(
+            "The rows lie between the runs seen in fit and none of them starts when one of these "
+            "did: all count as other runs. If they are the same runs, give their starts as fit "
+            "had them (the same time zone, not rounded to more than a second).",
+            SameRunsWarning,
+            stacklevel=4,
+        )
+    return found
+
+
+def _interleave(past: Clock, past_series: Rows, clock: Clock) -> bool:
+    """Tell whether several remembered runs lie between given ones, and given ones between them."""
     assert past.started is not None
     assert clock.started is not None
-    near = np.flatnonzero(np.isin(clock.started, past.started))
-    if not len(near):
-        return np.zeros(len(past.started), dtype=bool)
-    remembered: list[Any] = [past_series, past.started]
-    given: list[Any] = [clock.series[near], clock.started[near]]
-    labels = clock.labels
-    fresh = isinstance(labels, pd.RangeIndex) and labels.start == 0 and labels.step == 1
-    if labels is not None and past.labels is not None and not fresh:
-        remembered.append(past.labels)
-        given.append(labels[near])
-    return pd.MultiIndex.from_arrays(remembered).isin(pd.MultiIndex.from_arrays(given))
+    if len(clock.started) < 2 or len(past.started) < 2:
+        return False
+    inside = (past.started > clock.started.min()) & (past.started < clock.started.max())
+    inside &= past_series >= 0
+    if inside.sum() < 2:
+        return False
+    oldest, newest = past.started[inside].min(), past.started[inside].max()
+    if not ((clock.started > oldest) & (clock.started < newest)).any():
+        return False
+    return not (carries_labels(clock) and labels_tell_apart(past, past_series, clock))
+
+
+def _places(memory: Memory, values: NDArray[Any], clock: Clock) -> dict[Key, int]:
+    """For each given series, how many rows of fit stand before its first row."""
+    assert memory.digests is not None
+    is_labelled = carries_labels(clock) and memory.clock.labels is not None
+    given = _by_series(row_digests(values), clock)
+    found, unsure = {}, False
+    for key, digests in given.items():
+        if (seen := memory.digests.get(key)) is None:
+            continue
+        found[key], looks_alike = place_among(
+            seen,
+            digests,
+            may_be_whole=not is_labelled,
+            may_be_first=clock.labels is not None and not is_labelled,
+        )
+        unsure |= looks_alike
+    if unsure and not is_labelled and clock.labels is not None:
+        warnings.warn(
+            "The rows look like some of those seen in fit, but these repeat too much to tell, and "
+            "an index that counts from 0 says nothing: they are taken to be later runs. Give them "
+            "started_at, or labels that go on counting.",
+            SameRunsWarning,
+            stacklevel=4,
+        )
+    return found
+
+
+def _before_by_place(memory: Memory, places: dict[Key, int]) -> Mask:
+    assert memory.place is not None
+    place = np.array([places.get(key, 0) for key in memory.clock.keys], dtype=np.intp)
+    return np.asarray(memory.place < place[memory.clock.series])
+
+
+def _told_by_value(memory: Memory, places: dict[Key, int], past_series: Rows, clock: Clock) -> Mask:
+    """Mark the remembered rows of series whose values are known again though no label is."""
+    assert memory.digests is not None
+    past = memory.clock
+    assert past.labels is not None
+    assert clock.labels is not None
+    remembered = pd.MultiIndex.from_arrays([past_series, past.labels])
+    shared = remembered.isin(pd.MultiIndex.from_arrays([clock.series, clock.labels]))
+    again = np.array([places.get(key, -1) for key in past.keys], dtype=np.intp)
+    lengths = np.array([len(memory.digests[key]) for key in past.keys], dtype=np.intp)
+    told = ((again >= 0) & (again < lengths))[past.series]
+    if counts_on(past.labels, clock.labels):
+        return np.zeros(len(told), dtype=bool)
+    return np.asarray(told & ~np.isin(past_series, past_series[shared]))
+
+
+def given_again(memory: Memory, values: NDArray[Any], clock: Clock) -> Rows:
+    """Tell which remembered row each given one is, by the rule of :func:`recall`.
+
+    Parameters
+    ----------
+    memory, values, clock
+        As for :func:`recall`.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Position among the rows of :func:`remember`; -1 for a row that is none of them.
+    """
+    past, past_series = memory.clock, _series_of_past(memory, clock)
+    again = np.full(len(clock.series), -1, dtype=np.intp)
+    if past.started is not None and clock.started is not None:
+        found = _given_by_time(memory, past_series, values, clock)
+        again[found[found >= 0]] = np.flatnonzero(found >= 0)
+        return again
+    if memory.digests is None or memory.place is None:
+        return again
+    places = _places(memory, values, clock)
+    start = np.array([places.get(key, -1) for key in clock.keys], dtype=np.intp)[clock.series]
+    in_series = start + places_in_series(clock)
+    by_place = pd.MultiIndex.from_arrays([past_series, memory.place])
+    again = by_place.get_indexer(pd.MultiIndex.from_arrays([clock.series, in_series]))
+    again[start < 0] = -1
+    if carries_labels(clock) and past.labels is not None:
+        by_label = pd.MultiIndex.from_arrays([past_series, past.labels])
+        given = pd.MultiIndex.from_arrays([clock.series, clock.labels])
+        if by_label.is_unique and given.isin(by_label).any():
+            again = by_label.get_indexer(given)
+    return np.asarray(again, dtype=np.intp)
 
 
 def _before_by_label(memory: Memory, past_series: Rows, clock: Clock) -> Mask:
@@ -191,29 +321,3 @@ def _before_by_label(memory: Memory, past_series: Rows, clock: Clock) -> Mask:
     remembered = pd.MultiIndex.from_arrays([past_series, past])
     shared = remembered.isin(pd.MultiIndex.from_arrays([clock.series, clock.labels]))
     return ~np.isin(past_series, past_series[shared])
-
-
-def _overlap(memory: Memory, values: NDArray[Any]) -> int:
-    """Count the first given rows up to the newest remembered one, 0 if it is not among them."""
-    ages = memory.age[::-1]
-    tail = memory.table[::-1][ages == np.arange(1, len(ages) + 1)]  # newest first, without gaps
-    if not len(tail):
-        return 0
-    same = np.ones(len(values), dtype=bool)
-    for column, value in enumerate(tail[0]):
-        same &= _equal(values[:, column], value)
-    places = np.flatnonzero(same)
-    places = places[np.searchsorted(places, min(_SAME_ROWS, len(tail)) - 1) :]
-    for stop in range(len(places), 0, -_BLOCK):
-        place = places[max(stop - _BLOCK, 0) : stop]
-        for back, row in enumerate(tail[1:], start=1):
-            for column, value in enumerate(row):
-                inside = values[np.maximum(place - back, 0), column]
-                place = place[_equal(inside, value) | (place < back)]
-        if len(place):
-            return int(place[-1]) + 1
-    return 0
-
-
-def _equal(found: NDArray[Any], value: float) -> Mask:
-    return np.isnan(found) if np.isnan(value) else found == value

@@ -20,9 +20,9 @@ N_REMEMBERED = 1000  # newest runs of a series: lags, windows and rolling rules 
 
 
 def row_values(X: pd.DataFrame | NDArray) -> NDArray:
-    """Numbers by which a row of an array is known again; in a table, its position."""
+    """Numbers by which a row is known again, where neither its time nor its label tells."""
     if isinstance(X, pd.DataFrame):
-        return np.arange(len(X))[:, None]
+        return X.select_dtypes("number").to_numpy(np.float64, na_value=np.nan)
     return X.reshape(len(X), np.prod(X.shape[1:], dtype=int))  # -1 does not work for no rows
 
 
@@ -59,6 +59,7 @@ class RememberedRows:
         """Put the remembered rows before the given ones, and say how many they are."""
         if isinstance(X, TimedWindows):
             return X, 0
+        self._check_form(X)
         kept, _ = recall(self._memory, row_values(X), read_clock(X))
         return (self._joined(kept, X), len(kept)) if len(kept) else (X, 0)
 
@@ -66,6 +67,7 @@ class RememberedRows:
         """Remember further rows, and forget the oldest of their series."""
         if isinstance(X, TimedWindows):
             return self
+        self._check_form(X)
         kept, _ = recall(self._memory, row_values(X), read_clock(X))
         past, given = self._memory.clock, set(read_clock(X).keys)
         is_other = np.array([key not in given for key in past.keys], dtype=bool)
@@ -79,10 +81,21 @@ class RememberedRows:
         kept_rows = table.iloc[newest] if isinstance(table, pd.DataFrame) else table[newest]
         return type(self)(kept_rows, self._n_kept)
 
+    def _check_form(self, X: Any) -> None:
+        """Raise an error where a table came after an array, or the other way round."""
+        forms = [
+            "a table" if isinstance(of, pd.DataFrame) else "an array" for of in (self._table, X)
+        ]
+        if forms[0] != forms[1]:
+            raise TypeError(
+                f"X came as {forms[1]}, the rows of fit as {forms[0]}: nothing tells which of the "
+                f"rows are the same. Give {forms[0]} here, or fit on {forms[1]}."
+            )
+
     def _joined(self, kept: NDArray[np.intp], X: Any) -> Any:
         if self._table is None:
             return np.concatenate([self._memory.table[kept].reshape(-1, *X.shape[1:]), X])
-        before = self._table.iloc[self._memory.table[kept, 0].astype(np.intp)]
+        before = self._table.iloc[len(self._table) - self._memory.age[kept]]
         # A flag that is not known yet is NaN, so a float.
         flags = [c for c in X if {before[c].dtype.kind, X[c].dtype.kind} == {"b", "f"}]
         floats = dict.fromkeys(flags, "float64")

@@ -13,8 +13,9 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
-from sklearn_jobtime.runs._schema import series_of
+from sklearn_jobtime.runs._schema import marked_jobs, owner_of, series_of
 
 __all__ = ["CovariateEncoder", "drifts"]
 
@@ -187,7 +188,13 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
         else:
             self.columns_ = resolve_columns(self, self.columns, "columns")
         self.knots_, self.categories_ = {}, {}
+        jobs = marked_jobs(list(table.columns))
         for name in self.columns_:
+            if alike := [c for c in table if c != name and owner_of(c, [name, *jobs]) == name]:
+                raise RunTableError(
+                    f"column {alike[0]!r} begins like those that the covariate {name!r} gives, and "
+                    "would count as known at the start of a run: rename one of the two."
+                )
             if _is_name(table[name]):
                 counts = _texts(table[name]).value_counts().sort_index()
                 order = list(counts.sort_values(ascending=False, kind="stable").index)

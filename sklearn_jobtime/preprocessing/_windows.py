@@ -25,7 +25,7 @@ from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import ended_order
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
-from sklearn_jobtime.runs._schema import derives
+from sklearn_jobtime.runs._schema import marked_jobs, owner_of
 
 __all__ = ["SequenceWindower"]
 
@@ -141,8 +141,10 @@ class SequenceWindower(  # type: ignore[call-arg]
         its drift; what lies further back is mostly another level. Search over it.
     known : array-like of str or int, default=None
         Columns known when a run starts, by name (or by position): the event, the size of the
-        change. A name covers the columns derived from it: ``"event"`` is also
-        ``"event__push"``. `started_at` and what derives from it are known without saying.
+        change. A name covers the columns derived from it: ``"event"`` is also ``"event__push"``
+        where there is no column ``"event"`` any more, but never a job of such a name, which has
+        ``"<job>__failed"`` beside it. `started_at` and what derives from it are known without
+        saying.
         None: all else are outcomes.
     started_at, ended_at : str or None, default="started_at", "ended_at"
         The columns that say when a run started and ended: datetimes (UTC, or with a zone), or
@@ -190,8 +192,9 @@ class SequenceWindower(  # type: ignore[call-arg]
     Where the table has no times, rows must be in start order, and the index labels tell which
     runs are the remembered ones; labels should go on counting where `fit` stopped. Rows whose
     labels sort before all remembered ones do not see them. Labels without an order are taken
-    as later. A numpy array has no labels: it is taken as later than `fit`, unless it contains the
-    newest rows of `fit` (the last 32 at its head, or more anywhere), recognised by their values.
+    as later. A numpy array has no labels, and a default index, numbers from 0, says nothing: such
+    rows are taken as later than `fit`, unless they are equal to rows of `fit` in so many different
+    values that it is no chance, or have all rows of `fit` at their head.
 
     Two of scikit-learn's common checks can not hold for what looks back at earlier rows: those
     for the same result in another order of the rows, and in batches of them.
@@ -355,9 +358,9 @@ class SequenceWindower(  # type: ignore[call-arg]
         if isinstance(self.known, str):
             raise ValueError(f"known={self.known!r} is a string; give a list of column names.")
         n = len(columns)
-        known = set()
+        known, jobs = set(), marked_jobs(columns)
         for name in [] if self.known is None else list(self.known):
-            found = [at for at, column in enumerate(columns) if derives(column, name)]
+            found = [at for at in range(n) if _is_part(columns[at], name, columns, jobs)]
             if not found and isinstance(name, Integral) and -n <= name < n:
                 found = [int(name) % n]
             if not found:
@@ -367,7 +370,11 @@ class SequenceWindower(  # type: ignore[call-arg]
                 )
             known.update(found)
         if self.started_at is not None:
-            known.update(at for at in range(n) if derives(columns[at], self.started_at))
+            known.update(
+                at
+                for at in range(n)
+                if owner_of(columns[at], [self.started_at, *jobs]) == self.started_at
+            )
         self._times = [  # in an array, the positions that they had in the table of `fit`
             columns.index(name) if name in columns else name
             for name in (self.started_at, self.ended_at)
@@ -385,6 +392,17 @@ class SequenceWindower(  # type: ignore[call-arg]
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
+
+
+def _is_part(column: Any, name: Any, columns: list[Any], jobs: list[Any]) -> bool:
+    """Tell whether a column is the one of a name, or stands for it behind an encoder.
+
+    Jobs have double underscores in their names too: a job and its channels are no part of a
+    covariate whose name they begin with, nor is any other column while the covariate is there.
+    """
+    if column == name:
+        return True
+    return (name in jobs or name not in columns) and owner_of(column, [name, *jobs]) == name
 
 
 def _numbers(table: pd.DataFrame) -> Floats:

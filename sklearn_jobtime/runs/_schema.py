@@ -4,7 +4,7 @@ One row is one run of a pipeline of jobs, in start order; one float column a job
 duration in seconds. See :func:`validate_runs` for every column and rule.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,33 @@ def derives(column: object, name: object) -> bool:
     return column == name or (
         isinstance(column, str) and isinstance(name, str) and column.startswith(f"{name}__")
     )
+
+
+def owner_of(column: object, names: Iterable[object]) -> object | None:
+    """Tell of which of some columns a column is a part: of `names`, the longest that it derives.
+
+    Examples
+    --------
+    >>> owner_of("deploy__eu__status", ["deploy", "deploy__eu"])
+    'deploy__eu'
+    """
+    return max((name for name in names if derives(column, name)), key=_length, default=None)
+
+
+def _length(name: object) -> int:
+    return len(str(name))
+
+
+def marked_jobs(columns: Sequence[object]) -> list[object]:
+    """Columns that are jobs for sure: a status or a channel of it, ``<job>__failed``, is beside.
+
+    Examples
+    --------
+    >>> marked_jobs(["build", "build__failed", "size"])
+    ['build']
+    """
+    marks = (STATUS_SUFFIX, *(f"__{status}" for status in STATUSES))
+    return [c for c in columns if any(f"{c}{mark}" in columns for mark in marks)]
 
 
 def series_of(index: pd.Index) -> np.ndarray:
@@ -106,6 +133,11 @@ def job_columns(runs: pd.DataFrame, jobs: Sequence[str] | None = None) -> list[s
     if reserved := [job for job in wanted if job in RESERVED]:
         raise RunTableError(
             f"{reserved[0]!r} is a reserved name and cannot be a job; rename the column."
+        )
+    if both := [job for job in wanted if status_column(job) in wanted]:
+        raise RunTableError(
+            f"column {status_column(both[0])!r} is a job, and by its name the status of the job "
+            f"{both[0]!r}: rename one of the two."
         )
     if not wanted:
         raise RunTableError(

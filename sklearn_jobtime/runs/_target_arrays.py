@@ -1,5 +1,6 @@
 """Targets in seconds with one column an output, and back to the form in which they came."""
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _num_samples, check_array
 
 from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.runs._target_jobs import (
+    in_order_of,
+    in_order_of_rows,
+    jobs_of_targets,
+    names_of,
+)
 
 __all__ = ["TargetArrays", "TargetForm", "read_targets", "shaped"]
 
@@ -25,13 +32,13 @@ class TargetForm:
     Attributes
     ----------
     names : Index or None
-        The columns of a DataFrame.
+        The columns of a DataFrame, or the name of a Series.
     ndim : int
         1 or 2.
     """
 
     def __init__(self, y: Any) -> None:
-        self.names = y.columns if isinstance(y, pd.DataFrame) else None
+        self.names = names_of(y)
         self.ndim = np.asarray(y).ndim
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -43,7 +50,29 @@ class TargetForm:
         if self.names is None:
             return self.of(values)
         index = X.index if isinstance(X, pd.DataFrame) else None
+        if self.ndim == 1:
+            return pd.Series(np.reshape(values, -1), name=self.names[0], index=index)
         return pd.DataFrame(values, columns=self.names, index=index)
+
+    def for_jobs_of(self, X: Any, targets: Floats, estimator: BaseEstimator) -> "TargetForm":
+        """Name targets of an array by the jobs whose durations they are, if they stand elsewhere.
+
+        Where they stand at the position of their job, or X is no run table, nothing changes.
+        """
+        if not isinstance(X, pd.DataFrame) or isinstance(self.names, pd.MultiIndex):
+            return self
+        try:
+            jobs = jobs_of_targets(X, self.names, targets, type(estimator).__name__)
+            own = jobs_of_targets(X, self.names, np.full_like(targets, np.nan), "")
+        except (
+            ValueError
+        ):  # no run table, or no durations of it: whoever forecasts them will say so
+            return self
+        if jobs == own or len(set(jobs)) < len(jobs):
+            return self
+        form = copy(self)
+        form.names = pd.MultiIndex.from_product([[1], jobs], names=["step", "job"])
+        return form
 
     def steps_and_jobs(self, n_outputs: int, horizon: int) -> tuple[NDArray[np.intp], list]:
         """Tell the step and the job of each output, by name or from the number of steps."""
@@ -118,7 +147,7 @@ def read_targets(
             "the seconds to forecast for each row, as sklearn_jobtime.runs.make_targets(runs) "
             "gives."
         )
-    observed = _read_numbers(y, "y")
+    observed = _read_numbers(in_order_of_rows(y, X), "y")
     if _num_samples(X) != len(observed):
         raise ValueError(
             f"X has {_num_samples(X)} rows and y has {len(observed)} (inconsistent numbers of "
@@ -126,6 +155,7 @@ def read_targets(
         )
     lower_bounds = np.full_like(observed, np.nan)
     if at_least is not None:
+        at_least = in_order_of(in_order_of_rows(at_least, X, "at_least"), names_of(y), "at_least")
         lower_bounds = _read_numbers(at_least, "at_least")
         if lower_bounds.shape != observed.shape:
             raise ValueError(

@@ -498,7 +498,7 @@ def test_a_regressor_without_bounds_does_not_hear_of_them(runs):
     np.testing.assert_array_equal(
         clone(model).fit(runs, y, at_least=at_least).predict(runs), model.fit(runs, y).predict(runs)
     )
-    with pytest.raises(ValueError, match="at_least has the shape"):
+    with pytest.raises(ValueError, match="at_least has the"):
         model.fit(runs, y, at_least=at_least.iloc[:, :1])
 
 

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.exceptions import RunTableError, SameRunsWarning
 from sklearn_jobtime.point_in_time import (
     Clock,
     ended_order,
     epoch_seconds,
+    given_again,
     read_clock,
     recall,
     remember,
@@ -243,7 +244,7 @@ def test_labels_of_another_type_are_taken_as_later():
 
 
 def test_labels_count_within_their_series():
-    rows = [(s, r) for r in range(4) for s in "ab"]
+    rows = [(s, r) for r in range(5, 9) for s in "ab"]
     X = pd.DataFrame({"a": np.zeros(8)}, index=pd.MultiIndex.from_tuples(rows))
     a = X.loc[["a"]]
     assert kept_ages(X.iloc[:4], a.iloc[2:]) == [4, 2]  # only the rows of "a"
@@ -258,23 +259,107 @@ def test_with_times_the_start_tells_and_labels_tell_runs_that_start_at_once():
     assert kept_ages(X.iloc[:2], X.iloc[1:]) == [2]
     assert kept_ages(X, X) == []
     assert kept_ages(X.iloc[:2], X.iloc[1:].reset_index(drop=True)) == [2]
-    assert kept_ages(X.iloc[:2], X.set_axis(list("abcd")).iloc[1:]) == [2, 1]
+    assert kept_ages(X.iloc[:2], X.set_axis(list("abcd")).iloc[1:]) == [2]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 90), st.integers(0, 90), st.integers(1, 90), st.integers(1, 5))
-def test_arrays_are_known_by_their_newest_rows(seen, start, n, steps):
-    """A block of 32 equal rows (or all that are remembered) is the same; less proves nothing."""
+def test_arrays_are_known_by_the_rows_they_go_on_from(seen, start, n, steps):
+    """A few rows that never came twice are proof; fewer, of as few, are not."""
     X = np.column_stack([np.arange(200.0), np.full(200, np.nan)])
-    cut = X[start : start + n]
-    remembered = min(seen, steps + 32)
-    overlap = seen - start if start < seen <= start + n else 0
-    expected = np.arange(remembered, 0, -1)
-    if overlap >= min(32, remembered):
-        expected = expected[expected > overlap]
-    assert kept_ages(X[:seen], cut, steps) == expected.tolist()
+    kept = kept_ages(X[:seen], X[start : start + n], steps)
+    as_later = list(range(min(seen, steps), 0, -1))
+    as_same = [age for age in as_later if age > seen - start]
+    equal = min(seen, start + n) - start
+    if start == 0 and n >= seen:
+        assert kept == []
+    elif seen >= 30 and equal >= (1 if start == 0 and seen > 150 else 3):
+        assert kept == as_same
+    elif equal <= 0:
+        assert kept == as_later
+    else:
+        assert kept in (as_same, as_later)
 
 
-def test_equal_neighbours_are_not_taken_for_the_same_rows():
-    X = np.full((80, 1), 7.0)
-    assert kept_ages(X[:50], X[50:]) == list(range(35, 0, -1))
+@pytest.mark.parametrize("n", [30, 49])
+@pytest.mark.parametrize("as_given", [np.asarray, lambda X: X])
+def test_rows_that_are_all_alike_are_later(n, as_given):
+    X = pd.DataFrame({"a": np.full(100, 7.0)})
+    assert kept_ages(as_given(X[:50]), as_given(X[50 : 50 + n])) == [3, 2, 1]
+    assert kept_ages(as_given(X[:50]), as_given(X[60 : 60 + n])) == [3, 2, 1]
+    assert kept_ages(as_given(X[:50]), as_given(X[:51])) == []  # labels, or all rows of fit
+
+
+def test_a_default_index_says_nothing_and_a_warning_says_where_values_do_not_either():
+    took = np.random.default_rng(0).normal(500, 5, 120).round(1)
+    X = pd.DataFrame({"a": took})
+    new = X[100:].reset_index(drop=True)
+    assert kept_ages(X[:100], new) == [3, 2, 1]
+    assert kept_ages(X[:100], X[:40]) == []
+    assert kept_ages(X[:100], X.set_axis(X.index + 1000)) == []
+    assert kept_ages(X[:100], X.set_axis([f"etl-{i}" for i in X.index])[90:]) == []
+    assert kept_ages(X[:100], X[94:].reset_index(drop=True), n=8) == [8, 7]
+    pool = pd.concat({"etl": X[:100], "ci": X[:100] + 9})
+    assert kept_ages(pool, pd.concat({"etl": new})) == [103, 102, 101]
+    assert kept_ages(pool, pd.concat({"etl": X[:30]})) == []
+    quiet = pd.DataFrame({"a": np.zeros(50)})
+    assert kept_ages(quiet, quiet[:40]) == []  # the first rows must not see the last
+    week = pd.DataFrame({"a": np.arange(60.0) % 7})
+    with pytest.warns(SameRunsWarning, match="repeat too much to tell"):
+        assert kept_ages(week, week[3:].reset_index(drop=True)) == [3, 2, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["ms", "s", "us"]),
+    st.sampled_from(["floor", "round"]),
+    st.sampled_from(["as in fit", "from 0", "text", "+1000"]),
+    st.integers(0, 39),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_table_that_is_loaded_anew_has_the_same_runs(unit, how, labels, first, seed):
+    random = np.random.default_rng(seed)
+    started = pd.Timestamp("2025-01-01") + pd.to_timedelta(
+        np.cumsum(random.uniform(2, 5e3, 60)), unit="s"
+    )
+    X = pd.DataFrame({"started_at": started, "took": random.normal(500, 5, 60)})
+
+    def as_kept(values, clock):
+        return remember(values, clock, 5)
+
+    again = X.assign(started_at=getattr(X["started_at"].dt, how)(unit))[first:]
+    index = {"from 0": pd.RangeIndex(len(again)), "+1000": again.index + 1000}
+    index["text"] = pd.Index([f"run {i}" for i in again.index])
+    again = again.set_axis(index.get(labels, again.index))
+    memory = as_kept(X[["took"]][:40].to_numpy(), read_clock(X[:40]))
+    kept, _ = recall(memory, again[["took"]].to_numpy(), read_clock(again))
+    assert memory.age[kept].tolist() == [age for age in range(5, 0, -1) if 40 - age < first]
+    back = as_kept(again[["took"]].to_numpy(), read_clock(again))
+    kept, _ = recall(back, X[["took"]].to_numpy(), read_clock(X))
+    assert not len(kept)
+
+
+def test_runs_of_other_times_between_those_of_fit_are_others_and_it_is_said():
+    X = pd.DataFrame({"started_at": np.arange(20.0) * 3600})
+    between = X + 1800
+    with pytest.warns(SameRunsWarning, match="none of them starts when"):
+        assert kept_ages(X, between) == [3, 2, 1]
+    assert kept_ages(X[:10], between[10:]) == [3, 2, 1]
+
+
+def test_runs_of_one_second_of_a_store_are_paired_one_to_one():
+    X = pd.DataFrame({"started_at": [0.25, 7.25, 7.5, 7.75, 9.25], "took": [1.0, 2, 3, 4, 5]})
+    again = X.assign(started_at=np.floor(X["started_at"]))
+    assert kept_ages(X[:3], again) == []
+    assert kept_ages(X, again[:4].set_axis(list("abcd")), n=5) == [1]
+
+
+@pytest.mark.parametrize("as_labels", [lambda i: i, lambda i: i + 500, lambda i: "ab"[i % 2]])
+def test_given_rows_that_are_remembered(as_labels):
+    took = np.random.default_rng(1).normal(500, 5, (60, 1))
+    X = pd.DataFrame(took, columns=["a"])
+    memory = remember(took[:40], read_clock(X[:40]), 40)
+    later = X[30:50].set_axis([as_labels(i) for i in range(30, 50)])
+    expected = [*range(30, 40)] + [-1] * 10
+    assert given_again(memory, took[30:50], read_clock(later)).tolist() == expected
+    assert given_again(memory, took[30:50], read_clock(took[30:50])).tolist() == expected
