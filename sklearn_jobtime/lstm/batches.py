@@ -117,14 +117,25 @@ class WindowDataset(RowsDataset):
 
 
 class Batches:
-    """Batches as slices of the rows: a torch ``DataLoader`` would fetch and stack row by row."""
+    """Batches as slices of the rows: a torch ``DataLoader`` would fetch and stack row by row.
 
-    def __init__(self, dataset: RowsDataset, batch_size: int, shuffle: bool = False) -> None:
-        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+    With `generator` they are drawn in an order of its own; without, the rows come as they are.
+    """
+
+    def __init__(
+        self, dataset: RowsDataset, batch_size: int, generator: torch.Generator | None = None
+    ) -> None:
+        self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
+
+    def order(self, n: int) -> Ints:
+        """Return the order of `n` rows."""
+        if self.generator is None:
+            return np.arange(n)
+        return torch.randperm(n, generator=self.generator).numpy()
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         n = len(self.dataset)
-        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
+        order = self.order(n)
         for start in range(0, n, self.batch_size):
             yield self.dataset[order[start : start + self.batch_size]]
 

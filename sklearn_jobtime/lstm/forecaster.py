@@ -31,6 +31,7 @@ from sklearn_jobtime.lstm.targets import (
     read_weighted_rows,
     standardised,
 )
+from sklearn_jobtime.lstm.threads import limited_threads
 from sklearn_jobtime.lstm.window_inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.metrics import observed_r2
 
@@ -390,7 +391,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         """
         check_is_fitted(self)
         windows = read_windows(self, X, reset=False)
-        with training.limited_threads(self.n_threads):
+        with limited_threads(self.n_threads):
             forecast = training.predict_windows(
                 self._network, self.device_, windows, self.feature_mean_, self.feature_scale_
             )
@@ -423,7 +424,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         validation_share: float,
     ) -> Self:
         windows, targets = merge_repeats(windows, targets)
-        with training.limited_threads(self.n_threads):
+        with limited_threads(self.n_threads):
             if fresh:
                 self._initialize(windows, targets)
             rows = np.flatnonzero(~np.isnan(targets.best_known).all(axis=1))
@@ -440,15 +441,14 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         module, network = self._module_and_options(windows.shape[2])
         if self.log_dir is not None:
             self.log_dir_ = new_log_folder(self.log_dir)
-        with training.seeded(self.seed_, self.device_):
-            self.net_ = training.build_net(
-                module,
-                network,
-                loss=make_loss(self.criterion, self.quantile),
-                count=self._accuracy(),
-                options=self._training_options(None if self.log_dir is None else self.log_dir_),
-                start=self._start(),
-            )
+        self.net_ = training.build_net(
+            module,
+            network,
+            loss=make_loss(self.criterion, self.quantile),
+            count=self._accuracy(),
+            options=self._training_options(None if self.log_dir is None else self.log_dir_),
+            start=self._start(),
+        )
 
     def _module_and_options(self, n_features: int) -> tuple[type[torch.nn.Module], dict[str, Any]]:
         """Return the class of the network and its options."""

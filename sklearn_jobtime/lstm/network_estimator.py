@@ -94,7 +94,11 @@ class NetworkEstimator(BaseEstimator):
     def _network_options(self) -> dict[str, Any]:
         """Options of the network, from the parameters of the same names."""
         options = {name: getattr(self, name) for name in NETWORK_CONSTRAINTS}
-        return {**options, "dense_units": () if self.dense_units is None else self.dense_units}
+        return {
+            **options,
+            "dense_units": () if self.dense_units is None else self.dense_units,
+            "generator": self.seed_,
+        }
 
     def _training_options(self, log_folder: Path | None = None) -> training.TrainingOptions:
         return training.TrainingOptions(
@@ -122,8 +126,10 @@ class NetworkEstimator(BaseEstimator):
     def _train_net(self, dataset: RowsDataset, epochs: int, validation_share: float) -> None:
         """Train for `epochs` more passes over a dataset, and keep what they scored."""
         # Each call draws its own batches: going on is not doing the same again.
-        with training.seeded(self.seed_ + len(self.net_.history) + 1, self.device_):
-            training.train(self.net_, dataset, epochs=epochs, validation_fraction=validation_share)
+        seed = self.seed_ + len(self.net_.history) + 1
+        training.train(
+            self.net_, dataset, epochs=epochs, seed=seed, validation_fraction=validation_share
+        )
         self.kept_epoch_ = training.kept_epoch(self.net_)
         # An epoch that the user interrupted has no scores yet.
         epochs_so_far = pd.DataFrame(self.net_.history.to_list())

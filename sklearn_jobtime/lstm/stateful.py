@@ -15,9 +15,9 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._typing import Floats, Rows
-from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
 from sklearn_jobtime.lstm.targets import Targets, read_weighted_rows
+from sklearn_jobtime.lstm.threads import limited_threads
 from sklearn_jobtime.lstm.truncated_bptt import (
     SeriesDataset,
     chunked_training,
@@ -240,7 +240,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.named_series_ = series is not None or is_indexed(X)
         self.forecaster_ = forecaster = clone(self.forecaster)
         _, targets = read_weighted_rows(forecaster, steps, y, None, at_least, reset=True)
-        with training.limited_threads(forecaster.n_threads):
+        with limited_threads(forecaster.n_threads):
             forecaster._initialize(steps, targets)
             dataset = self._dataset(steps, codes, targets)
             with chunked_training(forecaster.net_, self.n_steps):
@@ -404,7 +404,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             torch.float64,
             series=codes,
         )
-        with training.limited_threads(forecaster.n_threads):
+        with limited_threads(forecaster.n_threads):
             before = [start.get(name) for name in names]
             forecast, after = forecast_from_states(self.network_, dataset, before)
         return forecaster._in_units(forecast), dict(zip(names, after, strict=True))

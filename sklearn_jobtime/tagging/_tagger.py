@@ -22,6 +22,7 @@ from sklearn_jobtime.lstm.network_estimator import (
     TRAINING_CONSTRAINTS,
     NetworkEstimator,
 )
+from sklearn_jobtime.lstm.threads import limited_threads
 from sklearn_jobtime.tagging._events import NO_TAG, EventEncoder, Sequences, flat_tags
 from sklearn_jobtime.tagging._network import SequenceDataset, TaggingNetwork, TagLoss, count_right
 from sklearn_jobtime.tagging._reading import has_one_tag_a_sequence, read_sequences, read_tags
@@ -331,7 +332,7 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         tags = np.full(len(tagged), NO_TAG, dtype=np.int64)
         tags[tagged] = codes
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
-        with training.limited_threads(self.n_threads):
+        with limited_threads(self.n_threads):
             self._initialize(sequences, weights / weights[codes].mean())
             self._train(sequences, tags)
         return self
@@ -409,14 +410,13 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
             "unknown_share": self.unknown_share,
             **self._network_options(),
         }
-        with training.seeded(self.seed_, self.device_):
-            self.net_ = training.build_net(
-                TaggingNetwork,
-                network,
-                loss=TagLoss(torch.as_tensor(weights, dtype=torch.float32)),
-                count=count_right,
-                options=self._training_options(),
-            )
+        self.net_ = training.build_net(
+            TaggingNetwork,
+            network,
+            loss=TagLoss(torch.as_tensor(weights, dtype=torch.float32)),
+            count=count_right,
+            options=self._training_options(),
+        )
 
     def _train(self, sequences: Sequences, tags: NDArray[np.int64]) -> None:
         codes, numbers = self.encoder_.encode(sequences.events)
@@ -440,7 +440,7 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
             codes, numbers, sequences.lengths, tags, np.arange(n), self.one_tag_, dtype
         )
         found, begin = [], 0
-        with training.limited_threads(self.n_threads):
+        with limited_threads(self.n_threads):
             for logits in training.evaluate_batches(self._network, self.device_, dataset):
                 lengths = torch.from_numpy(sequences.lengths[begin : begin + len(logits)])
                 begin += len(logits)

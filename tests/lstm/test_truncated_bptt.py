@@ -68,7 +68,7 @@ def test_chunks_hold_every_row_once_in_order_up_to_the_last_that_counts(
         X, torch.from_numpy(X[:, 0]), counted, np.zeros(1), np.ones(1), torch.float64, series=codes
     )
     state = {}
-    for batch, targets in Chunks(dataset, batch_size, shuffle=True, n_steps=n_steps):
+    for batch, targets in Chunks(dataset, batch_size, torch.Generator(), n_steps=n_steps):
         x = batch["x"][..., 0].numpy().astype(int)
         n_series, width = x.shape
         assert width <= n_steps
