@@ -12,12 +12,12 @@ from torch import Tensor
 from sklearn_jobtime._typing import Ints
 from sklearn_jobtime.lstm.losses import BatchTargets
 
-__all__ = ["INPUT_BOUND", "Batches", "NewestRows", "RowsDataset", "WindowDataset", "pad"]
+__all__ = ["STANDARDISED_BOUND", "Batches", "NewestRows", "RowsDataset", "WindowDataset", "pad"]
 
 
 # Standardised inputs are clipped to this many standard deviations: larger ones could overflow
 # float32 and become NaN.
-INPUT_BOUND = 1e3
+STANDARDISED_BOUND = 1e3
 
 
 class RowsDataset(torch.utils.data.Dataset):
@@ -88,7 +88,7 @@ class WindowDataset(RowsDataset):
         # NumPy's indexing copies these rows only, where numpy.take would copy the view whole.
         batch = torch.from_numpy(np.ascontiguousarray(self.X[rows]))
         batch.sub_(self.mean).div_(self.scale)
-        batch.nan_to_num_(0.0).clamp_(-INPUT_BOUND, INPUT_BOUND)
+        batch.nan_to_num_(0.0).clamp_(-STANDARDISED_BOUND, STANDARDISED_BOUND)
         return batch.to(self.dtype)
 
     def subset(self, part: slice) -> Self:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Dropout", "DrawsMasks", "SpatialDropout", "dropout", "drawing_from"]
+__all__ = ["DrawsMasks", "Dropout", "SpatialDropout", "drawing_from", "dropout"]
 
 
 class DrawsMasks(nn.Module):

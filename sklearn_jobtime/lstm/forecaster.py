@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.lstm import training
-from sklearn_jobtime.lstm.batches import WindowDataset
+from sklearn_jobtime.lstm.batches import STANDARDISED_BOUND, WindowDataset
 from sklearn_jobtime.lstm.callbacks import new_log_folder
 from sklearn_jobtime.lstm.losses import LOSSES, WithinTenPercent, make_loss
 from sklearn_jobtime.lstm.network import LSTMNetwork
@@ -436,7 +436,8 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     def _initialize(self, windows: Floats, targets: Targets) -> None:
         """Learn the scaling, and make the network that is not yet trained."""
         self.feature_mean_, self.feature_scale_ = windows_mean_and_scale(windows, targets.weight)
-        self.target_mean_, self.target_scale_ = targets.mean_and_scale()
+        loss = make_loss(self.criterion, self.quantile)
+        self.target_mean_, self.target_scale_ = targets.mean_and_scale(loss.is_robust)
         self._choose_device_and_seed()
         module, network = self._module_and_options(windows.shape[2])
         if self.log_dir is not None:
@@ -444,7 +445,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         self.net_ = training.build_net(
             module,
             network,
-            loss=make_loss(self.criterion, self.quantile),
+            loss=loss,
             count=self._accuracy(),
             options=self._training_options(None if self.log_dir is None else self.log_dir_),
             start=self._start(),
@@ -484,4 +485,5 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         return found[:, 0] if self.target_ndim_ == 1 else found
 
     def _standardised(self, y: Floats) -> torch.Tensor:
-        return torch.from_numpy(standardised(y, self.target_mean_, self.target_scale_))
+        bound = STANDARDISED_BOUND if self.net_.criterion_.is_robust else np.inf
+        return torch.from_numpy(standardised(y, self.target_mean_, self.target_scale_, bound))

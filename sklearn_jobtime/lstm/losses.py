@@ -8,7 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LOSSES", "BatchTargets", "MaskedLoss", "PinballLoss", "WithinTenPercent", "make_loss"]
+__all__ = [
+    "LOSSES",
+    "BatchTargets",
+    "MaskedLoss",
+    "PinballLoss",
+    "WithinTenPercent",
+    "make_loss",
+]
 
 
 # Either what was observed, ``(n, outputs)`` with NaN where it was not, or that, the lower bounds
@@ -71,6 +78,11 @@ class MaskedLoss(nn.Module):
     def __init__(self, loss: nn.Module) -> None:
         super().__init__()
         self.loss: Any = loss
+
+    @property
+    def is_robust(self) -> bool:
+        """Whether a single target has a bounded influence: in all losses but the squared error."""
+        return not isinstance(self.loss, nn.MSELoss)
 
     def forward(self, forecast: Tensor, targets: BatchTargets) -> Tensor:
         """Return the loss of forecasts ``(n, outputs)`` against targets with NaN.

@@ -149,7 +149,9 @@ class RecurrentLayers(DrawsMasks):
             return self._layer_by_layer(x, None, state) if by_layer else self.lstm(x, state)
         packed = rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         if by_layer:
-            state = None if state is None else self.lstm.permute_hidden(state, packed.sorted_indices)
+            state = (
+                None if state is None else self.lstm.permute_hidden(state, packed.sorted_indices)
+            )
             read, state = self._layer_by_layer(packed.data, packed.batch_sizes, state)
             sequence = packed._replace(data=read)
             state = self.lstm.permute_hidden(state, packed.unsorted_indices)
@@ -346,7 +348,9 @@ class LSTMNetwork(nn.Module):
             generator=generator,
         )
         width = self.recurrent.out_features + (n_features if skip_connection else 0)
-        self.head = dense_layers(width, n_outputs, dense_units, dropout, dense_activation, generator)
+        self.head = dense_layers(
+            width, n_outputs, dense_units, dropout, dense_activation, generator
+        )
         draw_weights(self, weight_init, recurrent_init, forget_bias, generator)
 
     def forward(self, x: Tensor) -> Tensor:

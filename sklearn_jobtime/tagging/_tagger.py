@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.lstm import training
-from sklearn_jobtime.lstm.batches import INPUT_BOUND
+from sklearn_jobtime.lstm.batches import STANDARDISED_BOUND
 from sklearn_jobtime.lstm.network_estimator import (
     NETWORK_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
@@ -139,7 +139,8 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
     net_ : skorch.NeuralNetRegressor
         The trained network with its optimizer; it puts out logits.
     encoder_ : EventEncoder
-        What was learned of the events: `categories`, by the position of the feature, and `scaler`.
+        What was learned of the events: `categories`, by the position of the feature, and the `mean`
+        and `scale` of the numbers.
     one_tag_ : bool
         Whether `y` had one tag a sequence.
     training_history_ : DataFrame
@@ -399,7 +400,9 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         return float(np.mean((found == tags)[~missing]))
 
     def _initialize(self, sequences: Sequences, weights: Floats) -> None:
-        self.encoder_ = EventEncoder.fit(sequences.events, self.categorical_features, INPUT_BOUND)
+        self.encoder_ = EventEncoder.fit(
+            sequences.events, self.categorical_features, STANDARDISED_BOUND
+        )
         self._choose_device_and_seed()
         network = {
             "n_codes": self.encoder_.n_codes,

@@ -48,7 +48,9 @@ def forecast_in_children(name):
 
     def work(answers):
         first = model.predict(X)
-        answers.put((np.array_equal(first, expected), np.isfinite(model.fit(X, X[:, 1]).predict(X))))
+        answers.put(
+            (np.array_equal(first, expected), np.isfinite(model.fit(X, X[:, 1]).predict(X)))
+        )
 
     context = multiprocessing.get_context("fork")
     for _ in range(2):
