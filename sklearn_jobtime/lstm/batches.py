@@ -12,12 +12,22 @@ from torch import Tensor
 from sklearn_jobtime._typing import Ints
 from sklearn_jobtime.lstm.losses import BatchTargets
 
-__all__ = ["STANDARDISED_BOUND", "Batches", "NewestRows", "RowsDataset", "WindowDataset", "pad"]
+__all__ = [
+    "INPUT_BOUND",
+    "TARGET_BOUND",
+    "Batches",
+    "NewestRows",
+    "RowsDataset",
+    "WindowDataset",
+    "pad",
+]
 
 
-# Standardised inputs are clipped to this many standard deviations: larger ones could overflow
-# float32 and become NaN.
-STANDARDISED_BOUND = 1e3
+# Standardised inputs and targets count as these where they are larger: a hung run is at the bound.
+# Inputs so far off say no more than that, and would drive a network wild that has no bound itself.
+# Targets could be larger, but for the digits of the other errors in a sum in single precision.
+INPUT_BOUND = 10.0
+TARGET_BOUND = 1e3
 
 
 class RowsDataset(torch.utils.data.Dataset):
@@ -88,7 +98,7 @@ class WindowDataset(RowsDataset):
         # NumPy's indexing copies these rows only, where numpy.take would copy the view whole.
         batch = torch.from_numpy(np.ascontiguousarray(self.X[rows]))
         batch.sub_(self.mean).div_(self.scale)
-        batch.nan_to_num_(0.0).clamp_(-STANDARDISED_BOUND, STANDARDISED_BOUND)
+        batch.nan_to_num_(0.0).clamp_(-INPUT_BOUND, INPUT_BOUND)
         return batch.to(self.dtype)
 
     def subset(self, part: slice) -> Self:
@@ -137,7 +147,9 @@ class Batches:
         n = len(self.dataset)
         order = self.order(n)
         for start in range(0, n, self.batch_size):
-            yield self.dataset[order[start : start + self.batch_size]]
+            x, y = self.dataset[order[start : start + self.batch_size]]
+            # A net that is called by itself has datasets of arrays.
+            yield x, torch.as_tensor(y) if isinstance(y, np.ndarray) else y
 
 
 class NewestRows:

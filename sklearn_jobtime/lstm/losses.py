@@ -115,13 +115,16 @@ class MaskedLoss(nn.Module):
         return losses
 
 
-def make_loss(criterion: str | nn.Module | type[nn.Module], quantile: float) -> MaskedLoss:
+def make_loss(
+    criterion: str | nn.Module | type[nn.Module], quantile: float | None = None
+) -> MaskedLoss:
     """Return the masked loss for a name of `LOSSES`, or a torch loss module, class or instance.
 
-    "huber" is quadratic up to an error of one standard deviation of the target, then linear.
+    "huber" is quadratic up to an error of one standard deviation of the usual targets, then linear.
+    With a `quantile` "mae" is "pinball".
     """
-    if criterion == "pinball":
-        return MaskedLoss(PinballLoss(quantile))
+    if criterion == "pinball" or (criterion == "mae" and quantile is not None):
+        return MaskedLoss(PinballLoss(0.5 if quantile is None else quantile))
     loss = LOSSES.get(criterion, criterion) if isinstance(criterion, str) else criterion
     if isinstance(loss, type) and issubclass(loss, nn.Module):
         return MaskedLoss(loss())

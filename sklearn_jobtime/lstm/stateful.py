@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
 from sklearn.utils import Tags, get_tags
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._typing import Floats, Rows
@@ -86,8 +86,8 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ----------
     forecaster : LSTMForecaster
         The network and its training; it is cloned. ``batch_size`` is the number of series
-        read side by side here. Dropout masks are drawn once a chunk. It can not be bidirectional,
-        and ``warm_start`` is not used.
+        read side by side here. Dropout masks are drawn once a chunk. It can be neither
+        bidirectional nor started warm.
     n_steps : int, default=20
         Length of a chunk: how many rows back an error is propagated in training. The state itself
         can remember longer, but a cause is only learned if its effect follows within a chunk now
@@ -231,9 +231,14 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             When training diverged, or the state of a series grew without bound.
         """
         if self.forecaster.bidirectional:
-            raise ValueError(
+            raise InvalidParameterError(
                 "forecaster came with bidirectional=True, but a state knows only the past; set it "
                 "to False, or read windows in both directions with LSTMForecaster itself."
+            )
+        if self.forecaster.warm_start:
+            raise InvalidParameterError(
+                "forecaster came with warm_start=True, but each fit of StatefulForecaster starts "
+                "anew; set it to False."
             )
         steps = self._read_steps(X, reset=True)
         codes, names = read_series(X, series, len(steps))

@@ -69,7 +69,15 @@ PREDICT_BATCH_SIZE = 1024
 
 
 class _Net(NeuralNetRegressor):
-    """skorch's net, but it tells the modules of training only when that changes, not each step."""
+    """skorch's net, but it tells the modules of training only when that changes, not each step.
+
+    Its inputs may be in double precision, as arrays are.
+    """
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        if isinstance(x, np.ndarray | Tensor):
+            x = torch.as_tensor(x).to(next(self.module_.parameters()).dtype)
+        return super().infer(x, **fit_params)
 
     def _set_training(self, training: bool = True) -> None:
         if self.module_.training != training:
@@ -230,6 +238,7 @@ def train(
         with drawing(net, seed):
             net.partial_fit(dataset)
     finally:
+        net.train_split = None
         for name, callback in net.callbacks_:
             if name in ("progress", "tensorboard"):
                 callback.stop()

@@ -9,9 +9,10 @@ import torch
 from torch.nn import functional
 
 from sklearn_jobtime import LSTMForecaster, LSTMTagger, StatefulForecaster
-from sklearn_jobtime.lstm import RecurrentLayers, ResidualForecaster
+from sklearn_jobtime.lstm import NetworkOptions, RecurrentLayers, ResidualForecaster
 from sklearn_jobtime.lstm.dropout import drawing_from, dropout
 from sklearn_jobtime.lstm.threads import limited_threads
+from sklearn_jobtime.tagging import TaggerOptions
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4, 2))
@@ -22,12 +23,14 @@ QUICK = {"max_epochs": 3, "device": "cpu"}
 
 
 def forecaster(seed):
-    layers = {"n_layers": 2, "dropout": 0.2, "recurrent_dropout": 0.1, "spatial_dropout": 0.1}
-    return LSTMForecaster(5, **layers, dense_units=3, random_state=seed, **QUICK).fit(X, Y)
+    rare = NetworkOptions(recurrent_dropout=0.1, spatial_dropout=0.1, dense_units=3)
+    layers = {"n_layers": 2, "dropout": 0.2, "network_options": rare}
+    return LSTMForecaster(5, **layers, random_state=seed, **QUICK).fit(X, Y)
 
 
 def stacked(seed):
-    fused = {"n_layers": 2, "dropout": 0.3, "weight_init": "orthogonal"}
+    drawn = NetworkOptions(weight_init="orthogonal")
+    fused = {"n_layers": 2, "dropout": 0.3, "network_options": drawn}
     return LSTMForecaster(5, **fused, random_state=seed, **QUICK).fit(X, Y)
 
 
@@ -41,7 +44,7 @@ def stateful(seed):
 
 
 def tagger(seed):
-    options = {"n_layers": 2, "dropout": 0.2, "unknown_share": 0.3}
+    options = {"n_layers": 2, "dropout": 0.2, "network_options": TaggerOptions(unknown_share=0.3)}
     return LSTMTagger(4, **options, random_state=seed, **QUICK).fit(EVENTS, EVENTS)
 
 
