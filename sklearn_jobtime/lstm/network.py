@@ -178,10 +178,10 @@ class RecurrentLayers(DrawsMasks):
         for layer, start in enumerate(zip(*(part.chunk(n_layers) for part in state), strict=True)):
             if layer:
                 x = dropout(x, self.dropout, True, self.generator)
-            own = weights[layer * n_weights : (layer + 1) * n_weights]
+            own: Any = tuple(weights[layer * n_weights : (layer + 1) * n_weights])
             shape: Any = (True, 1, 0.0, self.training, bidirectional)
             if batch_sizes is None:
-                x, *end = torch.lstm(x, start, own, *shape, True)
+                x, *end = torch.lstm(x, start, own, *shape, True)  # type: ignore[call-overload]
             else:
                 x, *end = torch.lstm(x, batch_sizes, start, own, *shape)
             ends.append((end[0], end[1]))
