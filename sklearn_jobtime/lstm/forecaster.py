@@ -172,7 +172,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     *Hung runs.* Inputs and targets are scaled by the mean and the standard deviation of their usual
     values: without those that lie far outside the range of all but the largest and the smallest
     2.5 %. So a few runs of a month change the forecasts of all others as little as the loss lets
-    them: not with "mae", "huber" and "pinball", but with "mse", which forecasts the mean of all of
+    them: hardly with "mae", "huber" and "pinball", but with "mse", which forecasts the mean of all of
     them and has targets scaled by all. An input more than 10 standard deviations from the mean
     counts as that bound.
 

@@ -45,15 +45,17 @@ def test_hung_targets(criterion):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("criterion", ["mae", "huber"])
-def test_one_hung_run_moves_the_mean_error_of_the_others_by_less_than_5_percent(criterion):
+@pytest.mark.parametrize(("criterion", "most"), [("mae", 0.05), ("huber", 0.1)])
+def test_how_far_one_hung_run_moves_the_mean_error_of_the_others(criterion, most):
+    """Less than 5 % for the median; "huber" lets it pull as hard as one whole deviation."""
+
     def mean_error(targets):
         models = [quick(criterion=criterion).set_params(random_state=s) for s in range(12)]
         return np.mean([error(model, targets) for model in models])
 
     clean = mean_error(Y)
-    for name in ("one", "newest"):
-        assert mean_error(with_hung(PLACES[name], 30 * 86400.0)) < 1.05 * clean
+    found = [mean_error(with_hung(PLACES[name], 30 * 86400.0)) for name in ("one", "newest")]
+    assert max(found) < (1 + most) * clean, (found, clean)
 
 
 def test_hung_inputs_behind_the_range_of_a_scaler():
