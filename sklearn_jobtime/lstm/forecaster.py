@@ -172,8 +172,8 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     *Hung runs.* Inputs and targets are scaled by the mean and the standard deviation of their usual
     values: without those that lie far outside the range of all but the largest and the smallest
     2.5 %. So a few runs of a month change the forecasts of all others as little as the loss lets
-    them: hardly with "mae", "huber" and "pinball", but with "mse", which forecasts the mean of all of
-    them and has targets scaled by all. An input more than 10 standard deviations from the mean
+    them: hardly with "mae", "huber" and "pinball", but with "mse", which forecasts the mean of all
+    and has targets scaled by all. An input more than 10 standard deviations from the mean
     counts as that bound.
 
     The loss of a right-censored run is one-sided, as in censored regression [3]_, [4]_: a forecast
