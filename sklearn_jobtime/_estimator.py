@@ -1,5 +1,6 @@
 """What every regressor of run tables does alike."""
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,14 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import get_tags
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import validate_data
 
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows
 
-__all__ = ["ObservedScoreMixin", "read_array", "read_rows"]
+__all__ = ["ObservedScoreMixin", "check_has_effect", "read_array", "read_rows"]
 
 
 def read_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
@@ -93,3 +95,33 @@ class ObservedScoreMixin(RegressorMixin):
         """
         y = in_order_of(in_order_of_rows(y, X), getattr(self, "target_names_", None))
         return float(observed_r2(y, self.predict(X)))
+
+
+def check_has_effect(estimator: BaseEstimator, name: str, has_effect: bool, *, needs: str) -> None:
+    """Raise where a parameter was changed that another one leaves without effect.
+
+    Parameters
+    ----------
+    estimator : estimator
+    name : str
+        Its parameter.
+    has_effect : bool
+        Whether, with the other parameters as they are, it does anything.
+    needs : str
+        The setting of another parameter that it needs.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError that names both.
+    """
+    value = getattr(estimator, name)
+    parameters = signature(type(estimator)).parameters
+    if has_effect or name not in parameters:  # a subclass may fix it
+        return
+    default = parameters[name].default
+    if value != default:
+        raise InvalidParameterError(
+            f"{name}={value!r} of {type(estimator).__name__} has no effect: it needs {needs}. Set "
+            f"that, or leave {name}={default!r}."
+        )

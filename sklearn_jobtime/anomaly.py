@@ -14,6 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime._wording import human_seconds, human_share
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor
@@ -192,6 +193,8 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             )
         forecaster = OnlineMix() if self.forecaster is None else clone(self.forecaster)
         is_causal = isinstance(forecaster, HistoryRegressor)
+        needs = "a forecaster that is trained, not a baseline"
+        check_has_effect(self, "calibration_fraction", not is_causal, needs=needs)
         self._floor = None  # an array may hold other things than times
         if not (targets < 0).any(axis=None):
             clock = read_clock(runs)

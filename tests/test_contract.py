@@ -33,7 +33,7 @@ from sklearn_jobtime.baselines import (
 )
 from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.conformal import LogRatioScore, RecentSpread
-from sklearn_jobtime.lstm import ResidualForecaster
+from sklearn_jobtime.lstm import NetworkOptions, ResidualForecaster
 
 # A row of these depends on earlier rows by definition (windows, rolling rules), so the two checks
 # that shuffle or cut the rows cannot hold. Nothing else may stand here.
@@ -51,7 +51,13 @@ ESTIMATORS = [
     (SequenceWindower(), LOOKS_BACK),
     (SequenceWindower(n_steps=3, add_mask=True, dtype="float32"), LOOKS_BACK),
     (
-        LSTMForecaster(16, skip_connection=True, lr=0.03, max_epochs=60, early_stopping=False),
+        LSTMForecaster(
+            16,
+            network_options=NetworkOptions(skip_connection=True),
+            lr=0.03,
+            max_epochs=60,
+            early_stopping=False,
+        ),
         {},
     ),
     pytest.param(LSTMForecaster(), {}, marks=pytest.mark.slow),
@@ -62,9 +68,7 @@ ESTIMATORS = [
         marks=pytest.mark.slow,
     ),
     pytest.param(ResidualForecaster(), {}, marks=pytest.mark.slow),
-    pytest.param(
-        ResidualForecaster(16, n_members=2, log_targets=False), {}, marks=pytest.mark.slow
-    ),
+    pytest.param(ResidualForecaster(16, n_members=2), {}, marks=pytest.mark.slow),
     (StatefulForecaster(LSTMForecaster(lr=0.03, max_epochs=8, random_state=0)), LOOKS_BACK),
     (LSTMTagger(lr=0.05, batch_size=64, max_epochs=15), {}),
     pytest.param(LSTMTagger(), {}, marks=pytest.mark.slow),

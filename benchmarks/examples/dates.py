@@ -16,12 +16,15 @@ from sklearn.pipeline import Pipeline
 
 from sklearn_jobtime import LSTMForecaster, MinMaxScaler, SequenceWindower, TimestampToNumeric
 from sklearn_jobtime.forecasting import forecast
+from sklearn_jobtime.lstm import NetworkOptions
 from sklearn_jobtime.metrics import observed_mae, observed_mape
 from sklearn_jobtime.plots import PredictionDisplay
 from sklearn_jobtime.runs import make_targets, next_runs, validate_runs
 
 ZONE = "Europe/Berlin"
 N_TEST = 100
+
+OPTIONS = NetworkOptions(skip_connection=True)  # the output sees what is known of the run
 
 
 def calendar_runs(n_runs: int, seed: int) -> pd.DataFrame:
@@ -47,7 +50,7 @@ def make_model(*, with_dates: bool, seed: int) -> Pipeline:
             *dates,
             ("windows", SequenceWindower(n_steps=10)),
             ("scale", MinMaxScaler()),
-            ("lstm", LSTMForecaster(skip_connection=True, device="cpu", random_state=seed)),
+            ("lstm", LSTMForecaster(network_options=OPTIONS, device="cpu", random_state=seed)),
         ]
     )
 

@@ -24,6 +24,7 @@ from statsmodels.tsa.holtwinters import ExponentialSmoothing
 from sklearn_jobtime import AnchoredRegressor, LSTMForecaster, SequenceWindower, TimestampToNumeric
 from sklearn_jobtime.baselines import SeasonalRule
 from sklearn_jobtime.datasets import load_alcohol_sales
+from sklearn_jobtime.lstm import NetworkOptions
 from sklearn_jobtime.metrics import get_scorer, observed_mape
 from sklearn_jobtime.plots import PredictionDisplay
 from sklearn_jobtime.runs import make_targets, validate_runs
@@ -34,6 +35,8 @@ GRID = {
     "regressor__lstm__hidden_size": [8, 16],
     "regressor__lstm__lr": [0.003, 0.01],
 }
+
+OPTIONS = NetworkOptions(skip_connection=True)  # the output sees what is known of the run
 
 
 def monthly_runs(sales: pd.Series) -> pd.DataFrame:
@@ -65,7 +68,7 @@ def make_model(known: Sequence[str], seed: int) -> AnchoredRegressor:
             ("inputs", rest.set_output(transform="pandas")),
             ("timestamps", TimestampToNumeric()),
             ("windows", SequenceWindower(known=list(known) or None)),
-            ("lstm", LSTMForecaster(skip_connection=True, device="cpu", random_state=seed)),
+            ("lstm", LSTMForecaster(network_options=OPTIONS, device="cpu", random_state=seed)),
         ]
     )
     # The network is followed in full: the seasonal naive forecast is no rule to stay near.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.baselines._baseline import Baseline
 from sklearn_jobtime.baselines._history_regressor import Learned
@@ -23,6 +24,7 @@ __all__ = ["ExponentialMean", "JenkinsRule", "RollingRule", "SeasonalRule"]
 
 
 WINDOWS = (3, 5, 10, 20, 50)  # what n_runs="auto" chooses from
+USUAL_RUNS = 10  # what the mean and the median see where nothing is said
 JENKINS_RUNS = 6  # the newest ones, of which Jenkins takes up to three successes
 TAIL = 0.25  # share of the newest training rows on which it chooses
 
@@ -41,8 +43,9 @@ class RollingRule(Baseline):
     ----------
     statistic : {"last", "mean", "median"}, default="median"
         What to take of the newest runs. The median shrugs off a single odd run.
-    n_runs : int or "auto", default=10
-        How many runs the mean or the median sees; "last" sees one. Ten is what schedulers use; 2
+    n_runs : int, "auto" or None, default=None
+        How many runs the mean or the median sees. None sees ten, which is what schedulers use, and
+        with "last" one: there more is an error. 2
         follows faster, 50 is steadier. With "auto", `fit` takes for each job the one of 3, 5, 10,
         20 and 50 with the least absolute error on the newest quarter of the training rows, the
         shortest of equals.
@@ -93,12 +96,12 @@ class RollingRule(Baseline):
 
     _parameter_constraints = {  # noqa: RUF012
         "statistic": [StrOptions({"last", "mean", "median"})],
-        "n_runs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "n_runs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "failed_too": ["boolean"],
     }
 
     def __init__(
-        self, statistic: str = "median", n_runs: int | str = 10, failed_too: bool = False
+        self, statistic: str = "median", n_runs: int | str | None = None, failed_too: bool = False
     ) -> None:
         self.statistic = statistic
         self.n_runs = n_runs
@@ -112,10 +115,12 @@ class RollingRule(Baseline):
     def learn(self, history: JobHistory, targets: Floats) -> Learned:
         """Choose the window of one job on its newest training runs, where that is asked for."""
         if self.statistic == "last":
+            check_has_effect(self, "n_runs", self.n_runs == 1, needs='statistic="mean" or "median"')
             return Learned(1, state=1)
         if self.n_runs == "auto":
             return Learned(max(WINDOWS), state=self._best_window(history, targets))
-        return Learned(int(self.n_runs), state=int(self.n_runs))
+        n_runs = USUAL_RUNS if self.n_runs is None else int(self.n_runs)
+        return Learned(n_runs, state=n_runs)
 
     def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:
         """Take the statistic of the newest runs of one job."""

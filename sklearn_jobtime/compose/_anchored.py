@@ -11,7 +11,7 @@ from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
+from sklearn_jobtime._estimator import ObservedScoreMixin, check_has_effect, read_rows
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.baselines._online_mix import OnlineMix
 from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
@@ -230,6 +230,8 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         self
         """
+        for name in ("caution", "validation_fraction"):
+            check_has_effect(self, name, self.validate, needs="validate=True")
         X = read_rows(self, X, reset=True)
         X, y, at_least, *values = in_time_order(X, y, at_least, *fit_params.values())
         fit_params = dict(zip(fit_params, values, strict=True))

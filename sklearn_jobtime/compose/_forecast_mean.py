@@ -12,9 +12,9 @@ from sklearn.ensemble._base import _BaseHeterogeneousEnsemble
 from sklearn.utils import Bunch, Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from sklearn_jobtime._estimator import ObservedScoreMixin
+from sklearn_jobtime._threads import limited_openmp
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
 from sklearn_jobtime.runs._target_arrays import read_targets
@@ -67,9 +67,9 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         How much each member counts, not negative, one for every name in `estimators`. None lets
         all count the same, which is hard to beat unless one is clearly better.
     n_threads : int or None, default=1
-        Threads that the members may use in `fit` (OpenMP and BLAS; LSTMForecaster has a setting of
-        its own). More than one slows down models this small, and a search with ``n_jobs`` already
-        uses all cores. None leaves the setting of the process alone.
+        Threads of OpenMP that the members may use in `fit` and `predict` (LSTMForecaster has a
+        setting of its own, that of a BLAS is the process's). More than one slows down models this
+        small, and a search with ``n_jobs`` already uses all cores. None sets no bound.
 
     Attributes
     ----------
@@ -161,7 +161,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
             fitted = observing(member, targets)
             bounds = {} if at_least is None else at_least_parameter(fitted, at_least)
             try:
-                with threadpool_limits(self.n_threads):
+                with limited_openmp(self.n_threads):
                     fitted.fit(X, named, **bounds)
             except Exception as error:
                 error.add_note(f"raised by {name!r}, a member of {type(self).__name__}")
@@ -186,7 +186,8 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         """
         check_is_fitted(self)
         X = row_by_row(X)
-        forecasts = [np.asarray(one.predict(X), dtype=np.float64) for one in self.estimators_]
+        with limited_openmp(self.n_threads):
+            forecasts = [np.asarray(one.predict(X), dtype=np.float64) for one in self.estimators_]
         # some members give one output as a column, others as a row
         shaped = [one.reshape(len(one), *self._outputs) for one in forecasts]
         return weighted_mean(shaped, self.weights_)

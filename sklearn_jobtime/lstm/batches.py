@@ -12,12 +12,22 @@ from torch import Tensor
 from sklearn_jobtime._typing import Ints
 from sklearn_jobtime.lstm.losses import BatchTargets
 
-__all__ = ["INPUT_BOUND", "Batches", "NewestRows", "RowsDataset", "WindowDataset", "pad"]
+__all__ = [
+    "INPUT_BOUND",
+    "TARGET_BOUND",
+    "Batches",
+    "NewestRows",
+    "RowsDataset",
+    "WindowDataset",
+    "pad",
+]
 
 
-# Standardised inputs are clipped to this many standard deviations: larger ones could overflow
-# float32 and become NaN.
-INPUT_BOUND = 1e3
+# Standardised inputs and targets count as these where they are larger: a hung run is at the bound.
+# Inputs so far off say no more than that, and would drive a network wild that has no bound itself.
+# Targets could be larger, but for the digits of the other errors in a sum in single precision.
+INPUT_BOUND = 10.0
+TARGET_BOUND = 1e3
 
 
 class RowsDataset(torch.utils.data.Dataset):
@@ -117,16 +127,29 @@ class WindowDataset(RowsDataset):
 
 
 class Batches:
-    """Batches as slices of the rows: a torch ``DataLoader`` would fetch and stack row by row."""
+    """Batches as slices of the rows: a torch ``DataLoader`` would fetch and stack row by row.
 
-    def __init__(self, dataset: RowsDataset, batch_size: int, shuffle: bool = False) -> None:
-        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+    With `generator` they are drawn in an order of its own; without, the rows come as they are.
+    """
+
+    def __init__(
+        self, dataset: RowsDataset, batch_size: int, generator: torch.Generator | None = None
+    ) -> None:
+        self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
+
+    def order(self, n: int) -> Ints:
+        """Return the order of `n` rows."""
+        if self.generator is None:
+            return np.arange(n)
+        return torch.randperm(n, generator=self.generator).numpy()
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         n = len(self.dataset)
-        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
+        order = self.order(n)
         for start in range(0, n, self.batch_size):
-            yield self.dataset[order[start : start + self.batch_size]]
+            x, y = self.dataset[order[start : start + self.batch_size]]
+            # A net that is called by itself has datasets of arrays.
+            yield x, torch.as_tensor(y) if isinstance(y, np.ndarray) else y
 
 
 class NewestRows:

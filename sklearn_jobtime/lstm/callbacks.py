@@ -31,13 +31,17 @@ Count = Callable[[Tensor, Any], tuple[int, int]]
 
 
 class EpochScores(skorch_callbacks.Callback):
-    """Records an epoch's losses, its accuracies, its seconds.
+    """Records an epoch's losses, whether they are the best so far, its accuracies, its seconds.
 
-    The averages are over observed targets; skorch's own are over rows.
+    The averages are over observed targets; skorch's own are over rows. Its callbacks read them
+    under the same names, such as ``valid_loss_best`` of ``Checkpoint``.
     """
 
     def __init__(self, count: Count) -> None:
         self.count = count
+
+    def on_train_begin(self, _net: Any, **_kwargs: Any) -> None:
+        self.best_ = {"train": np.inf, "valid": np.inf}
 
     def on_epoch_begin(self, _net: Any, **_kwargs: Any) -> None:
         self.began_ = time.perf_counter()
@@ -59,8 +63,12 @@ class EpochScores(skorch_callbacks.Callback):
         sums[2] += observed
 
     def on_epoch_end(self, net: Any, **_kwargs: Any) -> None:
-        for part, (loss, right, observed) in self.sums_.items():
-            net.history.record(f"{part}_loss", loss / observed if observed else np.nan)
+        for part, (total, right, observed) in self.sums_.items():
+            loss = total / observed if observed else np.nan
+            net.history.record(f"{part}_loss", loss)
+            if observed:  # where nothing was validated, Checkpoint says that it needs that
+                net.history.record(f"{part}_loss_best", bool(loss < self.best_[part]))
+                self.best_[part] = min(self.best_[part], loss)
             net.history.record(f"{part}_accuracy", right / observed if observed else np.nan)
         net.history.record("seconds", time.perf_counter() - self.began_)
 
@@ -114,6 +122,8 @@ class EarlyStopping(skorch_callbacks.EarlyStopping):
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         super().on_train_end(net, **kwargs)
+        if self.best_model_weights_ is None:  # it was idle: the newest weights are in use
+            self.best_epoch_ = len(net.history)
         self.best_model_weights_ = None
 
 

@@ -13,9 +13,10 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.lstm import training
-from sklearn_jobtime.lstm.batches import WindowDataset
+from sklearn_jobtime.lstm.batches import TARGET_BOUND, WindowDataset
 from sklearn_jobtime.lstm.callbacks import new_log_folder
 from sklearn_jobtime.lstm.losses import LOSSES, WithinTenPercent, make_loss
 from sklearn_jobtime.lstm.network import LSTMNetwork
@@ -24,6 +25,7 @@ from sklearn_jobtime.lstm.network_estimator import (
     TRAINING_CONSTRAINTS,
     NetworkEstimator,
 )
+from sklearn_jobtime.lstm.options import NetworkOptions
 from sklearn_jobtime.lstm.targets import (
     Targets,
     in_units,
@@ -32,6 +34,7 @@ from sklearn_jobtime.lstm.targets import (
     read_weighted_rows,
     standardised,
 )
+from sklearn_jobtime.lstm.threads import limited_threads
 from sklearn_jobtime.lstm.window_inputs import read_windows, windows_mean_and_scale
 from sklearn_jobtime.metrics import observed_r2
 
@@ -62,52 +65,34 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     dropout : float, default=0.0
         Share of values set to zero in training, between the layers and before the output. Try
         0.1 to 0.3 when the validation loss rises while the training loss still falls.
-    recurrent_dropout : float, default=0.0
-        The same for the connections from step to step; the same units are set to zero at all
-        steps of a window [2]_. Training is then several times slower.
-    spatial_dropout : float, default=0.0
-        The same for the inputs, each feature at all steps of a window. Useful with many features
-        that carry nearly the same information: the network then relies on no single one.
     bidirectional : bool, default=False
         Also read the window from its newest run to its oldest.
     activation : {"tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", \
             "selu", "gelu", "linear"}, default="tanh"
         Activation function of the cells. "relu" extrapolates a trend beyond the values seen in
         training, "tanh" levels off, which is safer and several times faster than all others.
-    dense_units : int, sequence of int or None, default=None
-        Widths of dense layers between the LSTM and the output. None adds none.
-    dense_activation : str, default="relu"
-        Activation function of these layers, one of the names above.
-    weight_init : str, default="torch"
-        Initial weights from the inputs and of the dense layers: "torch" (its default),
-        "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
-        "lecun_normal", "orthogonal", "normal" or "uniform" (both small: 0.05). All but "torch"
-        start with biases of 0. "he" goes with "relu", "lecun" with "selu".
-    recurrent_init : str, default="torch"
-        The same for the weights from step to step. "orthogonal" helps to remember early steps;
-        with ``weight_init="glorot_uniform"`` and ``forget_bias=1`` it is the default of Keras.
-    forget_bias : float or None, default=None
-        Initial bias of the forget gates; with 1 the cells remember from the first epoch on. None
-        leaves it to `weight_init`.
-    skip_connection : bool, default=False
-        Give the output layer also the last step of the window as it came in. Useful where that
-        step holds what is known of the run itself: its event, its hour, the size of the change.
+    network_options : NetworkOptions or None, default=None
+        Dense layers behind the LSTM, dropout of connections and of features, a skip connection,
+        initial weights: see :class:`~sklearn_jobtime.lstm.NetworkOptions`. A grid names them
+        ``network_options__dense_units`` and so on.
     optimizer : {"adam", "adamw", "nadam", "adamax", "adagrad", "adadelta", "rmsprop", "sgd"} \
             or torch optimizer class, default="adam"
         "sgd" needs a higher `lr` and some `momentum`, "adadelta" an `lr` near 1.
     lr : float, default=0.01
         Learning rate. For networks this small it can be high, which saves epochs.
     momentum : float, default=0.0
-        For the optimizers that have it ("sgd" and "rmsprop"); the others ignore it.
+        For the optimizers that have it ("sgd" and "rmsprop"); with others it is an error.
     weight_decay : float, default=0.0
         How strongly the weights are shrunk; for the optimizers that have it (all named ones do).
     criterion : {"mae", "mse", "huber", "pinball"}, torch loss class or instance, default="mae"
         The loss that training minimises. Run times have long tails: "mae" forecasts the median,
         on which a single hung run has no more influence than any other, "mse" the mean. "huber" is
-        in between and "pinball" forecasts `quantile`. A torch loss is given standardised forecasts
-        and targets, ``(n, outputs)``, or 1-D arrays of the observed ones where some are NaN.
-    quantile : float, default=0.5
-        For ``criterion="pinball"``: 0.9 forecasts a duration that nine of ten runs stay below.
+        in between and "pinball" forecasts `quantile`, the median if None. A torch loss is given
+        standardised forecasts and targets, ``(n, outputs)``, or 1-D arrays of the observed ones
+        where some are NaN.
+    quantile : float or None, default=None
+        What to forecast in place of the median: 0.9 is a duration that nine of ten runs stay below.
+        It implies ``criterion="pinball"``, whose median is "mae"; with other losses it is an error.
     batch_size : int, default=32
         Windows in a step of training.
     max_epochs : int, default=100
@@ -141,7 +126,9 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         1 shows a progress bar with the losses and accuracies of the newest epoch.
     callbacks : list of skorch callbacks or None, default=None
         Called at each batch and epoch, such as ``skorch.callbacks.LRScheduler()``. They are not
-        copied, so that what they collect can be read from them.
+        copied, so that what they collect can be read from them. What ``EpochScoring`` scores is
+        standardised, and NaN where nothing was observed: give it a metric that skips NaN, such as
+        ``make_scorer(sklearn_jobtime.metrics.observed_mae, greater_is_better=False)``.
     log_dir : str, Path or None, default=None
         Folder for TensorBoard, in which each fit logs the graph of the network, and the losses and
         weights of every epoch. Needs ``pip install 'sklearn-jobtime[tensorboard]'``.
@@ -182,7 +169,13 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     Notes
     -----
     With the same `random_state` the same machine gives the same forecasts, bit for bit on the CPU.
-    An input more than 1000 standard deviations from the mean counts as that bound.
+
+    *Hung runs.* Inputs and targets are scaled by the mean and the standard deviation of their usual
+    values: without those that lie far outside the range of all but the largest and the smallest
+    2.5 %. So a few runs of a month change the forecasts of all others as little as the loss lets
+    them: hardly with "mae", "huber" and "pinball", but with "mse", which forecasts the mean of all
+    and has targets scaled by all. An input more than 10 standard deviations from the mean
+    counts as that bound.
 
     The loss of a right-censored run is one-sided, as in censored regression [3]_, [4]_: a forecast
     above its lower bound costs nothing. It assumes that, given the window, the censoring time says
@@ -233,14 +226,16 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     n_outputs_: int
     target_ndim_: int
 
+    _has_skip_connection = False
+
     masks_missing_targets = True  # AnchoredRegressor passes it rows whose target is NaN
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NETWORK_CONSTRAINTS,
         **TRAINING_CONSTRAINTS,
-        "skip_connection": ["boolean"],
+        "network_options": [NetworkOptions, None],
         "criterion": [StrOptions(set(LOSSES)), HasMethods("forward")],
-        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), None],
         "warm_start": ["boolean"],
         "log_dir": [str, Path, None],
     }
@@ -251,22 +246,15 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         *,
         n_layers: int = 1,
         dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        spatial_dropout: float = 0.0,
         bidirectional: bool = False,
         activation: str = "tanh",
-        dense_units: int | Sequence[int] | None = None,
-        dense_activation: str = "relu",
-        weight_init: str = "torch",
-        recurrent_init: str = "torch",
-        forget_bias: float | None = None,
-        skip_connection: bool = False,
+        network_options: NetworkOptions | None = None,
         optimizer: str | type[torch.optim.Optimizer] = "adam",
         lr: float = 0.01,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         criterion: str | torch.nn.Module | type[torch.nn.Module] = "mae",
-        quantile: float = 0.5,
+        quantile: float | None = None,
         batch_size: int = 32,
         max_epochs: int = 100,
         early_stopping: bool = True,
@@ -282,13 +270,9 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         log_dir: str | Path | None = None,
     ) -> None:
         self.hidden_size, self.n_layers, self.bidirectional = hidden_size, n_layers, bidirectional
-        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
-        self.spatial_dropout = spatial_dropout
+        self.dropout = dropout
         self.activation = activation
-        self.dense_units, self.dense_activation = dense_units, dense_activation
-        self.weight_init, self.recurrent_init = weight_init, recurrent_init
-        self.forget_bias = forget_bias
-        self.skip_connection = skip_connection
+        self.network_options = network_options
         self.optimizer, self.lr = optimizer, lr
         self.momentum, self.weight_decay = momentum, weight_decay
         self.criterion, self.quantile = criterion, quantile
@@ -393,7 +377,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         """
         check_is_fitted(self)
         windows = read_windows(self, X, reset=False)
-        with training.limited_threads(self.n_threads):
+        with limited_threads(self.n_threads):
             forecast = training.predict_windows(
                 self._network, self.device_, windows, self.feature_mean_, self.feature_scale_
             )
@@ -426,7 +410,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         validation_share: float,
     ) -> Self:
         windows, targets = merge_repeats(windows, targets)
-        with training.limited_threads(self.n_threads):
+        with limited_threads(self.n_threads):
             if fresh:
                 self._initialize(windows, targets)
             rows = np.flatnonzero(~np.isnan(targets.best_known).all(axis=1))
@@ -437,30 +421,35 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
 
     def _initialize(self, windows: Floats, targets: Targets) -> None:
         """Learn the scaling, and make the network that is not yet trained."""
-        self.feature_mean_, self.feature_scale_ = windows_mean_and_scale(windows, targets.weight)
-        self.target_mean_, self.target_scale_ = targets.mean_and_scale()
         self._choose_device_and_seed()
+        self._check_effects()
+        self.feature_mean_, self.feature_scale_ = windows_mean_and_scale(windows, targets.weight)
+        loss = make_loss(self.criterion, self.quantile)
+        self.target_mean_, self.target_scale_ = targets.mean_and_scale(loss.is_robust)
         module, network = self._module_and_options(windows.shape[2])
         if self.log_dir is not None:
             self.log_dir_ = new_log_folder(self.log_dir)
-        with training.seeded(self.seed_, self.device_):
-            self.net_ = training.build_net(
-                module,
-                network,
-                loss=make_loss(self.criterion, self.quantile),
-                count=self._accuracy(),
-                options=self._training_options(None if self.log_dir is None else self.log_dir_),
-                start=self._start(),
-            )
+        self.net_ = training.build_net(
+            module,
+            network,
+            loss=loss,
+            count=self._accuracy(),
+            options=self._training_options(None if self.log_dir is None else self.log_dir_),
+            start=self._start(),
+        )
 
     def _module_and_options(self, n_features: int) -> tuple[type[torch.nn.Module], dict[str, Any]]:
         """Return the class of the network and its options."""
-        return LSTMNetwork, {
-            "n_features": n_features,
-            "n_outputs": self.n_outputs_,
-            "skip_connection": self.skip_connection,
-            **self._network_options(),
-        }
+        options = self._network_options()
+        if options["skip_connection"] is None:
+            options["skip_connection"] = self._has_skip_connection
+        return LSTMNetwork, {"n_features": n_features, "n_outputs": self.n_outputs_, **options}
+
+    def _check_effects(self) -> None:
+        super()._check_effects()
+        is_pinball = self.criterion in ("mae", "pinball")
+        needs = f'criterion="pinball", not criterion={self.criterion!r}'
+        check_has_effect(self, "quantile", is_pinball, needs=needs)
 
     def _accuracy(self) -> WithinTenPercent:
         """Return what counts the forecasts that are right."""
@@ -487,4 +476,5 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         return found[:, 0] if self.target_ndim_ == 1 else found
 
     def _standardised(self, y: Floats) -> torch.Tensor:
-        return torch.from_numpy(standardised(y, self.target_mean_, self.target_scale_))
+        bound = TARGET_BOUND if self.net_.criterion_.is_robust else np.inf
+        return torch.from_numpy(standardised(y, self.target_mean_, self.target_scale_, bound))

@@ -8,7 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LOSSES", "BatchTargets", "MaskedLoss", "PinballLoss", "WithinTenPercent", "make_loss"]
+__all__ = [
+    "LOSSES",
+    "BatchTargets",
+    "MaskedLoss",
+    "PinballLoss",
+    "WithinTenPercent",
+    "make_loss",
+]
 
 
 # Either what was observed, ``(n, outputs)`` with NaN where it was not, or that, the lower bounds
@@ -72,6 +79,11 @@ class MaskedLoss(nn.Module):
         super().__init__()
         self.loss: Any = loss
 
+    @property
+    def is_robust(self) -> bool:
+        """Whether a single target has a bounded influence: in all losses but the squared error."""
+        return not isinstance(self.loss, nn.MSELoss)
+
     def forward(self, forecast: Tensor, targets: BatchTargets) -> Tensor:
         """Return the loss of forecasts ``(n, outputs)`` against targets with NaN.
 
@@ -103,13 +115,16 @@ class MaskedLoss(nn.Module):
         return losses
 
 
-def make_loss(criterion: str | nn.Module | type[nn.Module], quantile: float) -> MaskedLoss:
+def make_loss(
+    criterion: str | nn.Module | type[nn.Module], quantile: float | None = None
+) -> MaskedLoss:
     """Return the masked loss for a name of `LOSSES`, or a torch loss module, class or instance.
 
-    "huber" is quadratic up to an error of one standard deviation of the target, then linear.
+    "huber" is quadratic up to an error of one standard deviation of the usual targets, then linear.
+    With a `quantile` "mae" is "pinball".
     """
-    if criterion == "pinball":
-        return MaskedLoss(PinballLoss(quantile))
+    if criterion == "pinball" or (criterion == "mae" and quantile is not None):
+        return MaskedLoss(PinballLoss(0.5 if quantile is None else quantile))
     loss = LOSSES.get(criterion, criterion) if isinstance(criterion, str) else criterion
     if isinstance(loss, type) and issubclass(loss, nn.Module):
         return MaskedLoss(loss())

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import rnn
 
-from sklearn_jobtime.lstm.weights import draw_weights
+from sklearn_jobtime.lstm.dropout import DrawsMasks, Dropout, SpatialDropout, dropout
+from sklearn_jobtime.lstm.weights import as_generator, draw_weights, drawn
 
 __all__ = [
     "ACTIVATIONS",
     "LSTMEnsemble",
     "LSTMNetwork",
     "RecurrentLayers",
-    "SpatialDropout",
     "State",
     "dense_layers",
     "lstm_cell",
@@ -48,12 +48,14 @@ def make_activation(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-class RecurrentLayers(nn.Module):
+class RecurrentLayers(DrawsMasks):
     """Stacked LSTM layers that return the whole sequence and the last state.
 
     The parameters are those of ``torch.nn.LSTM`` (`lstm`), whose fused kernel does the work where
     it can. That kernel has only tanh and no recurrent dropout: for the others a loop over the steps
-    does the same sums with the same parameters, several times slower.
+    does the same sums with the same parameters, several times slower. It draws the masks between
+    two layers from torch's global generator, so in training it runs layer by layer, with masks of
+    `generator` in between; on a GPU the loop does that.
 
     Parameters
     ----------
@@ -72,6 +74,9 @@ class RecurrentLayers(nn.Module):
         Also read the sequence from its end; doubles the width of what is returned.
     activation : name of `ACTIVATIONS`, default="tanh"
         Of the cell's input and output. The gates stay sigmoid.
+    generator : torch.Generator or None, default=None
+        Where the initial weights are drawn from; None takes torch's global one. What training draws
+        comes from :func:`~sklearn_jobtime.lstm.dropout.drawing_from`.
 
     Attributes
     ----------
@@ -102,16 +107,19 @@ class RecurrentLayers(nn.Module):
         recurrent_dropout: float = 0.0,
         bidirectional: bool = False,
         activation: str = "tanh",
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(
+        layers = nn.LSTM(
             n_features,
             hidden_size,
             num_layers=n_layers,
-            dropout=dropout if n_layers > 1 else 0.0,
             bidirectional=bidirectional,
             batch_first=True,
+            device="meta",
         )
+        self.lstm = drawn(layers, generator)
+        self.dropout = dropout if n_layers > 1 else 0.0
         self.recurrent_dropout = recurrent_dropout
         self.activation = activation
         self.act = make_activation(activation)
@@ -134,24 +142,61 @@ class RecurrentLayers(nn.Module):
         """
         if self.activation != "tanh" or (self.training and self.recurrent_dropout):
             return self._unrolled(x, state, lengths)
+        by_layer = self.training and self.dropout
+        if by_layer and x.device.type != "cpu":  # cuDNN takes the weights of all layers or of none
+            return self._unrolled(x, state, lengths)
         if lengths is None:
-            return self.lstm(x, state)
+            return self._layer_by_layer(x, None, state) if by_layer else self.lstm(x, state)
         packed = rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        sequence, state = self.lstm(packed, state)
+        if by_layer:
+            state = (
+                None if state is None else self.lstm.permute_hidden(state, packed.sorted_indices)
+            )
+            read, state = self._layer_by_layer(packed.data, packed.batch_sizes, state)
+            sequence = packed._replace(data=read)
+            state = self.lstm.permute_hidden(state, packed.unsorted_indices)
+        else:
+            sequence, state = self.lstm(packed, state)
         steps = x.shape[1]
         return rnn.pad_packed_sequence(sequence, batch_first=True, total_length=steps)[0], state
+
+    def _start(self, x: Tensor, n: int) -> State:
+        n_states = self.lstm.num_layers * (2 if self.lstm.bidirectional else 1)
+        zeros = x.new_zeros((n_states, n, self.lstm.hidden_size))
+        return zeros, zeros
+
+    def _layer_by_layer(
+        self, x: Tensor, batch_sizes: Tensor | None, state: State | None
+    ) -> tuple[Tensor, State]:
+        """Run the fused kernel on one layer at a time, of a batch or of a packed sequence."""
+        n_layers, bidirectional = self.lstm.num_layers, self.lstm.bidirectional
+        if state is None:
+            state = self._start(x, len(x) if batch_sizes is None else int(batch_sizes[0]))
+        weights = list(self.lstm.parameters())
+        n_weights = len(weights) // n_layers
+        ends: list[State] = []
+        for layer, start in enumerate(zip(*(part.chunk(n_layers) for part in state), strict=True)):
+            if layer:
+                x = dropout(x, self.dropout, True, self.generator)
+            own: Any = tuple(weights[layer * n_weights : (layer + 1) * n_weights])
+            shape: Any = (True, 1, 0.0, self.training, bidirectional)
+            if batch_sizes is None:
+                x, *end = torch.lstm(x, start, own, *shape, True)  # type: ignore[call-overload]
+            else:
+                x, *end = torch.lstm(x, batch_sizes, start, own, *shape)
+            ends.append((end[0], end[1]))
+        hidden, cell = zip(*ends, strict=True)
+        return x, (torch.cat(hidden), torch.cat(cell))
 
     def _unrolled(
         self, x: Tensor, state: State | None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
         directions = ("", "_reverse") if self.lstm.bidirectional else ("",)
-        if state is None:
-            shape = (self.lstm.num_layers * len(directions), x.shape[0], self.lstm.hidden_size)
-            state = (x.new_zeros(shape), x.new_zeros(shape))
+        state = self._start(x, len(x)) if state is None else state
         ends: list[State] = []
         for layer in range(self.lstm.num_layers):
             if layer:
-                x = functional.dropout(x, self.lstm.dropout, self.training)
+                x = dropout(x, self.dropout, self.training, self.generator)
             sequences = []
             for suffix in directions:
                 start = (state[0][len(ends)], state[1][len(ends)])
@@ -170,7 +215,8 @@ class RecurrentLayers(nn.Module):
             for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         hidden, cell = state
-        mask = functional.dropout(torch.ones_like(hidden), self.recurrent_dropout, self.training)
+        ones = torch.ones_like(hidden)
+        mask = dropout(ones, self.recurrent_dropout, self.training, self.generator)
         # The inputs' share of all steps' gates at once; only the recurrent share needs the loop.
         steps = functional.linear(x, weight_ih, bias_ih + bias_hh).unbind(dim=1)
         backward = name.endswith("_reverse")
@@ -201,47 +247,13 @@ def lstm_cell(gates: Tensor, cell: Tensor, act: Callable[[Tensor], Tensor]) -> S
     return torch.sigmoid(put_out) * act(cell), cell
 
 
-class SpatialDropout(nn.Module):
-    """Dropout of whole channels: a feature is hidden at every step of a sequence, or at none [1]_.
-
-    Ordinary dropout hides single values, which a neighbouring step often gives away.
-
-    Parameters
-    ----------
-    share : float
-        Share of the features set to zero in training; the others are scaled up.
-
-    References
-    ----------
-    .. [1] J. Tompson et al., "Efficient object localization using convolutional networks",
-       CVPR 2015.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_jobtime.lstm.network import SpatialDropout
-    >>> hidden = SpatialDropout(0.5)(torch.ones(4, 10, 3)) == 0
-    >>> bool((hidden.all(dim=1) == hidden.any(dim=1)).all())
-    True
-    """
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Hide features of the sequences ``(n, steps, features)``."""
-        if not (self.training and self.share):
-            return x
-        return x * functional.dropout(torch.ones_like(x[:, :1]), self.share)
-
-
 def dense_layers(
     n_features: int,
     n_outputs: int,
     dense_units: int | Sequence[int],
     dropout: float,
     activation: str = "relu",
+    generator: torch.Generator | None = None,
 ) -> nn.Sequential:
     """Return the head of a network: dense layers of `dense_units`, if any, then the outputs."""
     widths = [units for units in torch.as_tensor(dense_units).flatten().tolist() if units]
@@ -250,9 +262,11 @@ def dense_layers(
     layers: list[nn.Module] = []
     width = n_features
     for units in map(int, widths):
-        layers += [nn.Dropout(dropout), nn.Linear(width, units), make_activation(activation)]
+        dense = drawn(nn.Linear(width, units, device="meta"), generator)
+        layers += [Dropout(dropout), dense, make_activation(activation)]
         width = units
-    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(width, n_outputs))
+    output = drawn(nn.Linear(width, n_outputs, device="meta"), generator)
+    return nn.Sequential(*layers, Dropout(dropout), output)
 
 
 class LSTMNetwork(nn.Module):
@@ -282,6 +296,8 @@ class LSTMNetwork(nn.Module):
         Whether the head also sees the last step of the window as it came in.
     weight_init, recurrent_init, forget_bias
         See :func:`~sklearn_jobtime.lstm.weights.draw_weights`.
+    generator : torch.Generator, int or None, default=None
+        Where the initial weights are drawn from, or its seed; None takes torch's global one.
 
     Attributes
     ----------
@@ -315,8 +331,10 @@ class LSTMNetwork(nn.Module):
         weight_init: str = "torch",
         recurrent_init: str = "torch",
         forget_bias: float | None = None,
+        generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
+        generator = as_generator(generator)
         self.skip_connection = skip_connection
         self.spatial_dropout = SpatialDropout(spatial_dropout)
         self.recurrent = RecurrentLayers(
@@ -327,10 +345,13 @@ class LSTMNetwork(nn.Module):
             recurrent_dropout=recurrent_dropout,
             bidirectional=bidirectional,
             activation=activation,
+            generator=generator,
         )
         width = self.recurrent.out_features + (n_features if skip_connection else 0)
-        self.head = dense_layers(width, n_outputs, dense_units, dropout, dense_activation)
-        draw_weights(self, weight_init, recurrent_init, forget_bias)
+        self.head = dense_layers(
+            width, n_outputs, dense_units, dropout, dense_activation, generator
+        )
+        draw_weights(self, weight_init, recurrent_init, forget_bias, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Forecast from the windows `x`, ``(n, steps, features)``."""
@@ -381,8 +402,10 @@ class LSTMEnsemble(nn.Module):
     ----------
     n_members : int
         Networks.
+    generator : torch.Generator, int or None, default=None
+        Where the weights of all are drawn from, as for :class:`LSTMNetwork`.
     **network
-        Options of each :class:`LSTMNetwork`.
+        Further options of each :class:`LSTMNetwork`.
 
     Examples
     --------
@@ -393,9 +416,14 @@ class LSTMEnsemble(nn.Module):
     (torch.Size([5, 3]), torch.Size([5, 1]))
     """
 
-    def __init__(self, n_members: int, **network: Any) -> None:
+    def __init__(
+        self, n_members: int, *, generator: torch.Generator | int | None = None, **network: Any
+    ) -> None:
         super().__init__()
-        self.members = nn.ModuleList([LSTMNetwork(**network) for _ in range(n_members)])
+        generator = as_generator(generator)
+        self.members = nn.ModuleList(
+            [LSTMNetwork(generator=generator, **network) for _ in range(n_members)]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Forecast from the windows `x`, ``(n, steps, features)``."""

@@ -2,9 +2,10 @@
 
 import copy
 from collections.abc import Sequence
+from inspect import signature
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime.exceptions import DeviceError
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.batches import RowsDataset
 from sklearn_jobtime.lstm.network import ACTIVATIONS
-from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS
+from sklearn_jobtime.lstm.options import NetworkOptions, options_of
 
 __all__ = ["NETWORK_CONSTRAINTS", "TRAINING_CONSTRAINTS", "NetworkEstimator"]
 
@@ -27,15 +29,8 @@ NETWORK_CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_size": [Interval(Integral, 1, None, closed="left")],
     "n_layers": [Interval(Integral, 1, None, closed="left")],
     "dropout": [Interval(Real, 0, 1, closed="left")],
-    "recurrent_dropout": [Interval(Real, 0, 1, closed="left")],
-    "spatial_dropout": [Interval(Real, 0, 1, closed="left")],
     "bidirectional": ["boolean"],
     "activation": [StrOptions(set(ACTIVATIONS))],
-    "dense_units": [Interval(Integral, 0, None, closed="left"), "array-like", None],
-    "dense_activation": [StrOptions(set(ACTIVATIONS))],
-    "weight_init": [StrOptions({"torch", *INITIAL_WEIGHTS})],
-    "recurrent_init": [StrOptions({"torch", *INITIAL_WEIGHTS})],
-    "forget_bias": [Interval(Real, None, None, closed="neither"), None],
 }
 
 # The same for the parameters of its training.
@@ -67,7 +62,7 @@ class NetworkEstimator(BaseEstimator):
     forecast.
     """
 
-    dense_units: int | Sequence[int] | None
+    network_options: Any
     optimizer: str | type[torch.optim.Optimizer]
     lr: float
     momentum: float
@@ -85,16 +80,48 @@ class NetworkEstimator(BaseEstimator):
     device_: torch.device
     net_: Any
 
+    _options_class: ClassVar[type[BaseEstimator]] = NetworkOptions
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
         return tags
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, as any estimator's; also an option where `network_options` is None.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self
+        """
+        names_an_option = any(name.startswith("network_options__") for name in params)
+        if names_an_option and params.get("network_options", self.network_options) is None:
+            params = {**params, "network_options": self._options_class()}
+        return super().set_params(**params)
+
     def _network_options(self) -> dict[str, Any]:
         """Options of the network, from the parameters of the same names."""
-        options = {name: getattr(self, name) for name in NETWORK_CONSTRAINTS}
-        return {**options, "dense_units": () if self.dense_units is None else self.dense_units}
+        rare = self._options_class() if self.network_options is None else self.network_options
+        return {
+            **{name: getattr(self, name) for name in NETWORK_CONSTRAINTS},
+            **options_of(rare),
+            "generator": self.seed_,
+        }
+
+    def _check_effects(self) -> None:
+        """Raise where a parameter of the training was set that does nothing."""
+        optimizer, _ = self._training_options().optimizer_and_its_options()
+        has = signature(optimizer).parameters
+        for name in ("momentum", "weight_decay"):
+            needs = f"an optimizer that has it, not optimizer={self.optimizer!r}"
+            check_has_effect(self, name, name in has, needs=needs)
+        for name in ("patience", "validation_fraction"):
+            check_has_effect(self, name, self.early_stopping, needs="early_stopping=True")
 
     def _training_options(self, log_folder: Path | None = None) -> training.TrainingOptions:
         return training.TrainingOptions(
@@ -122,8 +149,10 @@ class NetworkEstimator(BaseEstimator):
     def _train_net(self, dataset: RowsDataset, epochs: int, validation_share: float) -> None:
         """Train for `epochs` more passes over a dataset, and keep what they scored."""
         # Each call draws its own batches: going on is not doing the same again.
-        with training.seeded(self.seed_ + len(self.net_.history) + 1, self.device_):
-            training.train(self.net_, dataset, epochs=epochs, validation_fraction=validation_share)
+        seed = self.seed_ + len(self.net_.history) + 1
+        training.train(
+            self.net_, dataset, epochs=epochs, seed=seed, validation_fraction=validation_share
+        )
         self.kept_epoch_ = training.kept_epoch(self.net_)
         # An epoch that the user interrupted has no scores yet.
         epochs_so_far = pd.DataFrame(self.net_.history.to_list())

@@ -13,6 +13,7 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
 from sklearn_jobtime.lstm.losses import WithinTenPercent
 from sklearn_jobtime.lstm.network import LSTMEnsemble
+from sklearn_jobtime.lstm.options import NetworkOptions
 
 __all__ = ["ResidualForecaster"]
 
@@ -24,22 +25,13 @@ class ResidualForecaster(LSTMForecaster):
     :class:`~sklearn_jobtime.AnchoredRegressor` gives them: 0 where the base forecast is right. So
     the untrained network forecasts 0, which is the base forecast, and training only changes that
     where it helps. Several small networks are trained together and averaged, and the output sees
-    what is known of the run itself beside what the LSTM says of the runs before.
+    what is known of the run itself beside what the LSTM says of the runs before. With
+    `early_stopping` the untrained network is kept if no epoch does better on the newest rows.
 
     Parameters
     ----------
-    hidden_size, n_layers, dropout, activation, dense_units
+    hidden_size, n_layers, dropout, activation, network_options
         The network, see :class:`LSTMForecaster`.
-    skip_connection : bool, default=True
-        Give the output layer also the last step of the window as it came in, which holds what is
-        known of the run itself: its event, its hour, the size of the change.
-    zero_start : bool, default=True
-        Begin with a network that forecasts 0. With `early_stopping` that network is kept if no
-        epoch does better on the newest rows.
-    log_targets : bool, default=True
-        Say that the targets are logs of durations, or of their ratio to a base forecast, so that
-        the accuracies in `training_history_` are those of the durations. Training and forecasts
-        do not depend on it.
     n_members : int, default=3
         Networks, with weights of their own, that are trained together and whose forecasts are
         averaged. The time of a fit grows with their number.
@@ -52,7 +44,7 @@ class ResidualForecaster(LSTMForecaster):
     Attributes
     ----------
     kept_epoch_ : int
-        The epoch whose weights are in use; 0 when, with `zero_start`, no training did best.
+        The epoch whose weights are in use; 0 when no training did best.
     net_, training_history_, device_, seed_ and others
         As those of :class:`LSTMForecaster`.
 
@@ -84,10 +76,10 @@ class ResidualForecaster(LSTMForecaster):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **LSTMForecaster._parameter_constraints,
-        "zero_start": ["boolean"],
-        "log_targets": ["boolean"],
         "n_members": [Interval(Integral, 1, None, closed="left")],
     }
+
+    _has_skip_connection = True
 
     # scikit-learn reads the parameters from this signature alone, so those of LSTMForecaster that
     # a user changes stand here again.
@@ -98,20 +90,17 @@ class ResidualForecaster(LSTMForecaster):
         n_layers: int = 1,
         dropout: float = 0.0,
         activation: str = "tanh",
-        dense_units: int | Sequence[int] | None = None,
-        skip_connection: bool = True,
-        zero_start: bool = True,
-        log_targets: bool = True,
+        network_options: NetworkOptions | None = None,
         n_members: int = 3,
         optimizer: str | type[torch.optim.Optimizer] = "adam",
         lr: float = 0.01,
         weight_decay: float = 0.0,
         criterion: str | torch.nn.Module | type[torch.nn.Module] = "mae",
-        quantile: float = 0.5,
+        quantile: float | None = None,
         batch_size: int = 32,
         max_epochs: int = 100,
         early_stopping: bool = True,
-        patience: int = 30,
+        patience: int = 15,
         validation_fraction: float = 0.2,
         warm_start: bool = False,
         device: str = "cuda",
@@ -126,8 +115,7 @@ class ResidualForecaster(LSTMForecaster):
             n_layers=n_layers,
             dropout=dropout,
             activation=activation,
-            dense_units=dense_units,
-            skip_connection=skip_connection,
+            network_options=network_options,
             optimizer=optimizer,
             lr=lr,
             weight_decay=weight_decay,
@@ -146,7 +134,7 @@ class ResidualForecaster(LSTMForecaster):
             callbacks=callbacks,
             log_dir=log_dir,
         )
-        self.zero_start, self.log_targets, self.n_members = zero_start, log_targets, n_members
+        self.n_members = n_members
 
     def _module_and_options(self, n_features: int) -> tuple[type[torch.nn.Module], dict[str, Any]]:
         module, network = super()._module_and_options(n_features)
@@ -155,10 +143,8 @@ class ResidualForecaster(LSTMForecaster):
         return LSTMEnsemble, {"n_members": self.n_members, **network}
 
     def _accuracy(self) -> WithinTenPercent:
-        return WithinTenPercent(self.target_mean_, self.target_scale_, self.log_targets)
+        return WithinTenPercent(self.target_mean_, self.target_scale_, log_targets=True)
 
     def _start(self) -> Floats | None:
-        if not self.zero_start:
-            return None
         mean, scale = self.target_mean_, self.target_scale_
         return np.divide(-mean, scale, where=scale > 0, out=0.0 * mean)

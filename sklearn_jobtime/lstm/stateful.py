@@ -13,14 +13,14 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
 from sklearn.utils import Tags, get_tags
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import SameRunsWarning
-from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
 from sklearn_jobtime.lstm.targets import Targets, read_weighted_rows
+from sklearn_jobtime.lstm.threads import limited_threads
 from sklearn_jobtime.lstm.truncated_bptt import (
     SeriesDataset,
     chunked_training,
@@ -111,8 +111,8 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ----------
     forecaster : LSTMForecaster
         The network and its training; it is cloned. ``batch_size`` is the number of series
-        read side by side here. Dropout masks are drawn once a chunk. It can not be bidirectional,
-        and ``warm_start`` is not used.
+        read side by side here. Dropout masks are drawn once a chunk. It can be neither
+        bidirectional nor started warm.
     n_steps : int, default=20
         Length of a chunk: how many rows back an error is propagated in training. The state itself
         can remember longer, but a cause is only learned if its effect follows within a chunk now
@@ -256,9 +256,14 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             When training diverged, or the state of a series grew without bound.
         """
         if self.forecaster.bidirectional:
-            raise ValueError(
+            raise InvalidParameterError(
                 "forecaster came with bidirectional=True, but a state knows only the past; set it "
                 "to False, or read windows in both directions with LSTMForecaster itself."
+            )
+        if self.forecaster.warm_start:
+            raise InvalidParameterError(
+                "forecaster came with warm_start=True, but each fit of StatefulForecaster starts "
+                "anew; set it to False."
             )
         steps = self._read_steps(X, reset=True)
         codes, names = read_series(X, series, len(steps))
@@ -269,7 +274,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             steps, targets = steps[order], targets.take(order)
             codes, seen = pd.factorize(codes[order])
             names = [names[code] for code in seen]
-        with training.limited_threads(forecaster.n_threads):
+        with limited_threads(forecaster.n_threads):
             forecaster._initialize(steps, targets)
             dataset = self._dataset(steps, codes, targets)
             with chunked_training(forecaster.net_, self.n_steps):
@@ -436,7 +441,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             torch.float64,
             series=codes,
         )
-        with training.limited_threads(forecaster.n_threads):
+        with limited_threads(forecaster.n_threads):
             before = [start.get(name) for name in names]
             forecast, after = forecast_from_states(self.network_, dataset, before)
         return forecaster._in_units(forecast), dict(zip(names, after, strict=True))

@@ -10,7 +10,8 @@ from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.lstm.window_inputs import is_constant, read_windows
+from sklearn_jobtime.lstm.usual_values import mean_and_scale, usual_range
+from sklearn_jobtime.lstm.window_inputs import read_windows
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows, time_order
 from sklearn_jobtime.runs._target_arrays import read_targets
 
@@ -69,17 +70,20 @@ class Targets:
             return self.observed
         return np.where(np.isnan(self.observed), self.at_least, self.observed)
 
-    def mean_and_scale(self) -> tuple[Floats, Floats]:
+    def mean_and_scale(self, robust: bool) -> tuple[Floats, Floats]:
         """Mean and standard deviation per output, NaN skipped; a constant one has the scale 0.
 
-        Bounds count as if they had been observed: only where the network starts depends on it.
+        Where it is `robust`, hung runs are skipped too. Bounds count as if they had been observed:
+        only where the network starts depends on it.
         """
         y = self.best_known
-        weight = 1.0 if self.weight is None else self.weight[:, None]
-        count = (~np.isnan(y) * weight).sum(axis=0)
-        mean = np.nansum(y * weight, axis=0) / count
-        scale = np.sqrt(np.nansum(np.square(y - mean) * weight, axis=0) / count)
-        return mean, np.where(is_constant(mean, scale), 0.0, scale)
+        bounds = np.full((2, y.shape[1]), [[-np.inf], [np.inf]])
+        for k in range(y.shape[1] if robust else 0):
+            known = ~np.isnan(y[:, k])
+            weight = None if self.weight is None else self.weight[known]
+            one_run = 1.0 if weight is None else float(weight.mean())
+            bounds[:, k] = usual_range(y[known, k], weight, one_run)
+        return mean_and_scale(lambda: [(y, self.weight)], bounds)
 
 
 def read_weighted_targets(
@@ -189,8 +193,13 @@ def merge_repeats(windows: Floats, targets: Targets) -> tuple[Floats, Targets]:
     return windows[rows], merged
 
 
-def standardised(y: Floats, mean: Floats, scale: Floats) -> NDArray[np.float32]:
+def standardised(
+    y: Floats, mean: Floats, scale: Floats, bound: float = np.inf
+) -> NDArray[np.float32]:
     """Return the targets in single precision with the mean 0 and the scale 1, constant ones as 0.
+
+    What lies beyond `bound` counts as the bound. A loss that is robust learns the same from it, and
+    its sum keeps the digits of the other errors.
 
     Examples
     --------
@@ -200,7 +209,8 @@ def standardised(y: Floats, mean: Floats, scale: Floats) -> NDArray[np.float32]:
     array([[-1.,  0.],
            [ 1.,  0.]], dtype=float32)
     """
-    return ((y - mean) / np.where(scale == 0, 1.0, scale)).astype(np.float32)
+    found = (y - mean) / np.where(scale == 0, np.inf, scale)
+    return np.clip(found, -bound, bound).astype(np.float32)
 
 
 def in_units(forecast: Floats, mean: Floats, scale: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """Training of a network with skorch, on a device that is there, with seeds of its own.
 
-Only this file and its callbacks know skorch. It takes windows and targets as they are and leaves
-every global setting (random states, thread count) as it found it.
+Only this file and its callbacks know skorch. It takes windows and targets as they are, and draws
+from generators of its own.
 """
 
 import copy
@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from sklearn_jobtime.lstm.callbacks import (
     ProgressBar,
     TensorBoard,
 )
+from sklearn_jobtime.lstm.dropout import drawing_from
 
 __all__ = [
     "HISTORY",
@@ -41,12 +42,10 @@ __all__ = [
     "draw_seed",
     "evaluate_batches",
     "kept_epoch",
-    "limited_threads",
     "moved_to",
     "predict_dtype",
     "predict_windows",
     "resolve_device",
-    "seeded",
     "train",
 ]
 
@@ -70,7 +69,15 @@ PREDICT_BATCH_SIZE = 1024
 
 
 class _Net(NeuralNetRegressor):
-    """skorch's net, but it tells the modules of training only when that changes, not each step."""
+    """skorch's net, but it tells the modules of training only when that changes, not each step.
+
+    Its inputs may be in double precision, as arrays are.
+    """
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        if isinstance(x, np.ndarray | Tensor):
+            x = torch.as_tensor(x).to(next(self.module_.parameters()).dtype)
+        return super().infer(x, **fit_params)
 
     def _set_training(self, training: bool = True) -> None:
         if self.module_.training != training:
@@ -161,8 +168,6 @@ def build_net(
 ) -> NeuralNetRegressor:
     """Return an initialised skorch net around a `module` with the options `network`.
 
-    Call it within :func:`seeded`: the weights are drawn here.
-
     Parameters
     ----------
     module : torch module class
@@ -189,7 +194,6 @@ def build_net(
         lr=options.lr,
         batch_size=options.batch_size,
         iterator_train=Batches,
-        iterator_train__shuffle=True,
         iterator_valid=Batches,
         iterator_valid__batch_size=max(options.batch_size, PREDICT_BATCH_SIZE),
         train_split=None,
@@ -204,6 +208,7 @@ def build_net(
         **{f"optimizer__{name}": value for name, value in optimizer_options.items()},
     )
     net.initialize()
+    net.module_.float()  # torch's default dtype may be another one
     if start is not None:
         net.module_.start_at(torch.as_tensor(start, dtype=torch.float32))
     return net
@@ -214,11 +219,13 @@ def train(
     dataset: RowsDataset,
     *,
     epochs: int,
+    seed: int,
     validation_fraction: float = 0.0,
 ) -> None:
     """Train `net` for up to `epochs` more passes over `dataset`, less its newest rows.
 
-    `validation_fraction` of the rows is kept for validation; 0 keeps none.
+    `validation_fraction` of the rows is kept for validation; 0 keeps none. The batches and the
+    dropout masks are drawn from `seed`.
 
     Raises
     ------
@@ -228,8 +235,10 @@ def train(
     net.max_epochs = epochs
     net.train_split = NewestRows(validation_fraction) if validation_fraction else None
     try:
-        net.partial_fit(dataset)
+        with drawing(net, seed):
+            net.partial_fit(dataset)
     finally:
+        net.train_split = None
         for name, callback in net.callbacks_:
             if name in ("progress", "tensorboard"):
                 callback.stop()
@@ -290,27 +299,18 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch for the block, and give it its own random state back afterwards."""
-    cuda = [device.index or 0] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        # torch.manual_seed would also seed accelerators whose state is not given back.
-        torch.random.default_generator.manual_seed(seed)
-        for index in cuda:
-            with torch.cuda.device(index):
-                torch.cuda.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def limited_threads(n_threads: int | None) -> Iterator[None]:
-    """Let torch use `n_threads` threads in the block (None: as many as it does already)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(before if n_threads is None else n_threads)
+def drawing(net: NeuralNetRegressor, seed: int) -> Iterator[None]:
+    """Let `net` draw the order of its batches and its dropout masks from `seed` in the block."""
+    device = torch.device(net.device)
+    masks = torch.Generator(device).manual_seed(seed)
+    order = masks if device.type == "cpu" else torch.Generator().manual_seed(seed)
+    iterator = net.iterator_train
+    net.iterator_train = partial(iterator, generator=order)
     try:
-        yield
+        with drawing_from(net.module_, masks):
+            yield
     finally:
-        torch.set_num_threads(before)
+        net.iterator_train = iterator
 
 
 @cache

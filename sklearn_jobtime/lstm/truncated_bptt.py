@@ -125,15 +125,20 @@ class SeriesDataset(WindowDataset):
 
 
 class Chunks(Batches):
-    """Chunks of `batch_size` series side by side, in order of time; `shuffle` mixes the series.
+    """Chunks of `batch_size` series side by side, in order of time; a generator mixes the series.
 
     A batch tells the network whether it begins new series or goes on with those of the last one.
     """
 
     def __init__(
-        self, dataset: SeriesDataset, batch_size: int, shuffle: bool = False, *, n_steps: int
+        self,
+        dataset: SeriesDataset,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        *,
+        n_steps: int,
     ) -> None:
-        super().__init__(dataset, batch_size, shuffle)
+        super().__init__(dataset, batch_size, generator)
         self.n_steps = n_steps
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], BatchTargets]]:
@@ -146,7 +151,7 @@ class Chunks(Batches):
         ]
         rows_by_series = [rows for rows in rows_by_series if len(rows)]
         n = len(rows_by_series)
-        order = torch.randperm(n).tolist() if self.shuffle else range(n)
+        order = self.order(n).tolist()
         for first in range(0, n, self.batch_size):
             group = [rows_by_series[k] for k in order[first : first + self.batch_size]]
             group.sort(key=len, reverse=True)

@@ -4,16 +4,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import validate_data
 
 from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.lstm.usual_values import mean_and_scale, usual_range
 
-__all__ = ["check_no_infinity", "is_constant", "read_windows", "windows_mean_and_scale"]
+__all__ = ["check_no_infinity", "read_windows", "windows_mean_and_scale"]
 
 
 # Numbers looked at at once: half a megabyte, so that a view on windows is never copied whole.
 _CHUNK = 2**16
+
+# Values of a feature that are sorted: enough to tell what is usual.
+_SAMPLE = 2**15
 
 
 def window_chunks(X: Floats) -> Iterator[tuple[slice, Floats]]:
@@ -38,35 +42,34 @@ def check_no_infinity(X: Floats) -> None:
 
 
 def windows_mean_and_scale(X: Floats, weight: Floats | None = None) -> tuple[Floats, Floats]:
-    """Mean and standard deviation per feature over rows and steps, NaN skipped.
+    """Mean and standard deviation per feature over rows and steps, NaN and hung runs skipped.
 
-    Two passes in float64, so that a large offset (epoch seconds) costs no precision. A constant
-    feature has the scale 1, one never known also the mean 0. A row counts as often as its `weight`
-    says.
+    A constant feature has the scale 1, one never known also the mean 0. A row counts as often as
+    its `weight` says.
     """
 
-    def total(values: Floats | NDArray[np.bool_], part: slice) -> Floats:
-        if weight is None:
-            return np.nansum(values, axis=(0, 1), dtype=np.float64)
-        return weight[part] @ np.nansum(values, axis=1, dtype=np.float64)
+    def chunks() -> Iterator[tuple[Floats, Floats | None]]:
+        for part, chunk in window_chunks(X):
+            yield chunk, None if weight is None else weight[part]
 
-    count = np.zeros(X.shape[2])
-    mean = np.zeros(X.shape[2])
-    for part, chunk in window_chunks(X):
-        count += total(~np.isnan(chunk), part)
-        mean += total(chunk, part)
-    count[count == 0] = 1.0
-    mean /= count
-    squares = np.zeros(X.shape[2])
-    for part, chunk in window_chunks(X):
-        squares += total(np.square(chunk - mean), part)
-    scale = np.sqrt(squares / count)
-    return mean, np.where(is_constant(mean, scale), 1.0, scale)
+    mean, scale = mean_and_scale(chunks, usual_range_of_windows(X, weight))
+    return mean, np.where(scale == 0, 1.0, scale)
 
 
-def is_constant(mean: Floats, scale: Floats) -> NDArray[np.bool_]:
-    """Tell which standard deviations are zero, up to the rounding of the mean."""
-    return scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+def usual_range_of_windows(X: Floats, weight: Floats | None) -> Floats:
+    """Return the bounds of the usual values of each feature, of many windows from every k-th."""
+    every = slice(None, None, max(1, len(X) * X.shape[1] // _SAMPLE))
+    n_steps = X.shape[1]
+    bounds = np.empty((2, X.shape[2]))
+    weight = None if weight is None else np.repeat(weight[every], n_steps)
+    for k in range(X.shape[2]):
+        values = X[every, :, k].ravel().astype(np.float64)
+        known = ~np.isnan(values)
+        mine = None if weight is None else weight[known]
+        # A run stands in as many windows as they have steps.
+        one_run = n_steps if mine is None else float(mine.sum() * n_steps / max(1, known.sum()))
+        bounds[:, k] = usual_range(values[known], mine, one_run)
+    return bounds
 
 
 def read_windows(estimator: Any, X: ArrayLike, reset: bool) -> Floats:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
@@ -253,6 +254,13 @@ class FailureImputer(TransformerMixin, BaseEstimator):
                 )
         if "constant" in chosen.values() and self.fill_value is None:
             raise ValueError("strategy 'constant' needs fill_value, in seconds; got None.")
+        for name, used_by in (
+            ("quantile", ("high", "quantile")),
+            ("factor", ("high",)),
+            ("fill_value", ("constant",)),
+        ):
+            has_effect = not set(used_by).isdisjoint(chosen.values())
+            check_has_effect(self, name, has_effect, needs=f"the strategy {' or '.join(used_by)!r}")
         return chosen
 
     def _looks_back(self) -> bool:

@@ -97,6 +97,10 @@ class MinMaxScaler(SklearnMinMaxScaler, auto_wrap_output_keys=None):  # type: ig
 
     Notes
     -----
+    One hung run sets the range, as in scikit-learn's: all others are then close to 0.
+    :class:`~sklearn_jobtime.LSTMForecaster` scales them anew by their usual values and forecasts as
+    without it; before other regressors, scale by :class:`sklearn.preprocessing.RobustScaler`.
+
     NaN is disregarded in fit and maintained in transform. float32 stays float32. `set_output`
     rules tables only: windows have no place in a DataFrame and stay arrays.
 

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime.preprocessing._epoch import dtype_back, from_epoch, to_seconds
 from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
@@ -210,6 +211,8 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
         -------
         self : TimestampToNumeric
         """
+        has_calendar = self.hour or self.weekday or self.monthday or self.month
+        check_has_effect(self, "timezone", has_calendar, needs="hour, weekday, monthday or month")
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -5,16 +5,16 @@ and scikit-learn, no torch.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_jobtime._typing import Floats, Ints
+from sklearn_jobtime.lstm.window_inputs import windows_mean_and_scale
 
 __all__ = [
     "NO_TAG",
@@ -180,8 +180,8 @@ class EventEncoder:
     categories : dict of int to pandas.Index
         For each feature that is a category, by its position, what was seen; the first has the
         code `FIRST_CODE`.
-    scaler : StandardScaler or None
-        Of the other features; None where there are none.
+    mean, scale : ndarray of shape (n_numbers,)
+        What the other features are standardised with: those of their usual values.
     bound : float
         A standardised number beyond it counts as the bound.
 
@@ -197,7 +197,8 @@ class EventEncoder:
 
     columns: pd.Index
     categories: dict[int, pd.Index]
-    scaler: StandardScaler | None
+    mean: Floats
+    scale: Floats
     bound: float
 
     @classmethod
@@ -213,11 +214,11 @@ class EventEncoder:
         else:
             chosen = [_position(name, events.columns) for name in categorical]
         categories = {k: pd.factorize(events.iloc[:, k], sort=True)[1] for k in sorted(set(chosen))}
-        encoder = cls(events.columns, {k: pd.Index(v) for k, v in categories.items()}, None, bound)
-        numbers = encoder._numbers(events)
-        never = np.isnan(numbers).all(axis=0)  # the scaler would warn of these
-        scaler = StandardScaler().fit(np.where(never, 0.0, numbers)) if numbers.size else None
-        return cls(encoder.columns, encoder.categories, scaler, bound)
+        none = np.empty(0)
+        found = {k: pd.Index(v) for k, v in categories.items()}
+        encoder = cls(events.columns, found, none, none, bound)
+        mean, scale = windows_mean_and_scale(encoder._numbers(events)[:, None])
+        return replace(encoder, mean=mean, scale=scale)
 
     def encode(self, events: pd.DataFrame) -> tuple[Ints, Floats]:
         """Return codes ``(n_events, n_categories)`` and numbers ``(n_events, n_numbers)``."""
@@ -234,8 +235,7 @@ class EventEncoder:
             found = seen.get_indexer(pd.Index(events.iloc[:, k]))
             codes[:, position] = np.where(found < 0, UNKNOWN, found + FIRST_CODE)
         numbers = self._numbers(events)
-        if self.scaler is not None:
-            numbers = self.scaler.transform(numbers)
+        numbers = (numbers - self.mean) / self.scale
         return codes, np.clip(np.nan_to_num(numbers), -self.bound, self.bound)
 
     @property

@@ -9,14 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sklearn_jobtime.lstm.batches import RowsDataset, pad
-from sklearn_jobtime.lstm.network import RecurrentLayers, SpatialDropout, dense_layers
-from sklearn_jobtime.lstm.weights import draw_weights
+from sklearn_jobtime.lstm.dropout import DrawsMasks, SpatialDropout
+from sklearn_jobtime.lstm.network import RecurrentLayers, dense_layers
+from sklearn_jobtime.lstm.weights import as_generator, draw_weights, drawn
 from sklearn_jobtime.tagging._events import NO_TAG, PADDING, UNKNOWN
 
 __all__ = ["SequenceDataset", "TagLoss", "TaggingNetwork", "count_right"]
 
 
-class TaggingNetwork(nn.Module):
+class TaggingNetwork(DrawsMasks):
     """Embeddings of the events, LSTM layers over the sequence, dense layers at each event.
 
     It gives the logits of the tags, ``(n, steps, n_tags)``, or ``(n, n_tags)`` with `one_tag`. No
@@ -42,8 +43,8 @@ class TaggingNetwork(nn.Module):
         Widths of dense layers at each event before the output.
     dense_activation : str, default="relu"
         Of these.
-    weight_init, recurrent_init, forget_bias
-        See :func:`~sklearn_jobtime.lstm.weights.draw_weights`.
+    weight_init, recurrent_init, forget_bias, generator
+        See :class:`~sklearn_jobtime.lstm.LSTMNetwork`.
     dropout : float, default=0.0
         Between the recurrent layers and before each dense layer.
     **recurrent
@@ -75,20 +76,23 @@ class TaggingNetwork(nn.Module):
         recurrent_init: str = "torch",
         forget_bias: float | None = None,
         dropout: float = 0.0,
+        generator: torch.Generator | int | None = None,
         **recurrent: Any,
     ) -> None:
         super().__init__()
+        generator = as_generator(generator)
         self.one_tag = one_tag
         self.unknown_share = unknown_share
+        options: Any = {"padding_idx": PADDING, "device": "meta"}
         self.embeddings = nn.ModuleList(
-            [nn.Embedding(n, embedding_dim, padding_idx=PADDING) for n in n_codes]
+            [drawn(nn.Embedding(n, embedding_dim, **options), generator) for n in n_codes]
         )
         self.spatial_dropout = SpatialDropout(spatial_dropout)
         width = embedding_dim * len(n_codes) + n_numbers
-        self.recurrent = RecurrentLayers(width, dropout=dropout, **recurrent)
+        self.recurrent = RecurrentLayers(width, dropout=dropout, generator=generator, **recurrent)
         width = self.recurrent.out_features
-        self.head = dense_layers(width, n_tags, dense_units, dropout, dense_activation)
-        draw_weights(self, weight_init, recurrent_init, forget_bias)
+        self.head = dense_layers(width, n_tags, dense_units, dropout, dense_activation, generator)
+        draw_weights(self, weight_init, recurrent_init, forget_bias, generator)
 
     def forward(self, codes: Tensor, numbers: Tensor, lengths: Tensor) -> Tensor:
         """Return the logits of the sequences with these `lengths`.
@@ -102,7 +106,8 @@ class TaggingNetwork(nn.Module):
         lengths : Tensor of int64, shape (n,)
         """
         if self.training and self.unknown_share:
-            hidden = torch.rand(codes.shape, device=codes.device) < self.unknown_share
+            chance = torch.empty(codes.shape, dtype=torch.float32, device=codes.device)
+            hidden = chance.uniform_(generator=self.generator) < self.unknown_share
             codes = codes.masked_fill(hidden & (codes != PADDING), UNKNOWN)
         embedded = [layer(codes[..., k]) for k, layer in enumerate(self.embeddings)]
         if embedded:

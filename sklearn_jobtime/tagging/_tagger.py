@@ -1,7 +1,7 @@
 """The LSTM as a scikit-learn classifier of the events of sequences."""
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import Tags, check_consistent_length, column_or_1d
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -22,8 +22,10 @@ from sklearn_jobtime.lstm.network_estimator import (
     TRAINING_CONSTRAINTS,
     NetworkEstimator,
 )
+from sklearn_jobtime.lstm.threads import limited_threads
 from sklearn_jobtime.tagging._events import NO_TAG, EventEncoder, Sequences, flat_tags
 from sklearn_jobtime.tagging._network import SequenceDataset, TaggingNetwork, TagLoss, count_right
+from sklearn_jobtime.tagging._options import TaggerOptions
 from sklearn_jobtime.tagging._reading import has_one_tag_a_sequence, read_sequences, read_tags
 
 __all__ = ["LSTMTagger"]
@@ -55,32 +57,15 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         Also read the sequence from its end, so that a tag depends on later events too: right for
         a log that is complete. With False a tag depends on the events up to its own only: needed
         while the run is still going on.
-    embedding_dim : int, default=16
-        Length of the vector that is learned for each category.
-    unknown_share : float, default=0.02
-        Share of the categories replaced by ``<unknown>`` in training. An event never seen in
-        `fit` is read as that, and so has a meaning: "some other step". 0 does not train it.
-    spatial_dropout : float, default=0.1
-        Share of the entries of the embedding vectors set to zero in training, the same ones at all
-        events of a sequence. The usual first measure against learning sequences by heart.
     dropout : float, default=0.0
         Share of values set to zero in training, between the layers and before the output.
-    recurrent_dropout : float, default=0.0
-        The same for the connections from event to event; the same units are set to zero at all
-        events of a sequence. Training is then several times slower.
     activation : {"tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", \
             "selu", "gelu", "linear"}, default="tanh"
         Activation function of the cells. "tanh" is several times faster than all others.
-    dense_units : int, sequence of int or None, default=None
-        Widths of dense layers at each event between the LSTM and the output. None adds none.
-    dense_activation : str, default="relu"
-        Activation function of these layers, one of the names above.
-    weight_init, recurrent_init : str, default="torch"
-        How the weights from the inputs and of the dense layers, and those from event to event,
-        are drawn, by the names of :class:`LSTMForecaster`.
-    forget_bias : float or None, default=None
-        Initial bias of the forget gates; with 1 the cells remember from the first epoch on. None
-        leaves it to `weight_init`.
+    network_options : TaggerOptions or None, default=None
+        Width of the embeddings, the unknown event, dense layers, further dropout, initial weights:
+        see :class:`~sklearn_jobtime.tagging.TaggerOptions`. A grid names them
+        ``network_options__embedding_dim`` and so on.
     class_weight : dict, "balanced" or None, default=None
         Weights of the tags in the loss, by tag. "balanced" gives a rare tag as much as a frequent
         one, at the cost of probabilities that are too high for it.
@@ -99,7 +84,7 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
     lr : float, default=0.01
         Learning rate. For networks this small it can be high, which saves epochs.
     momentum : float, default=0.0
-        For the optimizers that have it ("sgd" and "rmsprop"); the others ignore it.
+        For the optimizers that have it ("sgd" and "rmsprop"); with others it is an error.
     weight_decay : float, default=0.0
         How strongly the weights are shrunk; for the optimizers that have it (all named ones do).
     batch_size : int, default=32
@@ -138,7 +123,8 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
     net_ : skorch.NeuralNetRegressor
         The trained network with its optimizer; it puts out logits.
     encoder_ : EventEncoder
-        What was learned of the events: `categories`, by the position of the feature, and `scaler`.
+        What was learned of the events: `categories`, by the position of the feature, and the `mean`
+        and `scale` of the numbers.
     one_tag_ : bool
         Whether `y` had one tag a sequence.
     training_history_ : DataFrame
@@ -226,11 +212,12 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
     ndim_in_: int
     n_steps_in_: int | None
 
+    _options_class = TaggerOptions
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NETWORK_CONSTRAINTS,
         **TRAINING_CONSTRAINTS,
-        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
-        "unknown_share": [Interval(Real, 0, 1, closed="left")],
+        "network_options": [TaggerOptions, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "categorical_features": [StrOptions({"from_dtype"}), list, tuple],
         "padding_value": [str, Real, None],
@@ -243,17 +230,9 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         *,
         n_layers: int = 1,
         bidirectional: bool = True,
-        embedding_dim: int = 16,
-        unknown_share: float = 0.02,
-        spatial_dropout: float = 0.1,
         dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
         activation: str = "tanh",
-        dense_units: int | Sequence[int] | None = None,
-        dense_activation: str = "relu",
-        weight_init: str = "torch",
-        recurrent_init: str = "torch",
-        forget_bias: float | None = None,
+        network_options: TaggerOptions | None = None,
         class_weight: dict[Any, float] | str | None = None,
         categorical_features: str | Sequence[int | str] = "from_dtype",
         padding_value: str | float | None = None,
@@ -275,13 +254,9 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         callbacks: Sequence[Any] | None = None,
     ) -> None:
         self.hidden_size, self.n_layers, self.bidirectional = hidden_size, n_layers, bidirectional
-        self.embedding_dim, self.unknown_share = embedding_dim, unknown_share
-        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
-        self.spatial_dropout = spatial_dropout
+        self.dropout = dropout
         self.activation = activation
-        self.dense_units, self.dense_activation = dense_units, dense_activation
-        self.weight_init, self.recurrent_init = weight_init, recurrent_init
-        self.forget_bias = forget_bias
+        self.network_options = network_options
         self.class_weight = class_weight
         self.categorical_features = categorical_features
         self.padding_value, self.padding_tag = padding_value, padding_tag
@@ -331,7 +306,7 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         tags = np.full(len(tagged), NO_TAG, dtype=np.int64)
         tags[tagged] = codes
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
-        with training.limited_threads(self.n_threads):
+        with limited_threads(self.n_threads):
             self._initialize(sequences, weights / weights[codes].mean())
             self._train(sequences, tags)
         return self
@@ -400,23 +375,21 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
     def _initialize(self, sequences: Sequences, weights: Floats) -> None:
         self.encoder_ = EventEncoder.fit(sequences.events, self.categorical_features, INPUT_BOUND)
         self._choose_device_and_seed()
+        self._check_effects()
         network = {
             "n_codes": self.encoder_.n_codes,
             "n_numbers": self.encoder_.n_numbers,
             "n_tags": len(self.classes_),
             "one_tag": self.one_tag_,
-            "embedding_dim": self.embedding_dim,
-            "unknown_share": self.unknown_share,
             **self._network_options(),
         }
-        with training.seeded(self.seed_, self.device_):
-            self.net_ = training.build_net(
-                TaggingNetwork,
-                network,
-                loss=TagLoss(torch.as_tensor(weights, dtype=torch.float32)),
-                count=count_right,
-                options=self._training_options(),
-            )
+        self.net_ = training.build_net(
+            TaggingNetwork,
+            network,
+            loss=TagLoss(torch.as_tensor(weights, dtype=torch.float32)),
+            count=count_right,
+            options=self._training_options(),
+        )
 
     def _train(self, sequences: Sequences, tags: NDArray[np.int64]) -> None:
         codes, numbers = self.encoder_.encode(sequences.events)
@@ -440,7 +413,7 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
             codes, numbers, sequences.lengths, tags, np.arange(n), self.one_tag_, dtype
         )
         found, begin = [], 0
-        with training.limited_threads(self.n_threads):
+        with limited_threads(self.n_threads):
             for logits in training.evaluate_batches(self._network, self.device_, dataset):
                 lengths = torch.from_numpy(sequences.lengths[begin : begin + len(logits)])
                 begin += len(logits)

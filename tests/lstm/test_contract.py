@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_jobtime import LSTMForecaster
 from sklearn_jobtime.exceptions import DeviceError
-from sklearn_jobtime.lstm import training
+from sklearn_jobtime.lstm import NetworkOptions, training
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -141,7 +141,7 @@ def test_in_a_pipeline_with_named_parameters():
 
 def test_same_seed_same_model_and_another_seed_another():
     X, y = windows()
-    options = {"dropout": 0.2, "recurrent_dropout": 0.2}
+    options = {"dropout": 0.2, "network_options": NetworkOptions(recurrent_dropout=0.2)}
     first = quick(**options).fit(X, y)
     again = quick(**options).fit(X, y)
     other = quick(**options, random_state=1).fit(X, y)
@@ -310,9 +310,7 @@ def test_a_gpu_model_forecasts_as_on_the_cpu_and_its_pickle_needs_no_gpu(monkeyp
         ({"hidden_size": 0}, "hidden_size"),
         ({"dropout": 1.0}, "dropout"),
         ({"activation": "Tanh"}, "activation"),
-        ({"dense_activation": "swish"}, "dense_activation"),
-        ({"spatial_dropout": 1.0}, "spatial_dropout"),
-        ({"weight_init": "xavier"}, "weight_init"),
+        ({"network_options": {"dense_units": 3}}, "network_options"),
         ({"optimizer": "lion"}, "optimizer"),
         ({"criterion": "rmse"}, "criterion"),
         ({"quantile": 1.0}, "quantile"),
@@ -326,6 +324,16 @@ def test_a_parameter_out_of_range_is_named(options, match):
     X, y = windows()
     with pytest.raises(ValueError, match=f"'{match}' parameter of LSTMForecaster"):
         quick(**options).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"dense_activation": "swish"}, {"spatial_dropout": 1.0}, {"weight_init": "xavier"}],
+)
+def test_an_option_of_the_network_out_of_range_is_named(option):
+    X, y = windows()
+    with pytest.raises(ValueError, match=f"'{next(iter(option))}' parameter of NetworkOptions"):
+        quick(network_options=NetworkOptions(**option)).fit(X, y)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from skorch.callbacks import Callback, EpochScoring, LRScheduler
 
 from sklearn_jobtime import LSTMForecaster
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.lstm import LSTMNetwork, losses
+from sklearn_jobtime.lstm import LSTMNetwork, NetworkOptions, losses
 from sklearn_jobtime.metrics import observed_r2
 
 LOSSES = ("mse", "mae", "huber", "pinball")
@@ -111,7 +111,9 @@ def test_a_loss_is_the_naive_mean_over_observed_targets(name, quantile, data, sh
     forecast = data.draw(hnp.arrays(np.float32, shape, elements=numbers))
     actual = data.draw(hnp.arrays(np.float32, shape, elements=numbers | st.just(np.nan)))
     f = torch.from_numpy(forecast).requires_grad_()
-    loss = losses.make_loss(name, quantile)(f, torch.from_numpy(actual))
+    loss = losses.make_loss(name, quantile if name == "pinball" else None)(
+        f, torch.from_numpy(actual)
+    )
     loss.backward()
     assert loss.item() == pytest.approx(naive_loss(name, quantile, forecast, actual), abs=1e-5)
     assert np.isfinite(f.grad.numpy()).all()
@@ -250,15 +252,15 @@ def test_history_has_the_losses_and_accuracies_of_the_epochs():
         {"hidden_size": 7},
         {"n_layers": 2},
         {"dropout": 0.3},
-        {"recurrent_dropout": 0.3},
-        {"spatial_dropout": 0.3},
+        {"network_options": NetworkOptions(recurrent_dropout=0.3)},
+        {"network_options": NetworkOptions(spatial_dropout=0.3)},
         {"bidirectional": True},
         {"activation": "relu"},
-        {"dense_units": 4},
-        {"dense_units": (4, 3)},
-        {"weight_init": "he_normal"},
-        {"recurrent_init": "orthogonal"},
-        {"forget_bias": 1.0},
+        {"network_options": NetworkOptions(dense_units=4)},
+        {"network_options": NetworkOptions(dense_units=(4, 3))},
+        {"network_options": NetworkOptions(weight_init="he_normal")},
+        {"network_options": NetworkOptions(recurrent_init="orthogonal")},
+        {"network_options": NetworkOptions(forget_bias=1.0)},
         {"optimizer": "sgd"},
         {"optimizer": "rmsprop"},
         {"optimizer": "adamw", "weight_decay": 0.1},
@@ -282,13 +284,11 @@ def test_every_tunable_changes_the_forecasts(options):
     assert not np.array_equal(quick(**options).fit(X, y).predict(X), quick().fit(X, y).predict(X))
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "changes"), [("sgd", True), ("rmsprop", True), ("adam", False)]
-)
-def test_momentum_goes_to_the_optimizers_that_have_it(optimizer, changes):
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+def test_momentum_goes_to_the_optimizers_that_have_it(optimizer):
     X, y = windows()
     forecasts = [quick(optimizer=optimizer, momentum=m).fit(X, y).predict(X) for m in (0.0, 0.9)]
-    assert np.array_equal(*forecasts) != changes
+    assert not np.array_equal(*forecasts)
 
 
 def test_pinball_forecasts_the_quantile():

@@ -6,7 +6,7 @@ import torch
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklearn_jobtime import LSTMForecaster
-from sklearn_jobtime.lstm import LSTMNetwork, RecurrentLayers
+from sklearn_jobtime.lstm import LSTMNetwork, NetworkOptions, RecurrentLayers
 from sklearn_jobtime.lstm.losses import LOSSES
 from sklearn_jobtime.lstm.network import ACTIVATIONS
 from sklearn_jobtime.lstm.training import OPTIMIZERS
@@ -34,20 +34,39 @@ def group(fitted):
     return fitted.net_.optimizer_.param_groups[0]
 
 
+OPTION = "network_options__"
+
+
+def head(fitted, k):
+    return fitted.net_.module_.head[k]
+
+
 # What a parameter should have done to the fitted model, as a function of it.
 EFFECTS = {
     "hidden_size": ([3, 5], lambda m: lstm(m).lstm.hidden_size),
     "n_layers": ([1, 2], lambda m: lstm(m).lstm.num_layers),
     "dropout": ([0.1, 0.3], lambda m: m.net_.module_.head[0].p),
-    "recurrent_dropout": ([0.1, 0.3], lambda m: lstm(m).recurrent_dropout),
-    "spatial_dropout": ([0.1, 0.3], lambda m: m.net_.module_.spatial_dropout.share),
+    OPTION + "recurrent_dropout": ([0.1, 0.3], lambda m: lstm(m).recurrent_dropout),
+    OPTION + "spatial_dropout": (
+        [0.1, 0.3],
+        lambda m: m.net_.module_.spatial_dropout.share,
+    ),
     "bidirectional": ([False, True], lambda m: lstm(m).lstm.bidirectional),
     "activation": (["relu", "softsign"], lambda m: lstm(m).activation),
-    "dense_units": ([2, 4], lambda m: m.net_.module_.head[1].out_features),
-    "dense_activation": (["selu", "tanh"], lambda m: type(m.net_.module_.head[2]).__name__.lower()),
-    "weight_init": (["he_normal", "uniform"], lambda m: m.net_.module__weight_init),
-    "recurrent_init": (["orthogonal", "normal"], lambda m: m.net_.module__recurrent_init),
-    "forget_bias": ([0.0, 1.0], lambda m: m.net_.module__forget_bias),
+    OPTION + "dense_units": ([2, 4], lambda m: m.net_.module_.head[1].out_features),
+    OPTION + "dense_activation": (
+        ["selu", "tanh"],
+        lambda m: type(m.net_.module_.head[2]).__name__.lower(),
+    ),
+    OPTION + "weight_init": (
+        ["he_normal", "uniform"],
+        lambda m: m.net_.module__weight_init,
+    ),
+    OPTION + "recurrent_init": (
+        ["orthogonal", "normal"],
+        lambda m: m.net_.module__recurrent_init,
+    ),
+    OPTION + "forget_bias": ([0.0, 1.0], lambda m: m.net_.module__forget_bias),
     "optimizer": (["nadam", "sgd"], lambda m: type(m.net_.optimizer_).__name__.lower()),
     "lr": ([0.01, 0.1], lambda m: group(m)["lr"]),
     "weight_decay": ([0.0, 0.1], lambda m: group(m)["weight_decay"]),
@@ -62,7 +81,7 @@ NAMES = {loss: name for name, loss in LOSSES.items()}
 def test_a_grid_search_reaches_it_and_the_module_has_it(name, data):
     values, effect = EFFECTS[name]
     fixed = {"max_epochs": 2, "early_stopping": False, "device": "cpu", "random_state": 0}
-    model = LSTMForecaster(4, dense_units=3, **fixed)
+    model = LSTMForecaster(4, network_options=NetworkOptions(dense_units=3), **fixed)
     search = GridSearchCV(model, {name: values}, cv=TimeSeriesSplit(2), error_score="raise")
     search.fit(*data)
     scores = search.cv_results_["mean_test_score"]
@@ -91,8 +110,9 @@ def test_every_optimizer_trains(name, data):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_trains_in_cells_and_dense_layers(name, data):
-    options = {"max_epochs": 3, "device": "cpu", "random_state": 0, "dense_units": 3}
-    model = LSTMForecaster(4, activation=name, dense_activation=name, **options).fit(*data)
+    options = {"max_epochs": 3, "device": "cpu", "random_state": 0}
+    layers = NetworkOptions(dense_units=3, dense_activation=name)
+    model = LSTMForecaster(4, activation=name, network_options=layers, **options).fit(*data)
     assert type(model.net_.module_.head[2]) is ACTIVATIONS[name]
     assert type(lstm(model).act) is ACTIVATIONS[name]
     plain = LSTMForecaster(4, **options).fit(*data)
@@ -116,10 +136,14 @@ def test_spatial_dropout_hides_whole_features_over_all_steps():
     assert torch.equal(seen[1], x)
 
 
-@pytest.mark.parametrize("option", ["dropout", "recurrent_dropout", "spatial_dropout"])
+@pytest.mark.parametrize(
+    "option", ["dropout", OPTION + "recurrent_dropout", OPTION + "spatial_dropout"]
+)
 def test_dropout_is_off_at_predict(option, data):
     X, y = data
-    model = LSTMForecaster(4, max_epochs=2, device="cpu", random_state=0, **{option: 0.5})
+    model = LSTMForecaster(4, max_epochs=2, device="cpu", random_state=0).set_params(
+        **{option: 0.5}
+    )
     first = model.fit(X, y).predict(X)
     assert np.array_equal(model.predict(X), first)
     network = LSTMNetwork(3, 1, 4)
@@ -213,5 +237,5 @@ def test_forget_bias_is_that_of_the_forget_gate_alone(weight_init):
 def test_unknown_initial_weights_are_named():
     with pytest.raises(ValueError, match=r"unknown initial weights 'xavier'.*glorot_uniform"):
         LSTMNetwork(1, 1, weight_init="xavier")
-    with pytest.raises(ValueError, match="'recurrent_init' parameter of LSTMForecaster"):
-        LSTMForecaster(recurrent_init="zeros").fit([[1.0]], [1.0])
+    with pytest.raises(ValueError, match="'recurrent_init' parameter of NetworkOptions"):
+        LSTMForecaster(network_options=NetworkOptions(recurrent_init="zeros")).fit([[1.0]], [1.0])

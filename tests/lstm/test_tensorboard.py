@@ -11,9 +11,11 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from skorch.callbacks import Callback, EpochScoring
 
 from sklearn_jobtime import LSTMForecaster
-from sklearn_jobtime.lstm import ResidualForecaster
+from sklearn_jobtime.lstm import NetworkOptions, ResidualForecaster
 
 reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+LAYERS = NetworkOptions(recurrent_dropout=0.2, dense_units=3)
 
 
 def quick(log_dir, forecaster=LSTMForecaster, **options):
@@ -42,9 +44,8 @@ def read(folder):
             "forecaster": ResidualForecaster,
             "n_members": 2,
             "activation": "relu",
-            "zero_start": False,
         },
-        {"n_layers": 2, "bidirectional": True, "recurrent_dropout": 0.2, "dense_units": 3},
+        {"n_layers": 2, "bidirectional": True, "network_options": LAYERS},
     ],
     ids=str,
 )
@@ -75,7 +76,7 @@ def test_graph_losses_and_every_weight_are_logged(options, data, tmp_path, monke
 
 def test_logging_changes_no_forecast(data, tmp_path):
     X, _ = data
-    options = {"dropout": 0.3, "spatial_dropout": 0.2}
+    options = {"dropout": 0.3, "network_options": NetworkOptions(spatial_dropout=0.2)}
     logged = quick(str(tmp_path), **options).fit(*data)
     assert np.array_equal(logged.predict(X), quick(None, **options).fit(*data).predict(X))
     assert not hasattr(quick(None).fit(*data), "log_dir_")

@@ -64,12 +64,11 @@ def test_chunks_hold_every_row_once_in_order_up_to_the_last_that_counts(
     n = len(codes)
     counted = np.arange(n)[int(cut * (n - 1)) :]
     X = np.arange(float(n)).reshape(n, 1, 1)
-    dataset = SeriesDataset(
-        X, torch.from_numpy(X[:, 0]), counted, np.zeros(1), np.ones(1), torch.float64, series=codes
-    )
+    y, scale = torch.from_numpy(X[:, 0]), np.full(1, 100.0)  # within the bound of the inputs
+    dataset = SeriesDataset(X, y, counted, np.zeros(1), scale, torch.float64, series=codes)
     state = {}
-    for batch, targets in Chunks(dataset, batch_size, shuffle=True, n_steps=n_steps):
-        x = batch["x"][..., 0].numpy().astype(int)
+    for batch, targets in Chunks(dataset, batch_size, torch.Generator(), n_steps=n_steps):
+        x = (batch["x"][..., 0].numpy() * 100).round().astype(int)
         n_series, width = x.shape
         assert width <= n_steps
         assert n_series <= batch_size

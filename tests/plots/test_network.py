@@ -16,13 +16,15 @@ from torch import nn
 
 from sklearn_jobtime import AnchoredRegressor, LSTMForecaster, SequenceWindower
 from sklearn_jobtime.baselines import RollingRule
-from sklearn_jobtime.lstm import ResidualForecaster
+from sklearn_jobtime.lstm import NetworkOptions, ResidualForecaster
 from sklearn_jobtime.plots import NetworkDisplay
 from sklearn_jobtime.plots._network_trace import trace_network
 from sklearn_jobtime.plots.network import layered
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(30, 5, 3)), RNG.normal(size=(30, 2))
+
+DENSE, SKIP = NetworkOptions(dense_units=8), NetworkOptions(skip_connection=True)
 
 
 def fitted(forecaster=LSTMForecaster, **options):
@@ -39,8 +41,8 @@ def n_parameters(model):
     [
         {},
         {"n_layers": 2, "bidirectional": True, "dropout": 0.2},
-        {"dense_units": [8, 6], "skip_connection": True},
-        {"forecaster": ResidualForecaster, "n_members": 3, "zero_start": False},
+        {"network_options": NetworkOptions(dense_units=[8, 6], skip_connection=True)},
+        {"forecaster": ResidualForecaster, "n_members": 3},
         {"activation": "relu"},
     ],
 )
@@ -60,7 +62,9 @@ def test_every_network_reads_well_and_counts_all_its_parameters(options, assert_
 
 
 def test_it_shows_shapes_sizes_and_options_by_the_names_of_the_module():
-    display = NetworkDisplay.from_estimator(fitted(dense_units=8, dropout=0.2))
+    display = NetworkDisplay.from_estimator(
+        fitted(network_options=NetworkOptions(dense_units=8), dropout=0.2)
+    )
     text = {name: box.get_text().split("\n") for name, box in display.boxes_.items()}
     assert text["recurrent.lstm"] == [
         "recurrent.lstm",
@@ -73,7 +77,7 @@ def test_it_shows_shapes_sizes_and_options_by_the_names_of_the_module():
 
 
 def test_a_skip_connection_is_a_line_of_its_own():
-    lines = NetworkDisplay.from_estimator(fitted(skip_connection=True)).lines_
+    lines = NetworkDisplay.from_estimator(fitted(network_options=SKIP)).lines_
     assert set(lines) == {
         ("input", "spatial_dropout"),
         ("spatial_dropout", "recurrent.lstm"),
@@ -204,7 +208,7 @@ def test_errors_say_what_came_and_what_to_do():
 
 def test_on_axes_of_ones_own_the_text_shrinks_to_fit(assert_readable):
     figure = Figure(figsize=(4, 3), layout="constrained")
-    display = NetworkDisplay.from_estimator(fitted(dense_units=8), ax=figure.subplots())
+    display = NetworkDisplay.from_estimator(fitted(network_options=DENSE), ax=figure.subplots())
     assert display.figure_ is figure
     assert {box.get_fontsize() < 9 for box in display.boxes_.values()} == {True}
     assert_readable(figure)

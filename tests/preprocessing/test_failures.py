@@ -60,6 +60,16 @@ def had_ended(runs, i, t):
     return runs["ended_at"].iloc[i] <= runs["started_at"].iloc[t]
 
 
+def imputer_with(strategy, **options):
+    """Make an imputer with those of the options that its strategies read."""
+    chosen = {strategy} if isinstance(strategy, str) else {"high", *strategy.values()}
+    if not isinstance(strategy, str) and {"failed", "timeout"} <= set(strategy):
+        chosen = set(strategy.values())
+    read_by = {"quantile": {"high", "quantile"}, "factor": {"high"}, "fill_value": {"constant"}}
+    read = {name: value for name, value in options.items() if read_by[name] & chosen}
+    return FailureImputer(strategy, **read)
+
+
 def naive(runs, strategies, train=None, quantile=0.95, factor=3.0, fill_value=7.0):
     """Fill the table row by row, straight from the documentation."""
     job = [(s, outcome(s, w)) for s, w in zip(runs["build"], runs["build__status"], strict=True)]
@@ -102,7 +112,7 @@ def default(strategy):
 @quick
 @given(runs=run_tables())
 def test_every_strategy_equals_a_naive_loop(strategy, runs):
-    imputer = FailureImputer(strategy, fill_value=7.0)
+    imputer = imputer_with(strategy, fill_value=7.0)
     out = imputer.fit_transform(runs)
     np.testing.assert_allclose(out["build"], naive(runs, default(strategy)), rtol=1e-12)
     pd.testing.assert_frame_equal(imputer.transform(runs), out)
@@ -115,7 +125,7 @@ def test_every_strategy_equals_a_naive_loop(strategy, runs):
     st.sampled_from([0.0, 0.5, 1.0]),
 )
 def test_a_strategy_for_each_status(runs, strategies, quantile):
-    imputer = FailureImputer(strategies, fill_value=2.0, quantile=quantile, factor=1.5)
+    imputer = imputer_with(strategies, fill_value=2.0, quantile=quantile, factor=1.5)
     expected = naive(runs, strategies, None, quantile, 1.5, 2.0)
     np.testing.assert_allclose(imputer.fit_transform(runs)["build"], expected, rtol=1e-12)
     assert imputer.strategies_ == strategies
@@ -135,7 +145,7 @@ def test_test_rows_use_training_rows_and_what_was_known(runs, data):
 @given(run_tables(), st.sampled_from(STRATEGIES))
 def test_successes_and_the_unobserved_stay(runs, strategy):
     before = runs.copy(deep=True)
-    out = FailureImputer(strategy, fill_value=1.0).fit_transform(runs)
+    out = imputer_with(strategy, fill_value=1.0).fit_transform(runs)
     how = [outcome(*job) for job in zip(runs["build"], runs["build__status"], strict=True)]
     good = np.array(how) == "success"
     np.testing.assert_array_equal(out["build"][good], runs["build"][good])
@@ -163,7 +173,7 @@ def test_nothing_that_had_not_ended_changes_a_fill(runs, data):
 @given(run_tables(min_rows=3), st.sampled_from(STRATEGIES), st.data())
 def test_fills_are_learned_from_training_rows_only(runs, strategy, data):
     head = data.draw(st.integers(1, len(runs) - 1))
-    imputer = FailureImputer(strategy, fill_value=1.0).fit(runs[:head])
+    imputer = imputer_with(strategy, fill_value=1.0).fit(runs[:head])
     fills = {job: dict(values) for job, values in imputer.fill_values_.items()}
     later = runs[head:].assign(build=1000.0, build__status="success")
     imputer.transform(later)
@@ -267,7 +277,7 @@ def test_a_job_that_never_succeeded():
     with pytest.raises(NoHistoryError, match="'build'"):
         pooled.fit(failed.assign(build__status="failed"))
     for silent in ("missing", "constant"):
-        FailureImputer(silent, fill_value=0.0).fit(failed)
+        imputer_with(silent, fill_value=0.0).fit(failed)
     unobserved = runs.assign(test=np.nan, test__status=None)
     imputer = FailureImputer().fit(unobserved)
     assert imputer.transform(unobserved)["test"].isna().all()

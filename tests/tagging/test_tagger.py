@@ -26,13 +26,14 @@ from skorch.callbacks import Callback
 from sklearn_jobtime import LSTMTagger
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm import training
+from sklearn_jobtime.tagging import TaggerOptions
 from sklearn_jobtime.tagging._events import UNKNOWN
 
 FEW = settings(deadline=None, max_examples=20)
 
 
 def quick(**options):
-    options = {"hidden_size": 8, "embedding_dim": 4, "max_epochs": 3, **options}
+    options = {"hidden_size": 8, "max_epochs": 3, **options}
     return LSTMTagger(device="cpu", random_state=0, **options)
 
 
@@ -203,7 +204,9 @@ class FirstWeights(Callback):
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_the_unknown_event_is_trained_by_replacing_some(share):
     first = FirstWeights()
-    tagger = quick(unknown_share=share, early_stopping=False, callbacks=[first]).fit(LOGS, TAGS)
+    tagger = quick(
+        network_options=TaggerOptions(unknown_share=share), early_stopping=False, callbacks=[first]
+    ).fit(LOGS, TAGS)
     moved = (tagger.net_.module_.embeddings[0].weight - first.weights_).abs().amax(dim=1) > 0
     assert bool(moved[UNKNOWN]) is (share > 0)
     assert not moved[0]
@@ -283,19 +286,34 @@ def test_a_sequence_without_events_has_no_tags_but_one_of_its_own(causal):
         ({"hidden_size": 5}, lambda m: m.recurrent.lstm.hidden_size == 5),
         ({"n_layers": 2}, lambda m: m.recurrent.lstm.num_layers == 2),
         ({"bidirectional": False}, lambda m: not m.recurrent.lstm.bidirectional),
-        ({"embedding_dim": 3}, lambda m: m.embeddings[0].weight.shape == (6, 3)),
-        ({"spatial_dropout": 0.4}, lambda m: m.spatial_dropout.share == 0.4),
-        ({"dropout": 0.3}, lambda m: m.head[0].p == 0.3),
-        ({"recurrent_dropout": 0.2}, lambda m: m.recurrent.recurrent_dropout == 0.2),
-        ({"activation": "relu"}, lambda m: m.recurrent.activation == "relu"),
-        ({"dense_units": [7]}, lambda m: m.head[1].out_features == 7),
         (
-            {"dense_units": 4, "dense_activation": "elu"},
+            {"network_options": TaggerOptions(embedding_dim=3)},
+            lambda m: m.embeddings[0].weight.shape == (6, 3),
+        ),
+        (
+            {"network_options": TaggerOptions(spatial_dropout=0.4)},
+            lambda m: m.spatial_dropout.share == 0.4,
+        ),
+        ({"dropout": 0.3}, lambda m: m.head[0].p == 0.3),
+        (
+            {"network_options": TaggerOptions(recurrent_dropout=0.2)},
+            lambda m: m.recurrent.recurrent_dropout == 0.2,
+        ),
+        ({"activation": "relu"}, lambda m: m.recurrent.activation == "relu"),
+        (
+            {"network_options": TaggerOptions(dense_units=[7])},
+            lambda m: m.head[1].out_features == 7,
+        ),
+        (
+            {"network_options": TaggerOptions(dense_units=4, dense_activation="elu")},
             lambda m: isinstance(m.head[2], torch.nn.ELU),
         ),
-        ({"weight_init": "he_normal"}, lambda m: True),
-        ({"recurrent_init": "orthogonal"}, lambda m: True),
-        ({"forget_bias": 1.0}, lambda m: m.recurrent.lstm.bias_ih_l0[8:16].mean() > 0.8),
+        ({"network_options": TaggerOptions(weight_init="he_normal")}, lambda m: True),
+        ({"network_options": TaggerOptions(recurrent_init="orthogonal")}, lambda m: True),
+        (
+            {"network_options": TaggerOptions(forget_bias=1.0)},
+            lambda m: m.recurrent.lstm.bias_ih_l0[8:16].mean() > 0.8,
+        ),
     ],
 )
 def test_options_reach_the_network_and_change_the_answer(option, at):
