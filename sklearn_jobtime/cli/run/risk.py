@@ -186,7 +186,11 @@ def human_chance(chance: float) -> str:
     >>> from sklearn_jobtime.cli.run.risk import human_chance
     >>> [human_chance(chance) for chance in (0.0, 0.001, 0.5, 0.999, 1.0)]
     ['0 %', 'under 1 %', '50 %', 'over 99 %', '100 %']
+    >>> human_chance(float("nan"))
+    'not known'
     """
+    if np.isnan(chance):
+        return "not known"
     chance = min(max(chance, 0.0), 1.0) + 0.0  # a chance of -1e-17, or -0.0, is none
     if 0 < chance < 0.01:
         return "under 1 %"
