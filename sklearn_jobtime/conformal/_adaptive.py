@@ -238,7 +238,7 @@ class AdaptiveBound:
         """Bound above the largest error of the window: as far from it as the aim is below one."""
         n = len(self._sorted)
         part = (1 - n_above) / ((n + 1) * REACH * tail + 1)
-        if part >= 1 or not n:
+        if part >= 1 or not n or self._sorted[-1] == inf:
             return inf
         largest = self._sorted[-1]
         return largest + (largest - self._sorted[n // 2]) * part / (1 - part)

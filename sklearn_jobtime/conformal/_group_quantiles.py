@@ -79,7 +79,7 @@ class GroupQuantiles:
     sides : dict of str to EmpiricalQuantile
         Of the errors ``"above"`` and ``"below"`` the forecast, and of ``"both"``.
     newest : dict of str to ndarray
-        The newest of the same errors, in time order.
+        The newest of the same errors, in time order; right-censored ones are :func:`completed`.
     total, count : ndarray or None
         Sum and number of the errors of each output; None where a group is a single output.
     n_rows : int
@@ -133,8 +133,12 @@ class GroupQuantiles:
             total, count = np.nansum(sizes, axis=0), (~np.isnan(sizes)).sum(axis=0)
             scales = total / (count + 1)
         errors = split.row_errors(scales)
-        sides = side_quantiles(errors, np.asarray(split.is_censored.any(axis=1)), scales is None)
-        newest = {side: error[np.isfinite(error)][-n_newest:] for side, error in errors.items()}
+        is_censored = np.asarray(split.is_censored.any(axis=1))
+        sides = side_quantiles(errors, is_censored, scales is None)
+        newest = {}
+        for side, error in errors.items():
+            whole = error if side == "below" else completed(error, is_censored)
+            newest[side] = whole[np.isfinite(error)][-n_newest:]
         n_effective = effective_sample_size(errors["both"], series[rows])
         return cls(outputs, sides, newest, total, count, int(rows.sum()), n_effective)
 
@@ -154,6 +158,31 @@ class GroupQuantiles:
             return np.ones_like(self.total)
         scales = self.total / (self.count + 1)
         return np.where(usual, scales, scales[usual].mean())
+
+
+def completed(errors: Floats, is_censored: NDArray[np.bool_]) -> Floats:
+    """Put in the place of right-censored errors what is larger, as often as it is estimated to be.
+
+    Those that were censored at the same error are spread evenly over the estimate of Kaplan and
+    Meier beyond it; infinity where it says nothing.
+
+    Examples
+    --------
+    >>> errors, cut = np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, True, True, False])
+    >>> completed(errors, cut), completed(errors[:3], cut[:3])
+    (array([1., 3., 3., 3.]), array([ 1., inf, inf]))
+    """
+    if not is_censored.any():
+        return errors
+    masses = survival_masses(errors, is_censored, one_more=False)
+    known = KaplanMeierQuantile.weighted(errors, masses)
+    found = errors.copy()
+    for error in np.unique(errors[is_censored]):
+        rows = np.flatnonzero(is_censored & (errors == error))
+        share = masses[errors <= error].sum()
+        part = (np.arange(len(rows)) + 0.5) / len(rows)
+        found[rows] = np.maximum(known.at(share + part * (1 - share)), error)
+    return found
 
 
 def side_quantiles(
