@@ -1,18 +1,71 @@
 """What every regressor of run tables does alike."""
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import get_tags
-from sklearn.utils.validation import validate_data
+from sklearn.utils import RegressorTags, Tags, get_tags
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.metrics import observed_r2
 
-__all__ = ["ObservedScoreMixin", "read_array", "read_rows"]
+__all__ = [
+    "ForecasterTags",
+    "ObservedScoreMixin",
+    "looks_back",
+    "masks_missing_targets",
+    "observed_with_weight",
+    "pop_weights",
+    "read_array",
+    "read_rows",
+    "read_weights",
+    "with_forecaster_tags",
+]
+
+
+@dataclass(slots=True)
+class ForecasterTags(RegressorTags):
+    """The tags of a regressor, and what matters where targets are missing.
+
+    Pipelines and searches of scikit-learn hand them on with the other tags of a regressor.
+
+    Parameters
+    ----------
+    missing_targets : bool, default=False
+        Whether `fit` takes targets that are NaN, and all rows with them.
+    looks_back : bool, default=False
+        Whether rows are the history of other rows, so that none may be left out.
+    """
+
+    missing_targets: bool = False
+    looks_back: bool = False
+
+
+def with_forecaster_tags(estimator: Any, tags: Tags) -> Tags:
+    """Add what the attributes `masks_missing_targets` and `looks_back` of a class say."""
+    known = asdict(tags.regressor_tags or RegressorTags())
+    known["missing_targets"] = getattr(estimator, "masks_missing_targets", False)
+    known["looks_back"] = getattr(estimator, "looks_back", False)
+    tags.regressor_tags = ForecasterTags(**known)
+    return tags
+
+
+def masks_missing_targets(estimator: Any) -> bool:
+    """Tell by the tags, or an attribute of its class, whether a regressor takes NaN in `y`."""
+    tags = get_tags(estimator).regressor_tags
+    has_attribute = getattr(estimator, "masks_missing_targets", False)
+    return bool(getattr(tags, "missing_targets", False) or has_attribute)
+
+
+def looks_back(estimator: Any) -> bool:
+    """Tell by the tags, or an attribute of its class, whether rows are the history of others."""
+    tags = get_tags(estimator).regressor_tags
+    has_attribute = getattr(estimator, "looks_back", False)
+    return bool(getattr(tags, "looks_back", False) or has_attribute)
 
 
 def read_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
@@ -70,9 +123,43 @@ def read_array(estimator: BaseEstimator, X: Any, *, reset: bool) -> Floats:
     return X
 
 
+def pop_weights(fit_params: dict[str, Any], X: Any) -> Floats | None:
+    """Take the checked weights of rows out of what came beside X and y; None where none came.
+
+    They are no named parameter of such a `fit`, since scikit-learn's checks then hold a row of
+    weight 2 to be the same as the row twice. Where a row is the history of others it is not: two
+    rows would be two runs.
+
+    Raises
+    ------
+    ValueError
+        When weights are negative, all 0, or not one for each row.
+    """
+    weights = fit_params.pop("sample_weight", None)
+    return None if weights is None else read_weights(weights, X)
+
+
+def read_weights(weights: Any, X: Any) -> Floats:
+    """Check the weights of rows: one for each, not negative, not all 0."""
+    found = np.asarray(_check_sample_weight(weights, X, dtype=np.float64))
+    if (found < 0).any() or not found.any():
+        raise ValueError(
+            "sample_weight has "
+            f"{'a negative weight' if (found < 0).any() else 'the weight zero for all rows'}; "
+            "expected weights of at least 0, some of them above."
+        )
+    return found
+
+
+def observed_with_weight(targets: Floats, weights: Floats | None) -> Floats:
+    """Make the targets of rows of weight 0 unobserved: these rows are history and nothing else."""
+    return targets if weights is None else np.where(weights[:, None] > 0, targets, np.nan)
+
+
 class ObservedScoreMixin(RegressorMixin):
     """A regressor that is scored on the observed targets; those of failed runs are NaN."""
 
+    masks_missing_targets = True
     predict: Any
 
     def score(self, X: pd.DataFrame | ArrayLike, y: ArrayLike) -> float:
@@ -91,3 +178,6 @@ class ObservedScoreMixin(RegressorMixin):
             1 is perfect, 0 as good as the mean; averaged over the outputs.
         """
         return float(observed_r2(y, self.predict(X)))
+
+    def __sklearn_tags__(self) -> Tags:
+        return with_forecaster_tags(self, super().__sklearn_tags__())

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import false_discovery_control
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_jobtime._typing import Floats, Mask
@@ -20,6 +21,7 @@ from sklearn_jobtime.baselines._online_mix import OnlineMix
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._p_values import TIE, CalibrationErrors
 from sklearn_jobtime.conformal._scores import LEAST
+from sklearn_jobtime.conformal._unused_parameters import is_default
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, job_columns
 from sklearn_jobtime.runs._targets import make_targets
@@ -203,11 +205,18 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             )
         forecaster = OnlineMix() if self.forecaster is None else clone(self.forecaster)
         is_causal = isinstance(forecaster, HistoryRegressor)
+        is_split = not is_causal and not isinstance(forecaster, FrozenEstimator)
+        if not is_split and not is_default(self, "calibration_fraction"):
+            raise InvalidParameterError(
+                f"calibration_fraction={self.calibration_fraction!r} has no part with "
+                f"forecaster={type(forecaster).__name__}, for which every run calibrates; leave it "
+                "out, or give a forecaster that is trained."
+            )
         self._is_log = not (targets < 0).any(axis=None)  # an array may hold other things than times
         self.forecaster_ = ConformalForecaster(
             forecaster.fit(runs, targets) if is_causal else forecaster,
             cv="prefit" if is_causal else None,
-            calibration_fraction=self.calibration_fraction,
+            calibration_fraction=self.calibration_fraction if is_split else 0.25,
         ).fit(runs, targets)
         self.jobs_ = list(targets.columns.get_level_values("job"))
         self.n_calibration_ = self.forecaster_.n_calibration_

@@ -33,7 +33,7 @@ def groups_of(steps: Sequence, jobs: Sequence, simultaneous: str) -> NDArray[np.
     return pd.factorize(pd.Index(keys[simultaneous]))[0]
 
 
-def scaled_bounds(quantile: Floats, total: Floats, count: Rows) -> Floats:
+def scaled_bounds(quantile: Floats, total: Floats, count: Floats) -> Floats:
     """Bound of the error of each output, from the bound of a row's largest scaled error.
 
     Parameters
@@ -82,8 +82,8 @@ class GroupQuantiles:
         The newest of the same errors, in time order; right-censored ones are :func:`completed`.
     total, count : ndarray or None
         Sum and number of the errors of each output; None where a group is a single output.
-    n_rows : int
-        Calibration rows with an observed target.
+    n_rows : float
+        Calibration rows with an observed target, each counted by its weight.
     n_effective : float
         Their effective sample size.
 
@@ -100,8 +100,8 @@ class GroupQuantiles:
     sides: dict[str, EmpiricalQuantile]
     newest: dict[str, Floats]
     total: Floats | None
-    count: Rows | None
-    n_rows: int
+    count: Floats | None
+    n_rows: float
     n_effective: float
 
     @classmethod
@@ -130,17 +130,19 @@ class GroupQuantiles:
         total = count = scales = None
         if len(outputs) > 1:
             sizes = split.sizes()
-            total, count = np.nansum(sizes, axis=0), (~np.isnan(sizes)).sum(axis=0)
+            counts = np.ones(len(sizes)) if split.weights is None else split.weights
+            total, count = counts @ np.nan_to_num(sizes), counts @ ~np.isnan(sizes)
             scales = total / (count + 1)
         errors = split.row_errors(scales)
         is_censored = np.asarray(split.is_censored.any(axis=1))
-        sides = side_quantiles(errors, is_censored, scales is None)
+        sides = side_quantiles(errors, is_censored, split.weights, scales is None)
         newest = {}
         for side, error in errors.items():
             whole = error if side == "below" else completed(error, is_censored)
             newest[side] = whole[np.isfinite(error)][-n_newest:]
-        n_effective = effective_sample_size(errors["both"], series[rows])
-        return cls(outputs, sides, newest, total, count, int(rows.sum()), n_effective)
+        n_effective = effective_sample_size(errors["both"], series[rows], split.weights)
+        n_rows = len(split) if split.weights is None else float(split.weights.sum())
+        return cls(outputs, sides, newest, total, count, n_rows, n_effective)
 
     def errors(self, side: str, levels: Floats) -> Floats:
         """Largest error that is inside at each level, of shape (n_outputs, n_levels)."""
@@ -186,21 +188,26 @@ def completed(errors: Floats, is_censored: NDArray[np.bool_]) -> Floats:
 
 
 def side_quantiles(
-    errors: dict[str, Floats], is_censored: NDArray[np.bool_], is_single: bool
+    errors: dict[str, Floats],
+    is_censored: NDArray[np.bool_],
+    weights: Floats | None,
+    is_single: bool,
 ) -> dict[str, EmpiricalQuantile]:
     """Give the quantiles of the row errors on each side; by Kaplan and Meier where needed."""
     if not is_censored.any():
-        return {side: EmpiricalQuantile.of(errors[side]) for side in errors}
+        return {side: EmpiricalQuantile.of(errors[side], weights) for side in errors}
     above, below, both = errors["above"], errors["below"], errors["both"]
     if is_single:
-        masses = survival_masses(above, is_censored)
+        masses = survival_masses(above, is_censored, weights)
         return {
             "above": KaplanMeierQuantile.weighted(above, masses),
-            "below": KaplanMeierQuantile.below_censored(below, above, is_censored),
+            "below": KaplanMeierQuantile.below_censored(below, above, is_censored, weights),
             "both": KaplanMeierQuantile.weighted(both, masses),
         }
     return {
-        "above": KaplanMeierQuantile.censored(above, is_censored),
-        "below": EmpiricalQuantile.of(below[below >= 0]),
-        "both": KaplanMeierQuantile.censored(both, is_censored),
+        "above": KaplanMeierQuantile.censored(above, is_censored, weights),
+        "below": EmpiricalQuantile.of(
+            below[below >= 0], None if weights is None else weights[below >= 0]
+        ),
+        "both": KaplanMeierQuantile.censored(both, is_censored, weights),
     }

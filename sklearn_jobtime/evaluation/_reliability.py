@@ -172,10 +172,11 @@ def reliability(
     -------
     DataFrame
         One row a bin that holds any: `low` and `high` of the bin, `n` answers, their `share` of
-        the weight of all, `predicted` (mean probability), `observed` (share that happened), and its exact binomial bounds
-        `observed_low` and `observed_high`. These take the answers as independent; several
-        questions of one run are not, and then the bounds are too narrow. With unequal weights the
-        bounds are those of the effective sample size ``sum(w) ** 2 / sum(w ** 2)``.
+        the weight of all, `predicted` (mean probability), `observed` (share that happened), and its
+        exact binomial bounds `observed_low` and `observed_high`. These take the answers as
+        independent; several questions of one run are not, and then the bounds are too narrow. With
+        unequal weights the bounds are those of the effective sample size
+        ``sum(w) ** 2 / sum(w ** 2)``.
 
     References
     ----------
