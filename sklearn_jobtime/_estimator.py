@@ -1,7 +1,7 @@
 """What every regressor of run tables does alike."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -160,9 +160,15 @@ class ObservedScoreMixin(RegressorMixin):
     """A regressor that is scored on the observed targets; those of failed runs are NaN."""
 
     masks_missing_targets = True
+    __metadata_request__score: ClassVar = {"sample_weight": True}
     predict: Any
 
-    def score(self, X: pd.DataFrame | ArrayLike, y: ArrayLike) -> float:
+    def score(
+        self,
+        X: pd.DataFrame | ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Coefficient of determination over the observed targets.
 
         Parameters
@@ -171,13 +177,15 @@ class ObservedScoreMixin(RegressorMixin):
             As for `predict`.
         y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
             Seconds; NaN where not observed.
+        sample_weight : array-like of shape (n_runs,), default=None
+            How much each row counts.
 
         Returns
         -------
         float
             1 is perfect, 0 as good as the mean; averaged over the outputs.
         """
-        return float(observed_r2(y, self.predict(X)))
+        return float(observed_r2(y, self.predict(X), sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Tags:
         return with_forecaster_tags(self, super().__sklearn_tags__())

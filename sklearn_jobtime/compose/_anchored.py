@@ -417,7 +417,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     def get_metadata_routing(self) -> MetadataRouter:
         """Say who is given what: itself, and what the inner estimators request."""
         inner = {"regressor": self.regressor, "base_forecaster": self._given_base_forecaster()}
-        return router(self, inner, consumes=True)
+        return router(self, inner)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

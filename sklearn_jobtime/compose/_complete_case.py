@@ -55,6 +55,8 @@ class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimato
     array([40.])
     """
 
+    __metadata_request__fit: ClassVar = {"sample_weight": True}
+
     _parameter_constraints: ClassVar[dict] = {"regressor": [HasMethods(["fit", "predict"])]}
 
     def __init__(self, regressor: Any) -> None:
@@ -121,8 +123,8 @@ class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimato
         return self._form.of(np.column_stack(outputs))
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Hand on what the regressor requests."""
-        return router(self, {"regressor": self.regressor}, consumes=False)
+        """Say who is given what: itself, and what the regressor requests."""
+        return router(self, {"regressor": self.regressor})
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

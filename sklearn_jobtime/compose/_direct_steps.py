@@ -123,6 +123,8 @@ class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstim
     (2, array([[40., 50., 60.]]))
     """
 
+    __metadata_request__fit: ClassVar = {"sample_weight": True}
+
     _parameter_constraints: ClassVar[dict] = {
         "regressor": [HasMethods(["fit", "predict"])],
         "max_rows": [Interval(Integral, 1, None, closed="left")],
@@ -209,8 +211,8 @@ class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstim
         return X if n_steps == 1 else np.column_stack([X, steps])
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Hand on what the regressor requests."""
-        return router(self, {"regressor": self.regressor}, consumes=False)
+        """Say who is given what: itself, and what the regressor requests."""
+        return router(self, {"regressor": self.regressor})
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

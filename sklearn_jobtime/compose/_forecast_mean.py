@@ -109,6 +109,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
     """
 
     weighs_rows = True
+    __metadata_request__fit: ClassVar = {"at_least": True}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "estimators": [list],
@@ -216,9 +217,9 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         return kept / kept.sum()
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Hand on what the members request."""
+        """Say who is given what: itself, and what the members request."""
         members = {name: one for name, one in self.estimators if one != "drop"}
-        return router(self, members, consumes=False)
+        return router(self, members)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -21,24 +21,20 @@ from sklearn.utils.validation import has_fit_parameter
 __all__ = ["fit_parameters", "parameter_of", "predict_parameters", "router"]
 
 
-def router(owner: Any, inner: Mapping[str, Any], *, consumes: bool) -> MetadataRouter:
-    """Say to whom the metadata of `owner` go: to its inner estimators, and perhaps to itself.
+def router(owner: Any, inner: Mapping[str, Any]) -> MetadataRouter:
+    """Say to whom the metadata of `owner` go: to itself and to its inner estimators.
 
     Parameters
     ----------
     owner : estimator
     inner : mapping of str to estimator
         Those whose `fit` and `predict` it calls in its own.
-    consumes : bool
-        Whether it uses metadata itself.
 
     Returns
     -------
     MetadataRouter
     """
-    found = MetadataRouter(owner=owner)
-    if consumes:
-        found.add_self_request(owner)
+    found = MetadataRouter(owner=owner).add_self_request(owner)
     mapping = MethodMapping().add(caller="fit", callee="fit")
     mapping.add(caller="predict", callee="predict")
     return found.add(method_mapping=mapping, **inner)

@@ -83,12 +83,13 @@ def _prepared(regressor: Any, is_missing: bool, is_several: bool, is_dropped: bo
 
 def _copes(regressor: Any, is_missing: bool, is_several: bool) -> bool:
     """Tell whether a regressor takes such targets, as its tags say."""
-    if masks_missing_targets(regressor):
-        return True
-    is_search = isinstance(regressor, BaseSearchCV)  # its tags do not tell of several outputs
-    for_several = regressor.estimator if is_search else regressor
-    takes_several = get_tags(for_several).target_tags.multi_output
-    return not is_missing and (takes_several or not is_several)
+    if isinstance(regressor, BaseSearchCV):  # its tags do not tell of several outputs
+        return _copes(regressor.estimator, is_missing, is_several)
+    if isinstance(regressor, Pipeline):
+        return _copes(regressor[-1], is_missing, is_several)
+    takes_several = get_tags(regressor).target_tags.multi_output
+    has_all = not is_missing and (takes_several or not is_several)
+    return masks_missing_targets(regressor) or has_all
 
 
 def _refuses_missing(regressor: Any) -> bool:

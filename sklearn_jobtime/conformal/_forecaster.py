@@ -46,6 +46,9 @@ from sklearn_jobtime.runs._target_arrays import read_targets
 __all__ = ["ConformalForecaster"]
 
 
+ROUNDING = 1e-12  # four fifths of 20 rows are 16
+
+
 class ConformalForecaster(UpdatesMixin, MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     """Put intervals of a known coverage around the forecasts of any regressor.
 
@@ -381,7 +384,8 @@ default="log_ratio"
             return self._forecasts(rows.X), seen, np.arange(len(seen))
         fractions = [self.calibration_fraction]
         if isinstance(self.cv, Integral):
-            fractions = [part / (self.cv + 1) for part in range(int(self.cv), 0, -1)]
+            n_parts = int(self.cv) + 1
+            fractions = [part / n_parts - ROUNDING for part in range(n_parts - 1, 0, -1)]
         for fraction in fractions:
             split = split_in_time(rows.X, seen, rows.steps, fraction)
             self._keep(self._fit_inner(rows.older(split)))
@@ -549,7 +553,7 @@ default="log_ratio"
             inner["scale_model"] = self.scale_model
         for k, one in enumerate(self.quantile_estimators or ()):
             inner[f"quantile_estimators_{k}"] = one
-        return router(self, inner, consumes=True)
+        return router(self, inner)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

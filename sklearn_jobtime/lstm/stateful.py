@@ -374,7 +374,13 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.state_ = {name: one for name, one in self.state_.items() if name not in forgotten}
         return self
 
-    def score(self, X: ArrayLike, y: ArrayLike, series: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        series: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Return R2 over the observed targets, averaged over the outputs.
 
         Parameters
@@ -385,12 +391,14 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             What followed; NaN is skipped.
         series : array-like of shape (n,), default=None
             The series of each row, as in `fit`.
+        sample_weight : array-like of shape (n,), default=None
+            How much a row counts.
 
         Returns
         -------
         float
         """
-        return observed_r2(y, self.predict(X, series))
+        return observed_r2(y, self.predict(X, series), sample_weight=sample_weight)
 
     def _read_steps(self, X: ArrayLike, reset: bool) -> Floats:
         steps = read_windows(self, X, reset=reset)
