@@ -21,6 +21,7 @@ from sklearn_jobtime._estimator import (
     pop_weights,
     read_rows,
 )
+from sklearn_jobtime._inside import chosen
 from sklearn_jobtime._typing import Floats, Ints, Mask
 from sklearn_jobtime.compose._metadata import router
 from sklearn_jobtime.conformal._calibration_set import CalibrationSet, latest
@@ -451,7 +452,7 @@ default="log_ratio"
         table, n_before = self._with_remembered(self._checked(X, reset=False))
         return self._form.of(predicted(self.estimator_, table)[n_before:])
 
-    @available_if(lambda self: hasattr(self.estimator_, "sources"))
+    @available_if(lambda self: hasattr(chosen(self.estimator_), "sources"))
     def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
         """Tell what each forecast mostly rests on, where the estimator can tell.
 
@@ -466,7 +467,7 @@ default="log_ratio"
             As :meth:`AnchoredRegressor.sources <sklearn_jobtime.AnchoredRegressor.sources>`.
         """
         table, n_before = self._with_remembered(self._checked(X, reset=False))
-        return self.estimator_.sources(table)[n_before:]
+        return chosen(self.estimator_).sources(table)[n_before:]
 
     def predict_interval(
         self,

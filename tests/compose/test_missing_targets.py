@@ -29,6 +29,7 @@ from sklearn_jobtime._estimator import masks_missing_targets
 from sklearn_jobtime.baselines import OnlineMix, RollingRule
 from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.compose._missing_targets import observing
+from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.metrics import get_scorer, observed_mae
 from sklearn_jobtime.runs import make_targets, validate_runs
 
@@ -179,3 +180,15 @@ def test_missing_targets_says_it_by_hand(after_failures):
     assert observing(passed.regressor, y.to_numpy(), "pass").model.steps[-1][0] == "lstmforecaster"
     dropped = observing(pipeline(), y.to_numpy(), "drop")
     assert isinstance(dropped[-1], CompleteCaseRegressor)
+
+
+def test_forecast_tables_look_through_a_search_and_a_wrapper(after_failures):
+    runs, y = after_failures
+    model = ConformalForecaster(OnlineMix(), symmetric=True)
+    table = forecast(model.fit(runs, y), runs)
+    search = GridSearchCV(model, {"symmetric": [True]}, **IN_TIME).fit(runs, y)
+    pd.testing.assert_frame_equal(forecast(search, runs), table)
+    inside = ConformalForecaster(GridSearchCV(OnlineMix(), {"pooled": [True]}, **IN_TIME))
+    pd.testing.assert_frame_equal(forecast(inside.fit(runs, y), runs), table)
+    own = forecast(Wrapper(OnlineMix()).fit(runs, y), runs)
+    assert own["seconds"].tolist() == table["seconds"].tolist()
