@@ -57,6 +57,8 @@ class DurationDistribution:
     least : array-like of shape (n_outputs,), default=None
         What shorter durations count as, in seconds; None takes what the clock of `targets` does not
         tell apart, as :class:`~sklearn_jobtime.conformal.LogRatioScore` does.
+    sample_weight : array-like of shape (n_runs,), default=None
+        How much each run counts beside the run to come, which has the weight 1; None: 1.
 
     Attributes
     ----------
@@ -111,6 +113,7 @@ class DurationDistribution:
         names: pd.Index | None = None,
         n_newest: int | None = None,
         least: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> None:
         forecast, target = (np.asarray(part, dtype=np.float64) for part in (forecasts, targets))
         bound = np.full(target.shape, np.nan) if at_least is None else np.asarray(at_least, float)
@@ -125,10 +128,13 @@ class DurationDistribution:
         is_censored = np.isnan(target)
         self._least = indistinct_durations(target) if least is None else np.asarray(least, float)
         ratios = log_ratio(np.where(is_censored, bound, target), forecast, self._least)
+        weights = (
+            np.ones(len(target)) if sample_weight is None else np.asarray(sample_weight, float)
+        )
         pairs = []
         for ratio, cut in zip(ratios.T, is_censored.T, strict=True):
-            newest = np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :]
-            pairs.append((ratio[newest], cut[newest]))
+            newest = np.flatnonzero(~np.isnan(ratio) & (weights > 0))[-(n_newest or 0) :]
+            pairs.append((ratio[newest], cut[newest], weights[newest]))
         everything = tuple(np.concatenate(part) for part in zip(*pairs, strict=True))
         if everything[1].all():
             raise NoHistoryError(
@@ -136,7 +142,7 @@ class DurationDistribution:
                 "says how far a run may be from its forecast; calibrate on more runs."
             )
         self.names = names
-        self.n_runs_ = np.array([len(ratio) for ratio, _ in pairs])
+        self.n_runs_ = np.array([len(ratio) for ratio, *_ in pairs])
         self._curves = [
             ratio_curve(*(pair if (~pair[1]).sum() >= LEAST_PAIRS else everything))
             for pair in pairs
@@ -159,7 +165,13 @@ class DurationDistribution:
         """
         runs = forecaster.calibration_set()
         least = getattr(forecaster.conformity_score_, "least_", None)
-        return cls(*runs, names=forecaster.target_names_, n_newest=n_newest, least=least)
+        return cls(
+            *runs,
+            names=forecaster.target_names_,
+            n_newest=n_newest,
+            least=least,
+            sample_weight=forecaster.calibration_weights(),
+        )
 
     def done_by(self, forecast: ArrayLike, seconds: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Chance that a run is done within so many seconds of its start.

@@ -414,11 +414,12 @@ default="log_ratio"
         outcomes = targets[rows], given.lower_bounds[rows]
         self.calibration_forecasts_ = forecasts.forecast
         self.calibration_targets_, self.calibration_at_least_ = outcomes
-        self._calibration_set = CalibrationSet(forecasts.forecast, *outcomes)
+        own = None if weights is None else weights[rows]
+        self._calibration_set = CalibrationSet(forecasts.forecast, *outcomes, own)
         self.n_calibration_ = len(rows)
         self.calibration_rows_ = rows
         split = self.conformity_score_.split(forecasts, *outcomes)
-        split = replace(split, weights=None if weights is None else weights[rows])
+        split = replace(split, weights=own)
         if self.simultaneous in OVER_HORIZON:
             in_table = known_targets(clock, steps, np.full(len(targets), True))
             split = split.without_rows(~np.asarray(in_table[rows].all(axis=1)))

@@ -71,12 +71,13 @@ class RatioCurve:
         return np.append(-np.inf, self.quantile.errors)[place]
 
 
-def tail_scale(ratios: Floats, is_censored: Mask) -> float:
+def tail_scale(ratios: Floats, is_censored: Mask, weights: Floats) -> float:
     """Mean excess of the largest ratios, of which some are only lower bounds.
 
     Each run above a threshold adds its excess, whether it ended or was cut off, and the sum is
     divided by the number of those that ended: Hill's estimate for right-censored data. Counted for
-    the ended ones alone, the tail would be as short as the time limit makes it.
+    the ended ones alone, the tail would be as short as the time limit makes it. Each run counts by
+    its weight.
 
     Returns
     -------
@@ -92,24 +93,25 @@ def tail_scale(ratios: Floats, is_censored: Mask) -> float:
     Examples
     --------
     >>> ratios, cut = np.array([1.0, 2.0, 3.0, 5.0]), np.array([False, False, False, True])
-    >>> tail_scale(ratios, cut)  # (3 - 2) + (5 - 2), of which one run ended
+    >>> tail_scale(ratios, cut, np.ones(4))  # (3 - 2) + (5 - 2), of which one run ended
     4.0
     """
     ended = np.sort(ratios[~is_censored])
     least = ended[-max(int(np.ceil(TAIL_SHARE * len(ended))), 1)]
     below = ended[ended < least - TIE]
     threshold = below[-1] if len(below) else ended[-1]
-    n_ended = np.count_nonzero(ended > threshold)
+    n_ended = weights @ (~is_censored & (ratios > threshold))
     if not n_ended:
         return np.nan if (ratios[is_censored] > threshold + TIE).any() else LEAST_SCALE
-    return max(float(np.maximum(ratios - threshold, 0.0).sum() / n_ended), LEAST_SCALE)
+    return max(float(weights @ np.maximum(ratios - threshold, 0.0) / n_ended), LEAST_SCALE)
 
 
-def ratio_curve(ratios: Floats, is_censored: Mask) -> RatioCurve:
+def ratio_curve(ratios: Floats, is_censored: Mask, weights: Floats | None = None) -> RatioCurve:
     """Estimate the distribution from `ratios`, of which some are only lower bounds."""
-    masses = survival_masses(ratios, is_censored)
+    weights = np.ones(len(ratios)) if weights is None else weights
+    masses = survival_masses(ratios, is_censored, weights)
     return RatioCurve(
         KaplanMeierQuantile.weighted(ratios[~is_censored], masses[~is_censored]),
-        tail_scale(ratios, is_censored),
+        tail_scale(ratios, is_censored, weights),
         bool((ratios[is_censored] > ratios[~is_censored].max() + TIE).any()),
     )

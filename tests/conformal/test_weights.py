@@ -8,6 +8,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 
 from sklearn_jobtime import ConformalForecaster
+from sklearn_jobtime.conformal import DurationDistribution
 from sklearn_jobtime.conformal._kaplan_meier import survival_masses
 from sklearn_jobtime.conformal._quantiles import EmpiricalQuantile
 
@@ -81,6 +82,22 @@ def test_weights_reach_the_estimator():
     model = ConformalForecaster(Ridge()).fit(X, y, sample_weight=weight)
     by_hand = Ridge().fit(X[:60], y[:60], sample_weight=weight[:60])
     np.testing.assert_allclose(model.estimator_.coef_, by_hand.coef_)
+
+
+def test_chances_count_the_runs_by_their_weights():
+    rng = np.random.default_rng(0)
+    y, weight = 100 * np.exp(0.4 * rng.normal(size=40)), rng.integers(0, 3, 40)
+    again = np.repeat(np.arange(40), weight)
+    weighed = prefit().fit(np.zeros((40, 1)), y, sample_weight=weight)
+    repeated = prefit().fit(np.zeros((len(again), 1)), y[again])
+    at = np.linspace(50, 400, 30)[:, None]
+    chances = [
+        DurationDistribution.from_forecaster(one).done_by(100.0, at) for one in (weighed, repeated)
+    ]
+    np.testing.assert_allclose(*chances, rtol=0.02)
+    np.testing.assert_allclose(chances[0][:12], chances[1][:12], rtol=1e-9)
+    weighed.update([[0.0]], [100.0])
+    assert weighed.calibration_weights()[-1] == 1
 
 
 @pytest.mark.slow
