@@ -22,32 +22,29 @@ from sklearn_jobtime._estimator import (
     read_rows,
 )
 from sklearn_jobtime._inside import chosen
-from sklearn_jobtime._typing import Floats, Ints, Mask
+from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.compose._metadata import router
 from sklearn_jobtime.conformal._calibration_set import CalibrationSet, latest
 from sklearn_jobtime.conformal._group_quantiles import OVER_HORIZON, groups_of
 from sklearn_jobtime.conformal._inner_estimators import (
     InnerEstimators,
     TrainingRows,
-    is_prefit,
     is_seen,
     predicted,
 )
 from sklearn_jobtime.conformal._quantiles import confidence_levels, warn_if_too_few
 from sklearn_jobtime.conformal._scores import SCORES, ConformityScore, RowForecasts, score_named
 from sklearn_jobtime.conformal._series_bounds import SeriesBounds, rows_of_series
+from sklearn_jobtime.conformal._unseen_rows import UnseenRows
 from sklearn_jobtime.conformal._unused_parameters import check_used
 from sklearn_jobtime.conformal._updates_mixin import UpdatesMixin
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import read_clock
-from sklearn_jobtime.point_in_time._splits import in_start_order, known_targets, split_in_time
+from sklearn_jobtime.point_in_time._splits import in_start_order, known_targets
 from sklearn_jobtime.point_in_time._table_memory import RememberedRows
 from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = ["ConformalForecaster"]
-
-
-ROUNDING = 1e-12  # four fifths of 20 rows are 16
 
 
 class ConformalForecaster(UpdatesMixin, MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
@@ -348,53 +345,15 @@ default="log_ratio"
         rows = TrainingRows(self, self._form, steps, X, targets, lower_bounds, beside)
         seen = is_seen(targets, lower_bounds)
         seen = seen if weights is None else seen & (weights > 0)
-        forecasts, calibrates, unfinished = self._calibration_forecasts(rows, seen)
-        self._remembered = RememberedRows(_safe_indexing(X, unfinished))
-        self._calibrate(rows, forecasts, calibrates, weights)
+        unseen = UnseenRows.of(self, self.conformity_score_, rows, seen)
+        self._keep(unseen.inner)
+        self._remembered = RememberedRows(_safe_indexing(X, unseen.unfinished))
+        self._calibrate(rows, unseen, weights)
         if self.refit or isinstance(self.cv, Integral):
-            self._keep(self._fit_inner(rows))
+            asked = InnerEstimators.of(self, self.conformity_score_)
+            self._keep(asked.fit(rows, self.conformity_score_, self.calibration_fraction))
             self._remembered = None
         return self
-
-    def _fit_inner(self, rows: TrainingRows) -> InnerEstimators:
-        asked = InnerEstimators.of(self, self.conformity_score_)
-        return asked.fit(rows, self.conformity_score_, self.calibration_fraction)
-
-    def _calibration_forecasts(
-        self, rows: TrainingRows, seen: Mask
-    ) -> tuple[RowForecasts, Mask, Ints]:
-        """Forecast the rows that calibrate, with estimators that have not seen them.
-
-        Parameters
-        ----------
-        rows : TrainingRows
-        seen : ndarray of bool, shape (n,)
-            The rows that have something to say.
-
-        Returns
-        -------
-        forecasts : RowForecasts
-            Of all rows.
-        calibrates : ndarray of bool, shape (n,)
-        unfinished : ndarray of int
-            The rows that the last estimators did not know the end of.
-        """
-        self._remembered = None
-        if is_prefit(self):
-            self._keep(InnerEstimators.of(self, self.conformity_score_))
-            return self._forecasts(rows.X), seen, np.arange(len(seen))
-        fractions = [self.calibration_fraction]
-        if isinstance(self.cv, Integral):
-            n_parts = int(self.cv) + 1
-            fractions = [part / n_parts - ROUNDING for part in range(n_parts - 1, 0, -1)]
-        for fraction in fractions:
-            split = split_in_time(rows.X, seen, rows.steps, fraction)
-            self._keep(self._fit_inner(rows.older(split)))
-            new = self._forecasts(rows.X)
-            if fraction == fractions[0]:
-                forecasts, calibrates = new, split.is_newer & seen
-            forecasts = forecasts.replaced(split.is_newer, new)
-        return forecasts, calibrates, split.unfinished
 
     def _keep(self, inner: InnerEstimators) -> None:
         self._inner = inner
@@ -402,15 +361,13 @@ default="log_ratio"
         self.quantile_estimators_ = inner.quantile_estimators
         self.scale_model_ = inner.scale_model
 
-    def _calibrate(
-        self, given: TrainingRows, forecasts: RowForecasts, calibrates: Mask, weights: Floats | None
-    ) -> None:
+    def _calibrate(self, given: TrainingRows, unseen: UnseenRows, weights: Floats | None) -> None:
         X, steps, targets = given.X, given.steps, given.targets
         clock = read_clock(X)
-        rows = in_start_order(clock, calibrates)
+        rows = in_start_order(clock, unseen.calibrates)
         if not len(rows):
             raise NoHistoryError("no target of the rows that calibrate was observed.")
-        forecasts = forecasts.take(rows)
+        forecasts = unseen.forecasts.take(rows)
         outcomes = targets[rows], given.lower_bounds[rows]
         self.calibration_forecasts_ = forecasts.forecast
         self.calibration_targets_, self.calibration_at_least_ = outcomes

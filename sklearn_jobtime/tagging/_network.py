@@ -116,7 +116,10 @@ class TaggingNetwork(nn.Module):
 
 def with_weights(targets: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
     """Split what a batch has as targets into tags, and weights of its sequences if there are."""
-    return (targets, None) if isinstance(targets, Tensor) else tuple(targets)
+    if isinstance(targets, Tensor):
+        return targets, None
+    tags, weights = targets
+    return tags, weights
 
 
 class TagLoss(nn.Module):
