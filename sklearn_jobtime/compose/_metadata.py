@@ -18,7 +18,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import has_fit_parameter
 
-__all__ = ["fit_parameters", "parameter_of", "predict_parameters", "router"]
+__all__ = ["fit_parameters", "parameter_of", "passed", "predict_parameters", "router"]
 
 
 def router(owner: Any, inner: Mapping[str, Any]) -> MetadataRouter:
@@ -66,7 +66,7 @@ def fit_parameters(
     """
     given = {name: value for name, value in given.items() if value is not None}
     if not _routing_enabled():
-        return {name: _passed(one, given) for name, one in inner.items()}
+        return {name: passed(one, given) for name, one in inner.items()}
     routed = process_routing(owner, "fit", **given)
     return {name: routed[name].fit for name in inner}
 
@@ -78,8 +78,11 @@ def predict_parameters(owner: Any, name: str, given: Mapping[str, Any]) -> dict[
     return process_routing(owner, "predict", **given)[name].predict
 
 
-def _passed(estimator: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename what came for the estimator in which a pipeline, or a search over one, ends."""
+def passed(estimator: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename what came for the estimator in which a pipeline, or a search over one, ends.
+
+    So it is with routing off, and for an estimator that its owner makes itself.
+    """
     found = {}
     for name, value in given.items():
         if name not in ("at_least", "sample_weight"):

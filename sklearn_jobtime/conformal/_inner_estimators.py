@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.metadata_routing import _routing_enabled
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_jobtime._typing import Floats, Ints
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
-from sklearn_jobtime.compose._metadata import fit_parameters
+from sklearn_jobtime.compose._metadata import fit_parameters, passed
 from sklearn_jobtime.compose._missing_targets import observing
 from sklearn_jobtime.conformal._scores import LEAST, ConformityScore, RowForecasts
 from sklearn_jobtime.point_in_time._clock import read_clock
@@ -103,7 +104,7 @@ class InnerEstimators:
         sizes = error_sizes(self.estimator, score, rows, newer_fraction)
         model = default_scale_model(rows.form) if self.scale_model is None else self.scale_model
         of_sizes = replace(rows, targets=sizes, lower_bounds=np.full_like(sizes, np.nan))
-        model = of_sizes.fitted("scale_model", model)
+        model = of_sizes.fitted("scale_model" if self.scale_model is not None else None, model)
         least_scale = np.maximum(np.nanmean(sizes, axis=0) / 10, LEAST_SCALE)
         return type(self)(estimator, pair, model, least_scale)
 
@@ -179,17 +180,21 @@ class TrainingRows:
             beside=_check_method_params(self.X, self.beside, indices=split.older),
         )
 
-    def fitted(self, name: str, estimator: Any) -> Any:
+    def fitted(self, name: str | None, estimator: Any) -> Any:
         """Fit a clone, on the observed rows where it does not take missing targets.
 
-        The name is that of the estimator in `get_metadata_routing` of the owner.
+        The name is that of the estimator in `get_metadata_routing` of the owner; None for one that
+        nobody passed.
         """
         estimator = observing(estimator, self.form.of(self.targets))
         bounds = None
         if not np.isnan(self.lower_bounds).all():
             bounds = self.form.named(self.lower_bounds, self.X)
         beside = {"at_least": bounds, **self.beside}
-        params = fit_parameters(self.owner, {name: estimator}, beside)[name]
+        if name is None:
+            params = passed(estimator, {k: v for k, v in beside.items() if v is not None})
+        else:
+            params = fit_parameters(self.owner, {name: estimator}, beside)[name]
         return estimator.fit(self.X, self.form.named(self.targets, self.X), **params)
 
 
@@ -227,7 +232,8 @@ def default_scale_model(form: TargetForm) -> Any:
     """Give the scale model that is used when none was passed."""
     if isinstance(form.names, pd.MultiIndex):
         return RecentSpread()
-    return HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
+    model = HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
+    return model.set_fit_request(sample_weight=True) if _routing_enabled() else model
 
 
 class RecentSpread(HistoryRegressor):

@@ -242,3 +242,12 @@ def test_parameters_of_predict_are_routed():
         on = AnchoredRegressor(asks, RollingRule()).fit(X, Y, series=names)
         found = on.predict(X, series=names)
     np.testing.assert_array_equal(found, off.predict(X, series=names))
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_the_scale_model_that_nobody_passed_takes_the_weights_too(routing):
+    with sklearn.config_context(enable_metadata_routing=routing):
+        estimator = Ridge().set_fit_request(sample_weight=True) if routing else Ridge()
+        model = ConformalForecaster(estimator, conformity_score="normalised")
+        model.fit(X, Y, sample_weight=WEIGHT)
+    assert np.isfinite(model.predict_interval(X, 0.5)).all()
