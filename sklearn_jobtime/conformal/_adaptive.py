@@ -285,7 +285,9 @@ class AdaptiveGroup:
         self._bounds = {s: AdaptiveBound(start.newest[s], pools.get(s)) for s in sides}
         self._since = -inf  # when the bounds became what they are
         self._past: deque[tuple[float, list[list[float]]]] = deque(maxlen=PENDING)
-        self.alarm = DriftAlarm(start.sides["above"].errors.tolist(), n_groups)
+        above = start.sides["above"]
+        has_ended = np.diff(above.covered, prepend=0.0) > 0  # the alarm learns no other runs
+        self.alarm = DriftAlarm(above.errors[has_ended].tolist(), n_groups)
 
     def learn(self, split: CalibrationSplit, started: Floats, ended: Floats) -> bool:
         """Learn the errors of runs in the order of their ends, and tell whether there is an alarm.
