@@ -93,7 +93,11 @@ def human_chance(chance: float, n_runs: float = np.inf) -> str:
     ['0 %', '9 % or less', '50 %', '91 % or more']
     >>> human_chance(0.999), human_chance(-1e-17)
     ('over 99 %', '0 %')
+    >>> human_chance(np.nan)
+    'not known'
     """
+    if np.isnan(chance):
+        return "not known"
     chance = min(max(float(chance), 0.0), 1.0)
     least = 1 / (n_runs + 1)
     text = human_share(chance)

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import false_discovery_control
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -193,8 +194,9 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             )
         forecaster = OnlineMix() if self.forecaster is None else clone(self.forecaster)
         is_causal = isinstance(forecaster, HistoryRegressor)
-        needs = "a forecaster that is trained, not a baseline"
-        check_has_effect(self, "calibration_fraction", not is_causal, needs=needs)
+        is_split = not is_causal and not isinstance(forecaster, FrozenEstimator)
+        needs = "a forecaster that is trained here"
+        check_has_effect(self, "calibration_fraction", is_split, needs=needs)
         self._floor = None  # an array may hold other things than times
         if not (targets < 0).any(axis=None):
             clock = read_clock(runs)
@@ -203,7 +205,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         self.forecaster_ = ConformalForecaster(
             forecaster.fit(runs, targets) if is_causal else forecaster,
             cv="prefit" if is_causal else None,
-            calibration_fraction=self.calibration_fraction,
+            calibration_fraction=self.calibration_fraction if is_split else 0.25,
         ).fit(runs, targets)
         self.jobs_ = list(targets.columns.get_level_values("job"))
         self.n_calibration_ = self.forecaster_.n_calibration_

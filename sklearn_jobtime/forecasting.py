@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline
 
+from sklearn_jobtime._inside import chosen, fitted_part
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._jobs_of_series import jobs_in_coming
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
@@ -16,18 +16,20 @@ __all__ = ["forecast", "outputs_of_step", "target_names", "with_coming"]
 
 
 def target_names(model: BaseEstimator) -> pd.MultiIndex:
-    """Give the (step, job) of every output of a fitted model, a Pipeline or its last step.
+    """Give the (step, job) of every output of a fitted model, or of what it is around.
 
     Raises
     ------
     ValueError
         When the model was fitted on targets without names.
     """
-    last = model[-1] if isinstance(model, Pipeline) else model
-    names = getattr(last, "target_names_", None)
+    try:
+        names = fitted_part(model, "target_names_").target_names_
+    except AttributeError:
+        names = None
     if not isinstance(names, pd.MultiIndex):
         raise ValueError(
-            f"{type(last).__name__} does not know what its outputs mean: fit it on the DataFrame "
+            f"{type(model).__name__} does not know what its outputs mean: fit it on the DataFrame "
             "of sklearn_jobtime.runs.make_targets, whose columns are (step, job)."
         )
     return names
@@ -114,6 +116,7 @@ def forecast(
     >>> table["step"].unique().tolist(), bool((table["seconds"] > 0).all())
     ([1, 2], True)
     """
+    model = chosen(model)
     names = target_names(model)
     coming = next_runs(runs) if coming is None else coming
     both = with_coming(runs, coming)

@@ -17,7 +17,12 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
+from sklearn_jobtime._estimator import (
+    ObservedScoreMixin,
+    observed_with_weight,
+    pop_weights,
+    read_rows,
+)
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.baselines._shrinkage import pooled_medians, prior_weight, shrunk
 from sklearn_jobtime.exceptions import NoHistoryError
@@ -104,8 +109,10 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         For each job, what `learn` returned in `fit`.
     """
 
-    masks_missing_targets = True
+    looks_back = True
+    weighs_rows = True
     learns_durations: ClassVar[bool] = True  # else targets are other numbers about the same jobs
+    __metadata_request__fit: ClassVar = {"sample_weight": True}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
@@ -153,7 +160,9 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: pd.DataFrame | ArrayLike, y: pd.DataFrame | ArrayLike) -> Self:
+    def fit(
+        self, X: pd.DataFrame | ArrayLike, y: pd.DataFrame | ArrayLike, **fit_params: Any
+    ) -> Self:
         """Remember the runs that later rows may need.
 
         Parameters
@@ -164,6 +173,10 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
             Targets from :func:`~sklearn_jobtime.runs.make_targets`: its columns (step, job) say
             which job an output belongs to, as do the name of a Series and columns named as jobs.
             An output without a name belongs to the job of the table whose durations it has.
+        **fit_params : dict
+            `sample_weight`, of shape (n_runs,): how often the target of each row counts in what is
+            learned, such as medians and choices by the least error. A row of weight 0 is the
+            history of others and no more; as history, all rows count alike.
 
         Returns
         -------
@@ -176,7 +189,13 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         """
         X = read_rows(self, X, reset=True)
         given = read_targets(self, X, y)
-        targets, self._form = given.observed, given.form
+        weights = pop_weights(fit_params, X)
+        if fit_params:
+            raise TypeError(
+                f"fit of {type(self).__name__} came with {', '.join(fit_params)}; beside X and y "
+                "it takes sample_weight alone."
+            )
+        targets, self._form = observed_with_weight(given.observed, weights), given.form
         self.target_names_ = self._form.names
         self.jobs_ = self._jobs_of(X, self.target_names_, targets)
         seen = ~np.isnan(targets).all(axis=0)
@@ -193,11 +212,11 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
                     "a run of it has succeeded.",
                     job,
                 )
-        self.fallback_ = pooled_medians(targets, self.jobs_)
+        self.fallback_ = pooled_medians(targets, self.jobs_, weights)
         values, clock = self._values(X)
         learned = {
             history.job: self.learn(history, targets[:, [job == history.job for job in self.jobs_]])
-            for history in self._histories(values, clock, np.arange(0))
+            for history in self._histories(values, clock, np.arange(0), weights)
         }
         runs_needed = max(one.runs_needed for one in learned.values())
         further = [one.further_rows for one in learned.values() if one.further_rows is not None]
@@ -281,11 +300,15 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         both = np.column_stack([observed, _recorded_durations(runs, observed)])
         return both, read_clock(runs)
 
-    def _histories(self, values: Floats, clock: Clock, remembered: Rows) -> list[JobHistory]:
+    def _histories(
+        self, values: Floats, clock: Clock, remembered: Rows, weights: Floats | None = None
+    ) -> list[JobHistory]:
         jobs = self._history_jobs
         ended = ended_order(clock.series, clock.started, clock.ended, first=len(remembered))
         return [
-            JobHistory(job, values[:, k], values[:, len(jobs) + k], clock, ended, remembered)
+            JobHistory(
+                job, values[:, k], values[:, len(jobs) + k], clock, ended, remembered, weights
+            )
             for k, job in enumerate(jobs)
         ]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import _fit_context, clone
 from sklearn.utils._param_validation import Interval
 
+from sklearn_jobtime._estimator import observed_with_weight
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.baselines._baseline import Baseline
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
@@ -180,7 +181,9 @@ class OnlineMix(HistoryRegressor):
         self.pooled = pooled
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: pd.DataFrame | ArrayLike, y: pd.DataFrame | ArrayLike) -> Self:
+    def fit(
+        self, X: pd.DataFrame | ArrayLike, y: pd.DataFrame | ArrayLike, **fit_params: Any
+    ) -> Self:
         """Remember the runs that later rows may need, and the errors that the baselines made.
 
         Parameters
@@ -190,6 +193,8 @@ class OnlineMix(HistoryRegressor):
         y : DataFrame or array of shape (n_runs,) or (n_runs, n_outputs)
             Targets from :func:`~sklearn_jobtime.runs.make_targets`: its columns (step, job) say
             which job an output belongs to. Without names, output k belongs to column k.
+        **fit_params : dict
+            `sample_weight`, as for :class:`~sklearn_jobtime.baselines.RollingRule`.
 
         Returns
         -------
@@ -202,7 +207,7 @@ class OnlineMix(HistoryRegressor):
                 f"such as RollingRule(), got {baselines!r}."
             )
         self.baselines_ = [clone(one).check_parameters() for one in baselines]
-        return super().fit(X, y)
+        return super().fit(X, y, **fit_params)
 
     def learn(self, history: JobHistory, targets: Floats) -> Learned:
         """Learn one job with every baseline, and what their errors on the training runs were.
@@ -216,7 +221,8 @@ class OnlineMix(HistoryRegressor):
         prior_sample_size = 0.0
         if self.pooled:
             averaged = self._averaged(forecasts, errors, history)
-            prior_sample_size = learned_prior_sample_size(history.seconds, averaged, history)
+            seconds = observed_with_weight(history.seconds[:, None], history.weights)[:, 0]
+            prior_sample_size = learned_prior_sample_size(seconds, averaged, history)
         weighing = runs_that_weigh(self.half_life) + max(one.runs_needed for one in parts)
         further = [one.further_rows for one in parts if one.further_rows is not None]
         return Learned(

@@ -131,7 +131,12 @@ class RollingRule(Baseline):
         tail = np.flatnonzero(~np.isnan(targets).all(axis=1))
         tail = tail[int(len(tail) * (1 - TAIL)) :]
         errors = [np.abs(targets[tail] - self._of_newest(history, n)[tail, None]) for n in WINDOWS]
-        mae = row_mean(np.array([e.ravel() for e in errors]))
+        flat = np.array([e.ravel() for e in errors])
+        if history.weights is not None:
+            of_each = np.repeat(history.weights[tail], targets.shape[1])
+            counted = np.where(np.isnan(flat), np.nan, of_each)
+            flat = flat * counted / row_mean(counted)[:, None]
+        mae = row_mean(flat)
         return max(WINDOWS) if np.isnan(mae).all() else WINDOWS[int(np.nanargmin(mae))]
 
     def _of_newest(self, history: JobHistory, n_runs: int) -> Floats:

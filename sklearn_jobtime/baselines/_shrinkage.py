@@ -16,6 +16,7 @@ __all__ = ["OWN_HISTORY", "learned_prior_sample_size", "pooled_medians", "prior_
 
 OWN_HISTORY = 50  # runs from which on a series is forecast from nothing but its own
 FOLDS = 5
+TIE = 1e-9  # sums of weights this close are the same
 PRIOR_SAMPLE_SIZES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 
 
@@ -52,7 +53,23 @@ def shrunk(forecasts: Floats, prior: Floats, weights: Floats) -> Floats:
     return np.where(np.isnan(forecasts), prior, forecasts * ratio**weights)
 
 
-def pooled_medians(targets: Floats, jobs: list) -> Floats:
+def weighted_median(values: Floats, weights: Floats) -> float:
+    """Median of values that count as often as their weights say; NaN does not count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weighted_median(np.array([1.0, 2.0, 5.0, np.nan]), np.array([1, 1, 2, 9]))
+    3.5
+    """
+    known = ~np.isnan(values) & (weights > 0)
+    order = np.argsort(values[known], kind="stable")
+    ordered, upto = values[known][order], np.cumsum(weights[known][order])
+    middle = np.searchsorted(upto, upto[-1] / 2 * np.array([1 - TIE, 1 + TIE]))
+    return float(ordered[middle].mean())
+
+
+def pooled_medians(targets: Floats, jobs: list, weights: Floats | None = None) -> Floats:
     """Median of each output over all series; for one never observed, what is nearest to it.
 
     That is the median of its job at the other steps, or else of the medians of the other jobs.
@@ -66,7 +83,10 @@ def pooled_medians(targets: Floats, jobs: list) -> Floats:
     """
     seen = ~np.isnan(targets).all(axis=0)
     medians = np.full(len(jobs), np.nan)
-    medians[seen] = np.nanmedian(targets[:, seen], axis=0)
+    if weights is None:
+        medians[seen] = np.nanmedian(targets[:, seen], axis=0)
+    else:
+        medians[seen] = [weighted_median(column, weights) for column in targets[:, seen].T]
     of_a_job = seen & np.array([job != WHOLE_RUN for job in jobs])
     for output in np.flatnonzero(~seen):
         same = seen & np.array([job == jobs[output] for job in jobs])

@@ -9,12 +9,25 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.metadata_routing import MetadataRouter
+from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin, check_has_effect, read_rows
+from sklearn_jobtime._estimator import (
+    ObservedScoreMixin,
+    check_has_effect,
+    observed_with_weight,
+    pop_weights,
+    read_rows,
+)
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.baselines._online_mix import OnlineMix
-from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
+from sklearn_jobtime.compose._metadata import (
+    fit_parameters,
+    parameter_of,
+    predict_parameters,
+    router,
+)
+from sklearn_jobtime.compose._missing_targets import observing
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._splits import newest_share
 from sklearn_jobtime.point_in_time._timed_windows import in_time_order
@@ -42,7 +55,7 @@ def corrected(log_corrections: Floats, base: Floats, floor: Floats, clip: float)
     return np.maximum(moved, np.minimum(base, 0.0))
 
 
-def shrink_factor(errors: Floats, caution: float) -> float:
+def shrink_factor(errors: Floats, caution: float, weights: Floats | None = None) -> float:
     """How far to follow a regressor, from errors on rows that it has not seen.
 
     Parameters
@@ -51,6 +64,8 @@ def shrink_factor(errors: Floats, caution: float) -> float:
         Absolute errors with the corrections times each of `FACTORS`, the first of which is 0.
     caution : float
         Standard errors by which the gain of a whole correction has to be more than chance.
+    weights : ndarray of shape (n,), default=None
+        How often each row counts; None: once.
 
     Returns
     -------
@@ -58,11 +73,14 @@ def shrink_factor(errors: Floats, caution: float) -> float:
         The factor with the least ``mean error + factor * caution * standard error``; 0 with fewer
         than `LEAST_VALIDATION` rows.
     """
-    if len(errors) < LEAST_VALIDATION:
+    weights = np.ones(len(errors)) if weights is None else weights
+    total = weights.sum()
+    if total < LEAST_VALIDATION:
         return 0.0
     gain = errors[:, -1] - errors[:, 0]
-    penalty = caution * gain.std() / np.sqrt(len(gain))
-    return float(FACTORS[np.argmin(errors.mean(axis=0) + FACTORS * penalty)])
+    spread = np.sqrt(weights @ (gain - weights @ gain / total) ** 2 / total)
+    penalty = caution * spread / np.sqrt(total)
+    return float(FACTORS[np.argmin(weights @ errors / total + FACTORS * penalty)])
 
 
 class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
@@ -119,7 +137,9 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         What to do with rows whose target is NaN: "pass" them to a regressor that masks them, or
         "drop" them for the last step of the pipeline, output by output
         (:class:`~sklearn_jobtime.compose.CompleteCaseRegressor`). "auto" passes them to a regressor
-        whose class says ``masks_missing_targets = True``, as LSTMForecaster does.
+        whose class says ``masks_missing_targets = True``, as LSTMForecaster does, also through a
+        search or a wrapper of your own, and drops them where each row stands for itself; where
+        neither can be, it raises an error.
 
     Attributes
     ----------
@@ -165,7 +185,9 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     True
     """
 
-    masks_missing_targets = True
+    looks_back = True  # its base forecast does
+    weighs_rows = True
+    __metadata_request__fit: ClassVar = {"at_least": True, "sample_weight": True}
 
     _parameter_constraints: ClassVar[dict] = {
         "regressor": [HasMethods(["fit", "predict"])],
@@ -224,7 +246,10 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             forecast, to a regressor whose `fit` takes `at_least`, as LSTMForecaster's does; any
             other regressor, and the base forecaster, do not get them.
         **fit_params : dict
-            Go to the regressor as they are, such as ``trees__sample_weight`` for a step `trees`.
+            `sample_weight`, of shape (n_runs,): how often each row counts, for the regressor, the
+            shrinkage, and the base forecaster if it takes them. A row of weight 0 is the history
+            of others and no more. Anything else goes to the regressor: as it is, such as
+            ``trees__groups`` for a step `trees`, or with metadata routing on to what requested it.
 
         Returns
         -------
@@ -236,34 +261,48 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         X, y, at_least, *values = in_time_order(X, y, at_least, *fit_params.values())
         fit_params = dict(zip(fit_params, values, strict=True))
         given = read_targets(self, X, y, at_least)
-        targets = given.observed
+        weights = pop_weights(fit_params, X)
+        targets = observed_with_weight(given.observed, weights)
         self._form = given.form.for_jobs_of(X, targets, self)
         self.target_names_ = self._form.names
-        self.base_forecaster_ = clone(
-            OnlineMix() if self.base_forecaster is None else self.base_forecaster
-        )
-        self.base_forecaster_.fit(X, self._form.named(targets, X))
+        self._fit_base_forecaster(X, targets, weights)
         base = np.reshape(self.base_forecaster_.predict(X), targets.shape)
         self.floor_ = np.array([least_duration(output) for output in targets.T])
-        ratios = log_correction(targets, base, self.floor_, self.clip)
-        n_observed = (~np.isnan(targets)).sum(axis=0)
+        ratios = log_correction(given.observed, base, self.floor_, self.clip)
+        counts = np.ones(len(targets)) if weights is None else weights
+        n_observed = counts @ ~np.isnan(targets)
         prior = self.prior_sample_size * len(read_clock(X).keys)
         self.shrinkage_ = n_observed / np.maximum(n_observed + prior, 1)
         self._learned = n_observed > 0
+        bounds = None
         if at_least is not None:
             bounds = log_correction(given.lower_bounds, base, self.floor_, self.clip)
-            fit_params |= at_least_parameter(self._new_regressor(ratios), self._as_learned(bounds))
+            bounds = self._as_learned(bounds)
+        beside = {"at_least": bounds, "sample_weight": weights, **fit_params}
+        inner = {"regressor": self._new_regressor(ratios)}
+        params = fit_parameters(self, inner, beside)["regressor"]
         X = self._shown(X, base)
         if self.validate:
             observed = (~np.isnan(targets)).any(axis=1)
             is_new = newest_share(X, np.asarray(observed), self.validation_fraction)
             self.shrinkage_ = self.shrinkage_ * self._best_factors(
-                X, targets, base, ratios, is_new, fit_params
+                X, targets, base, ratios, is_new, params, counts
             )
         self.regressor_ = None
         if self.shrinkage_.any():
-            self.regressor_ = self._new_regressor(ratios).fit(X, self._named(ratios), **fit_params)
+            self.regressor_ = self._new_regressor(ratios).fit(X, self._named(ratios), **params)
         return self
+
+    def _fit_base_forecaster(self, X: Any, targets: Floats, weights: Floats | None) -> None:
+        self.base_forecaster_ = clone(self._given_base_forecaster())
+        inner = {"base_forecaster": self.base_forecaster_}
+        is_weighed = parameter_of(self.base_forecaster_, "sample_weight") is not None
+        beside = {"sample_weight": weights if is_weighed else None}
+        params = fit_parameters(self, inner, beside)["base_forecaster"]
+        self.base_forecaster_.fit(X, self._form.named(targets, X), **params)
+
+    def _given_base_forecaster(self) -> Any:
+        return OnlineMix() if self.base_forecaster is None else self.base_forecaster
 
     def predict(self, X: pd.DataFrame | ArrayLike, **predict_params: Any) -> Floats:
         """Forecast each row: the base forecast, corrected.
@@ -288,7 +327,8 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         if self.regressor_ is None:
             return self._form.of(base)
         X = self._shown(X, base)
-        ratio = self._corrections(self.regressor_, X, len(base), **predict_params)
+        params = predict_parameters(self, "regressor", predict_params)
+        ratio = self._corrections(self.regressor_, X, len(base), **params)
         ratio = ratio * self.shrinkage_
         return self._form.of(corrected(ratio, base, self.floor_, self.clip))
 
@@ -323,6 +363,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         ratios: Floats,
         is_new: Mask,
         fit_params: dict[str, Any],
+        counts: Floats,
     ) -> Floats:
         """Score a regressor that knows the older rows on the newer ones, output by output."""
         old = np.flatnonzero(~is_new)
@@ -330,10 +371,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         learned = (~np.isnan(self._as_learned(ratios[old]))).any(axis=0)
         if not learned.all() or (n_scored < LEAST_VALIDATION).all():
             return np.zeros(targets.shape[1])
-        params = {
-            name: np.asarray(value)[old] if np.shape(value)[:1] == (len(targets),) else value
-            for name, value in fit_params.items()
-        }
+        params = _check_method_params(X, fit_params, indices=old)
         judge = self._new_regressor(ratios)
         judge.fit(_safe_indexing(X, old), self._named(ratios[old]), **params)
         forecast = self._corrections(judge, X, len(targets))[is_new]
@@ -347,7 +385,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
                 self.clip,
             )
             errors = np.abs(seconds - targets[is_new, k][seen, None])
-            factors[k] = shrink_factor(errors, self.caution)
+            factors[k] = shrink_factor(errors, self.caution, counts[is_new][seen])
         return factors
 
     def _as_learned(self, outputs: Floats) -> Floats:
@@ -382,6 +420,11 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
 
     def _new_regressor(self, ratios: Floats) -> Any:
         return observing(self.regressor, self._as_learned(ratios), self.missing_targets)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say who is given what: itself, and what the inner estimators request."""
+        inner = {"regressor": self.regressor, "base_forecaster": self._given_base_forecaster()}
+        return router(self, inner)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -5,68 +5,18 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    has_fit_parameter,
-)
+from sklearn.utils.metadata_routing import MetadataRouter
+from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
+from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows, read_weights
 from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.compose._metadata import fit_parameters, router
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._target_arrays import read_targets
 
-__all__ = ["CompleteCaseRegressor", "at_least_parameter", "observing"]
-
-
-def _last_step(regressor: Any) -> Any:
-    return regressor[-1] if isinstance(regressor, Pipeline) else regressor
-
-
-def observing(regressor: Any, y: Floats, missing_targets: str = "auto") -> Any:
-    """Clone a regressor, made fit for targets that are missing or several where needed.
-
-    Parameters
-    ----------
-    regressor : estimator
-        A regressor, or a pipeline that ends in one.
-    y : ndarray of shape (n,) or (n, n_outputs)
-        The targets on which it will be fitted.
-    missing_targets : {"auto", "pass", "drop"}, default="auto"
-        As in :class:`~sklearn_jobtime.AnchoredRegressor`.
-
-    Returns
-    -------
-    estimator
-        With the last step in an :class:`CompleteCaseRegressor`, or as it is.
-    """
-    regressor = clone(regressor)
-    last = _last_step(regressor)
-    one_by_one = y.ndim == 2 and not get_tags(last).target_tags.multi_output
-    if missing_targets == "pass" or (
-        missing_targets == "auto" and getattr(last, "masks_missing_targets", False)
-    ):
-        return regressor
-    if not np.isnan(y).any() and not one_by_one and missing_targets == "auto":
-        return regressor
-    if isinstance(regressor, Pipeline):
-        regressor.steps[-1] = (regressor.steps[-1][0], CompleteCaseRegressor(last))
-        return regressor
-    return CompleteCaseRegressor(last)
-
-
-def at_least_parameter(regressor: Any, at_least: Any) -> dict[str, Any]:
-    """Fit parameter by which a regressor, or the last step of a pipeline, learns of lower bounds.
-
-    Empty where it takes none: these runs then are not observed.
-    """
-    if not has_fit_parameter(_last_step(regressor), "at_least"):
-        return {}
-    step = f"{regressor.steps[-1][0]}__" if isinstance(regressor, Pipeline) else ""
-    return {f"{step}at_least": at_least}
+__all__ = ["CompleteCaseRegressor"]
 
 
 class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
@@ -105,7 +55,7 @@ class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimato
     array([40.])
     """
 
-    masks_missing_targets = True
+    __metadata_request__fit: ClassVar = {"sample_weight": True}
 
     _parameter_constraints: ClassVar[dict] = {"regressor": [HasMethods(["fit", "predict"])]}
 
@@ -113,7 +63,13 @@ class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimato
         self.regressor = regressor
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit a clone for every output on the rows where it was observed.
 
         Parameters
@@ -124,6 +80,8 @@ class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimato
             NaN where not observed.
         sample_weight : array-like of shape (n,), default=None
             For regressors that have it.
+        **fit_params : dict
+            Go to the regressor; of what has one value a row, it gets those of its rows.
 
         Returns
         -------
@@ -132,7 +90,9 @@ class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimato
         X = read_rows(self, X, reset=True)
         given = read_targets(self, X, y)
         targets, self._form = given.observed, given.form
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, targets)
+        weights = None if sample_weight is None else read_weights(sample_weight, targets)
+        beside = {"sample_weight": weights, **fit_params}
+        params = fit_parameters(self, {"regressor": self.regressor}, beside)["regressor"]
         self.regressors_ = []
         for k, target in enumerate(targets.T):
             rows = np.flatnonzero(~np.isnan(target))
@@ -141,9 +101,9 @@ class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimato
                     f"y contains NaN only for output {k}: it was never observed, so there is "
                     "nothing to learn from; leave it out, or wait for a run to succeed."
                 )
-            weight = {} if weights is None else {"sample_weight": weights[rows]}
+            own = _check_method_params(X, params, indices=rows)
             one = clone(self.regressor)
-            self.regressors_.append(one.fit(_safe_indexing(X, rows), target[rows], **weight))
+            self.regressors_.append(one.fit(_safe_indexing(X, rows), target[rows], **own))
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
@@ -161,6 +121,10 @@ class CompleteCaseRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimato
         X = read_rows(self, X, reset=False)
         outputs = [np.asarray(one.predict(X), dtype=np.float64) for one in self.regressors_]
         return self._form.of(np.column_stack(outputs))
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say who is given what: itself, and what the regressor requests."""
+        return router(self, {"regressor": self.regressor})
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

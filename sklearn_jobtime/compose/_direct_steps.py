@@ -9,10 +9,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.metadata_routing import MetadataRouter
+from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin, read_array
+from sklearn_jobtime._estimator import (
+    ObservedScoreMixin,
+    observed_with_weight,
+    read_array,
+    read_weights,
+)
 from sklearn_jobtime._typing import Floats, Ints
+from sklearn_jobtime.compose._metadata import fit_parameters, router
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._target_arrays import read_targets
 
@@ -116,7 +123,7 @@ class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstim
     (2, array([[40., 50., 60.]]))
     """
 
-    masks_missing_targets = True  # AnchoredRegressor passes it rows whose target is NaN
+    __metadata_request__fit: ClassVar = {"sample_weight": True}
 
     _parameter_constraints: ClassVar[dict] = {
         "regressor": [HasMethods(["fit", "predict"])],
@@ -128,7 +135,13 @@ class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstim
         self.max_rows = max_rows
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: ArrayLike, y: pd.DataFrame | ArrayLike) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: pd.DataFrame | ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the clones on the rows where a target was observed.
 
         Parameters
@@ -138,6 +151,10 @@ class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstim
         y : DataFrame or array-like of shape (n,) or (n, n_outputs)
             With columns (step, job), as :func:`~sklearn_jobtime.runs.make_targets` makes them; NaN
             where not observed.
+        sample_weight : array-like of shape (n,), default=None
+            For regressors that have it. Rows of weight 0 are left out.
+        **fit_params : dict
+            Go to the regressors; of what has one value a row, each gets those of its rows.
 
         Returns
         -------
@@ -145,7 +162,10 @@ class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstim
         """
         X = read_array(self, X, reset=True)
         given = read_targets(self, X, y)
-        targets, self._form = given.observed, given.form
+        weights = None if sample_weight is None else read_weights(sample_weight, X)
+        targets, self._form = observed_with_weight(given.observed, weights), given.form
+        beside = {"sample_weight": weights, **fit_params}
+        params = fit_parameters(self, {"regressor": self.regressor}, beside)["regressor"]
         self.target_names_ = self._form.names
         never = np.isnan(targets).all(axis=0)
         if never.any():
@@ -163,7 +183,8 @@ class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstim
             own = targets[:, outputs]
             rows, steps = thinned(~np.isnan(own), self.max_rows if len(outputs) > 1 else len(own))
             inputs = self._with_step(X[rows], self.steps_[outputs[steps]], len(outputs))
-            self.regressors_.append(clone(self.regressor).fit(inputs, own[rows, steps]))
+            beside = _check_method_params(X, params, indices=rows)
+            self.regressors_.append(clone(self.regressor).fit(inputs, own[rows, steps], **beside))
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
@@ -188,6 +209,10 @@ class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstim
 
     def _with_step(self, X: Floats, steps: Floats, n_steps: int) -> Floats:
         return X if n_steps == 1 else np.column_stack([X, steps])
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say who is given what: itself, and what the regressor requests."""
+        return router(self, {"regressor": self.regressor})
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

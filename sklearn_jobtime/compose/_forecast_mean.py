@@ -11,12 +11,14 @@ from sklearn.base import _fit_context
 from sklearn.ensemble._base import _BaseHeterogeneousEnsemble
 from sklearn.utils import Bunch, Tags
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._estimator import ObservedScoreMixin
 from sklearn_jobtime._threads import limited_openmp
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
+from sklearn_jobtime.compose._metadata import fit_parameters, router
+from sklearn_jobtime.compose._missing_targets import observing
 from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = ["ForecastMean"]
@@ -106,7 +108,8 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
     array([40.])
     """
 
-    masks_missing_targets = True  # AnchoredRegressor passes it rows whose target is NaN
+    weighs_rows = True
+    __metadata_request__fit: ClassVar = {"at_least": True}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "estimators": [list],
@@ -131,6 +134,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         X: pd.DataFrame | ArrayLike,
         y: pd.DataFrame | ArrayLike,
         at_least: ArrayLike | None = None,
+        **fit_params: Any,
     ) -> Self:
         """Fit every member.
 
@@ -142,6 +146,9 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
             NaN where not observed.
         at_least : array-like of the shape of `y`, default=None
             Lower bounds of right-censored targets, for the members whose `fit` takes them.
+        **fit_params : dict
+            Go to every member, such as `sample_weight`; with metadata routing on, to those that
+            requested it.
 
         Returns
         -------
@@ -159,10 +166,11 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
             if member == "drop":
                 continue
             fitted = observing(member, targets)
-            bounds = {} if at_least is None else at_least_parameter(fitted, at_least)
+            beside = {"at_least": at_least, **fit_params}
+            params = fit_parameters(self, {name: fitted}, beside)[name]
             try:
                 with limited_openmp(self.n_threads):
-                    fitted.fit(X, named, **bounds)
+                    fitted.fit(X, named, **params)
             except Exception as error:
                 error.add_note(f"raised by {name!r}, a member of {type(self).__name__}")
                 raise
@@ -208,6 +216,11 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
                 "finite number that is not negative, at least one of them above 0."
             )
         return kept / kept.sum()
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say who is given what: itself, and what the members request."""
+        members = {name: one for name, one in self.estimators if one != "drop"}
+        return router(self, members)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

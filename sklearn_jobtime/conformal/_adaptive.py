@@ -238,7 +238,7 @@ class AdaptiveBound:
         """Bound above the largest error of the window: as far from it as the aim is below one."""
         n = len(self._sorted)
         part = (1 - n_above) / ((n + 1) * REACH * tail + 1)
-        if part >= 1 or not n:
+        if part >= 1 or not n or self._sorted[-1] == inf:
             return inf
         largest = self._sorted[-1]
         return largest + (largest - self._sorted[n // 2]) * part / (1 - part)
@@ -285,7 +285,9 @@ class AdaptiveGroup:
         self._bounds = {s: AdaptiveBound(start.newest[s], pools.get(s)) for s in sides}
         self._since = -inf  # when the bounds became what they are
         self._past: deque[tuple[float, list[list[float]]]] = deque(maxlen=PENDING)
-        self.alarm = DriftAlarm(start.sides["above"].errors.tolist(), n_groups)
+        above = start.sides["above"]
+        has_ended = np.diff(above.covered, prepend=0.0) > 0  # the alarm learns no other runs
+        self.alarm = DriftAlarm(above.errors[has_ended].tolist(), n_groups)
 
     def learn(self, split: CalibrationSplit, started: Floats, ended: Floats) -> bool:
         """Learn the errors of runs in the order of their ends, and tell whether there is an alarm.

@@ -22,6 +22,8 @@ class CalibrationSet:
     forecasts, targets, at_least : ndarray of shape (n, n_outputs)
         Of the calibration rows: forecasts, durations and lower bounds of right-censored runs, in
         seconds; NaN where there is none.
+    weights : ndarray of shape (n,), default=None
+        How much each of them counts; None: 1, as those that are added.
 
     Examples
     --------
@@ -32,7 +34,10 @@ class CalibrationSet:
     [[60.0, 60.0, 50.0], [66.0, 66.0, 70.0], [nan, nan, nan]]
     """
 
-    def __init__(self, forecasts: Floats, targets: Floats, at_least: Floats) -> None:
+    def __init__(
+        self, forecasts: Floats, targets: Floats, at_least: Floats, weights: Floats | None = None
+    ) -> None:
+        self._weights = weights
         self._rows = np.stack([forecasts, targets, at_least], axis=1)
         self._updated: deque[tuple[Floats, ...]] = deque(maxlen=max(N_UPDATED, len(forecasts)))
 
@@ -40,6 +45,12 @@ class CalibrationSet:
         """Add rows that say something; the oldest of those that were added are forgotten."""
         rows = np.flatnonzero(~np.isnan(np.fmax(targets, at_least)).all(axis=1))
         self._updated.extend(zip(forecasts[rows], targets[rows], at_least[rows], strict=True))
+
+    def weights(self) -> Floats | None:
+        """Give the weights of the same rows; None where all count alike."""
+        if self._weights is None:
+            return None
+        return np.concatenate([self._weights, np.ones(len(self._updated))])
 
     def arrays(self) -> tuple[Floats, Floats, Floats]:
         """Give the calibration rows, then those that were added."""

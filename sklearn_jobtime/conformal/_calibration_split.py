@@ -1,6 +1,6 @@
 """Errors of runs, split by the side of the forecast on which they are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ class CalibrationSplit:
         far below at most.
     is_censored : ndarray of bool, shape (n, n_outputs)
         Which runs are right-censored.
+    weights : ndarray of shape (n,), default=None
+        How much each row counts beside the run to be predicted, which has the weight 1; None: 1.
 
     Examples
     --------
@@ -35,10 +37,13 @@ class CalibrationSplit:
     above: Floats
     below: Floats
     is_censored: Mask
+    weights: Floats | None = None
 
     def __getitem__(self, part: Any) -> "CalibrationSplit":
         """Give some rows and outputs."""
-        return CalibrationSplit(self.above[part], self.below[part], self.is_censored[part])
+        rows = part[0] if isinstance(part, tuple) else part
+        weights = None if self.weights is None else self.weights[rows]
+        return CalibrationSplit(self.above[part], self.below[part], self.is_censored[part], weights)
 
     def __len__(self) -> int:
         return len(self.above)
@@ -52,7 +57,7 @@ class CalibrationSplit:
         """Make all of some rows unobserved."""
         above, below = self.above.copy(), self.below.copy()
         above[is_left_out] = below[is_left_out] = np.nan
-        return CalibrationSplit(above, below, self.is_censored)
+        return replace(self, above=above, below=below)
 
     def sizes(self) -> Floats:
         """Give the larger error of both sides, at least 0; NaN for right-censored runs."""

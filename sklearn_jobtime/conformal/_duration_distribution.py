@@ -15,12 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.conformal._quantiles import rows_needed
-from sklearn_jobtime.conformal._ratio_curve import (
-    RatioCurve,
-    ratio_curve,
-)
+from sklearn_jobtime.conformal._ratio_curve import TIE, RatioCurve, ratio_curve
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
 from sklearn_jobtime.runs._log_ratio import from_log_ratio, indistinct_durations, log_ratio
 from sklearn_jobtime.runs._schema import STARTED_AT
@@ -62,6 +59,8 @@ class DurationDistribution:
     least : array-like of shape (n_outputs,), default=None
         What shorter durations count as, in seconds; None takes what the clock of `targets` does not
         tell apart, as :class:`~sklearn_jobtime.conformal.LogRatioScore` does.
+    sample_weight : array-like of shape (n_runs,), default=None
+        How much each run counts beside the run to come, which has the weight 1; None: 1.
 
     Attributes
     ----------
@@ -82,11 +81,12 @@ class DurationDistribution:
     Notes
     -----
     Ratios of duration to forecast are taken to be alike for short and for long forecasts. Beyond
-    the largest ratio there is no run to count: there the log ratio falls off exponentially, as the
-    largest tenth of the ratios do (Hill's estimate), so that the chance goes on rising. Of a run
-    that has outlasted them all, that is a guess, which is marked ``extrapolated`` in :meth:`table`.
-    Bounds with a guaranteed coverage, :meth:`longest` and :meth:`timeout`, are infinite there
-    instead.
+    the largest ratio of a run that ended there is no run to count: there the log ratio falls off
+    exponentially, as the largest tenth of the ratios do (Hill's estimate, in its form for
+    right-censored runs), so that the chance goes on rising. Such values are a guess:
+    :meth:`extrapolated` tells which, and so does :meth:`table`. Where runs were cut off and none
+    ended in the tail, nothing is known of it, and the chance and the median are NaN. Bounds with
+    a guaranteed coverage, :meth:`longest` and :meth:`timeout`, are infinite beyond instead.
 
     References
     ----------
@@ -95,6 +95,9 @@ class DurationDistribution:
 
     B. M. Hill, "A simple general approach to inference about the tail of a distribution", Annals of
     Statistics 3(5), 1975.
+
+    J. Beirlant, A. Guillou, G. Dierckx, A. Fils-Villetard, "Estimation of the extreme value index
+    and extreme quantiles under random censoring", Extremes 10, 2007.
 
     Examples
     --------
@@ -117,6 +120,7 @@ class DurationDistribution:
         names: pd.Index | None = None,
         n_newest: int | None = None,
         least: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> None:
         forecast, target = (np.asarray(part, dtype=np.float64) for part in (forecasts, targets))
         bound = np.full(target.shape, np.nan) if at_least is None else np.asarray(at_least, float)
@@ -131,8 +135,15 @@ class DurationDistribution:
         is_censored = np.isnan(target)
         self.least_ = indistinct_durations(target) if least is None else np.asarray(least, float)
         ratios = log_ratio(np.where(is_censored, bound, target), forecast, self.least_)
-        rows = [np.flatnonzero(~np.isnan(ratio))[-(n_newest or 0) :] for ratio in ratios.T]
-        pairs = [(ratios[newest, k], is_censored[newest, k]) for k, newest in enumerate(rows)]
+        weights = (
+            np.ones(len(target)) if sample_weight is None else np.asarray(sample_weight, float)
+        )
+        counts = ~np.isnan(ratios) & (weights > 0)[:, None]
+        rows = [np.flatnonzero(count)[-(n_newest or 0) :] for count in counts.T]
+        pairs = [
+            (ratios[newest, k], is_censored[newest, k], weights[newest])
+            for k, newest in enumerate(rows)
+        ]
         everything = tuple(np.concatenate(part) for part in zip(*pairs, strict=True))
         if everything[1].all():
             raise NoHistoryError(
@@ -141,8 +152,8 @@ class DurationDistribution:
             )
         self._longest = np.nanmax(target, initial=0.0)
         self.names = names
-        self.n_runs_ = np.array([len(ratio) for ratio, _ in pairs])
-        has_own = [(~cut).sum() >= LEAST_PAIRS for _, cut in pairs]
+        self.n_runs_ = np.array([len(ratio) for ratio, *_ in pairs])
+        has_own = [(~cut).sum() >= LEAST_PAIRS for _, cut, _ in pairs]
         n_of_all = len(np.unique(np.concatenate(rows)))
         self.n_counted_ = np.where(has_own, self.n_runs_, n_of_all)
         self._curves = [
@@ -167,7 +178,13 @@ class DurationDistribution:
         """
         runs = forecaster.calibration_set()
         least = getattr(forecaster.conformity_score_, "least_", None)
-        return cls(*runs, names=forecaster.target_names_, n_newest=n_newest, least=least)
+        return cls(
+            *runs,
+            names=forecaster.target_names_,
+            n_newest=n_newest,
+            least=least,
+            sample_weight=forecaster.calibration_weights(),
+        )
 
     def done_by(self, forecast: ArrayLike, seconds: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Chance that a run is done within so many seconds of its start.
@@ -185,8 +202,9 @@ class DurationDistribution:
         Returns
         -------
         ndarray of the shape of `forecast`
-            From ``1 / (n + 1)`` to ``n / (n + 1)``, with n runs of `n_counted_`, never NaN; 0 where
-            `seconds` is not beyond `elapsed`.
+            From ``1 / (n + 1)`` to ``n / (n + 1)``, with n runs of `n_counted_`; 0 where `seconds`
+            is not beyond `elapsed`. A guess where :meth:`extrapolated` says so, NaN where nothing
+            is known: runs were cut off, and none that lasted so long ended.
         """
         forecast, elapsed, seconds = self._checked(forecast, elapsed, seconds)
         left = self._of_each(RatioCurve.log_survival, log_ratio(seconds, forecast, self.least_))
@@ -233,7 +251,7 @@ class DurationDistribution:
         return np.maximum(from_log_ratio(ratio, forecast, self.least_), elapsed)
 
     def median(self, forecast: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
-        """Duration that a run exceeds as often as not, in seconds; a guess beyond all runs.
+        """Duration that a run exceeds as often as not, in seconds.
 
         Parameters
         ----------
@@ -243,12 +261,45 @@ class DurationDistribution:
         Returns
         -------
         ndarray of the shape of `forecast`
-            Always finite.
+            Finite; a guess where :meth:`extrapolated` says so of it, NaN where nothing is known.
         """
         forecast, elapsed = self._checked(forecast, elapsed)
         half = self._log_outlasted(elapsed, forecast) - np.log(2)
         middle = self._of_each(RatioCurve.ratio_at, half)
         return np.maximum(from_log_ratio(middle, forecast, self.least_), elapsed)
+
+    def extrapolated(
+        self, forecast: ArrayLike, seconds: ArrayLike, elapsed: ArrayLike = 0.0
+    ) -> Mask:
+        """Tell where a chance by `seconds`, or a median of `seconds`, is a guess.
+
+        Parameters
+        ----------
+        forecast, seconds, elapsed : array-like
+            As for :meth:`done_by`.
+
+        Returns
+        -------
+        ndarray of bool, of the shape of `forecast`
+            Whether the run has outlasted every calibration run that ended, or `seconds` are beyond
+            them all and runs were cut off there. Where none was, at least ``n / (n + 1)`` of the
+            runs are done by then, which is counted; infinity is no guess either.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_jobtime.conformal import DurationDistribution
+        >>> took, cut = [40.0, 50.0, 60.0, np.nan], [np.nan, np.nan, np.nan, 65.0]
+        >>> known = DurationDistribution(np.full(4, 50.0), took, cut)
+        >>> known.extrapolated(50.0, [[60.0], [61.0]])[:, 0]
+        array([False,  True])
+        """
+        forecast, elapsed, seconds = self._checked(forecast, elapsed, seconds)
+        last = np.array([curve.last for curve in self._curves])
+        is_cut = np.array([curve.is_cut_beyond for curve in self._curves])
+        at, gone = (log_ratio(time, forecast, self.least_) for time in (seconds, elapsed))
+        is_beyond = np.isnan(at) | (np.isfinite(at) & (at > last + TIE))
+        return (is_beyond & is_cut) | ((elapsed > 0) & (gone >= last))
 
     def timeout(self, forecast: ArrayLike, share: float = 0.01) -> Floats:
         """Time-out that only so small a share of the good runs would exceed, in seconds.
@@ -325,9 +376,11 @@ class DurationDistribution:
             `deadline` (seconds from the start), `done_by` (the chance), `remaining` (its median),
             `remaining_low` and `remaining_high` (with a chance of `confidence_level` between
             them), `timeout`, all in seconds, `counted_runs` (`n_counted_`, which bounds the chance)
-            and `extrapolated`: the run has outlasted every calibration run, so its chance and its
-            median are guesses. Deadlines and elapsed times are counted from the start of the *run*:
-            of a job that starts later, the chance is that of its duration alone.
+            and `extrapolated`: the run has outlasted every calibration run that ended, or its
+            deadline is beyond them and runs were cut off there, so the chance is a guess, or NaN
+            where nothing is known (see :meth:`extrapolated`). Deadlines and elapsed times are
+            counted from the start of the *run*: of a job that starts later, the chance is that of
+            its duration alone.
         """
         if self.names is None:
             raise ValueError("the outputs have no names: fit on the DataFrame of make_targets.")
@@ -356,11 +409,9 @@ class DurationDistribution:
         ):
             found[name] = total[at] - elapsed
         found["timeout"] = self.timeout(spread, timeout_share)[at]
-        last = self._of_each(lambda curve, at: np.full(len(at), curve.last), spread)
-        least = np.broadcast_to(self.least_, len(self._curves))[output]
-        outlasted = (elapsed > 0) & (log_ratio(elapsed, seconds, least) >= last[at])
         found["counted_runs"] = self.n_counted_[output]
-        return forecasts.assign(**found, extrapolated=outlasted)
+        is_guess = self.extrapolated(spread, limit[:, None], gone)[at]
+        return forecasts.assign(**found, extrapolated=is_guess)
 
     def _of_each(self, function: Any, values: Floats) -> Floats:
         """Apply a function of a curve to the values of its output, the last axis of `values`."""

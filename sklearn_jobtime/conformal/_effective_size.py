@@ -11,7 +11,7 @@ __all__ = ["effective_sample_size"]
 ROUNDING = 1e-9  # of ranks, which are whole or half numbers
 
 
-def effective_sample_size(errors: Floats, series: Rows) -> float:
+def effective_sample_size(errors: Floats, series: Rows, weights: Floats | None = None) -> float:
     """How many independent rows tell as much as these, which resemble their neighbours.
 
     Parameters
@@ -20,6 +20,9 @@ def effective_sample_size(errors: Floats, series: Rows) -> float:
         Errors in time order.
     series : ndarray of int, shape (n,)
         Only rows of the same series are neighbours.
+    weights : ndarray of shape (n,), default=None
+        How much each row counts. Rows of unequal weight tell as much as ``sum(w) ** 2 / sum(w **
+        2)`` of equal ones (Kish).
 
     Returns
     -------
@@ -40,6 +43,9 @@ def effective_sample_size(errors: Floats, series: Rows) -> float:
     >>> round(effective_sample_size(each_twice, np.zeros(1000, int)), -1)
     500.0
     """
+    if weights is not None:
+        equal = weights.sum() ** 2 / (weights**2).sum() / max(len(errors), 1)
+        return float(equal * effective_sample_size(errors, series))
     n = len(errors)
     if n < 3:
         return float(n)

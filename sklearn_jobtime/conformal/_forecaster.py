@@ -1,7 +1,7 @@
 """Any forecast with intervals of a known coverage: split conformal prediction over time."""
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -11,21 +11,36 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
-from sklearn_jobtime._typing import Floats, Ints, Mask
+from sklearn_jobtime._estimator import (
+    ObservedScoreMixin,
+    looks_back,
+    pop_weights,
+    read_rows,
+)
+from sklearn_jobtime._inside import chosen
+from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.compose._metadata import router
 from sklearn_jobtime.conformal._calibration_set import CalibrationSet, latest
 from sklearn_jobtime.conformal._group_quantiles import OVER_HORIZON, groups_of
-from sklearn_jobtime.conformal._inner_estimators import InnerEstimators, is_seen, predicted
+from sklearn_jobtime.conformal._inner_estimators import (
+    InnerEstimators,
+    TrainingRows,
+    is_seen,
+    predicted,
+)
 from sklearn_jobtime.conformal._quantiles import confidence_levels, warn_if_too_few
 from sklearn_jobtime.conformal._scores import SCORES, ConformityScore, RowForecasts, score_named
 from sklearn_jobtime.conformal._series_bounds import SeriesBounds, rows_of_series
+from sklearn_jobtime.conformal._unseen_rows import UnseenRows
+from sklearn_jobtime.conformal._unused_parameters import check_used
 from sklearn_jobtime.conformal._updates_mixin import UpdatesMixin
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import read_clock
-from sklearn_jobtime.point_in_time._splits import in_start_order, known_targets, split_in_time
+from sklearn_jobtime.point_in_time._splits import in_start_order, known_targets
 from sklearn_jobtime.point_in_time._table_memory import RememberedRows
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
 from sklearn_jobtime.runs._log_ratio import clock_tick
@@ -90,19 +105,24 @@ default="log_ratio"
         For "quantile": two regressors that forecast a low and a high quantile, such as
         ``GradientBoostingRegressor(loss="quantile", alpha=0.05)`` and the same with 0.95. They are
         fitted as `estimator` is. Any level can be asked; that of the pair gives the best widths.
-    cv : "prefit" or None, default=None
-        "prefit": `estimator` is fitted already, on rows older than those given to `fit`, all of
-        which calibrate; so are `scale_model` or `quantile_estimators`, where they are used. None
-        fits all of them on the older rows.
+    cv : int, "prefit" or None, default=None
+        None fits the estimators on the older rows and calibrates on the newest. "prefit":
+        `estimator` is fitted already, on rows older than those given to `fit`, all of
+        which calibrate; so are `scale_model` or `quantile_estimators`, where they are used. An
+        `estimator` in scikit-learn's FrozenEstimator says the same. A number k of at least 2 is
+        cross-conformal in time order, for short histories: the rows are cut into ``k + 1`` equal
+        parts, and each part but the first calibrates with a forecaster that was fitted on all rows
+        before it, as they were known then; what forecasts in the end is fitted on all rows. See the
+        Notes for what that guarantees. It takes ``k + 1`` fits.
     calibration_fraction : float, default=0.25
         Share of the rows with an observed target, the newest ones, that calibrate.
     horizon : int, default=1
         How many steps the columns of `y` are, all jobs of the first step first, when `y` is an
         array. A DataFrame of :func:`~sklearn_jobtime.runs.make_targets` says it by its names.
     refit : bool, default=False
-        Fit the estimator again on all rows after it was calibrated. A forecaster that learned the
-        newest runs is usually a little better than the one that made the errors; the coverage is
-        then not strictly guaranteed any more.
+        With ``cv=None``: fit the estimator again on all rows after it was calibrated. A forecaster
+        that learned the newest runs is usually a little better than the one that made the errors;
+        the coverage is then not strictly guaranteed any more.
     group_conditional : bool, default=False
         For a pool of series (an index with several levels): calibrate each series on its own rows,
         so that the nominal coverage holds for each of them and not for the pool only, where a wild
@@ -179,8 +199,33 @@ default="log_ratio"
     several outputs together a row of which any was censored counts as censored, which is on the
     safe side.
 
+    With ``cv=k`` no error is that of a forecaster that knew the run, nor of one that knew a later
+    run. But the forecaster in the end has learned more rows than those that made the errors, so the
+    coverage is not guaranteed for every regressor: it holds as far as a regressor with k / (k + 1)
+    of the rows and with all of them forecasts alike. A regressor that still gets better with more
+    rows has bounds that are rather too wide. (For bounds from the forecasts of all k regressors,
+    CV+ of Barber and others, a coverage of ``1 - 2 * (1 - level)`` can be proven, and much the
+    same is seen in practice; but then a row has k forecasts, and an online update none.)
+    Updates go on from the newest of these errors, with the final forecaster.
+
+    With `sample_weight` in `fit`, a calibration row counts by its weight, beside the weight 1 of
+    the run to be predicted: a row of weight 2 is the same as the row twice, and one of weight 0
+    does not calibrate. With weights that are the ratio of the densities of the runs to come and
+    those of the calibration rows, the coverage holds under such a shift (Tibshirani and others);
+    with weights that fall with the age of a row, chosen without a look at the errors, the coverage
+    that a drift may cost is bounded (Barber and others, 2023). Updates count all runs alike.
+
     References
     ----------
+    R. F. Barber, E. Candès, A. Ramdas, R. J. Tibshirani, "Predictive inference with the
+    jackknife+", Annals of Statistics 49, 2021: CV+.
+
+    R. J. Tibshirani, R. F. Barber, E. Candès, A. Ramdas, "Conformal prediction under covariate
+    shift", NeurIPS 2019.
+
+    R. F. Barber, E. Candès, A. Ramdas, R. J. Tibshirani, "Conformal prediction beyond
+    exchangeability", Annals of Statistics 51, 2023.
+
     V. Vovk, A. Gammerman, G. Shafer, "Algorithmic learning in a random world", Springer, 2005.
 
     J. Lei, M. G'Sell, A. Rinaldo, R. J. Tibshirani, L. Wasserman, "Distribution-free predictive
@@ -215,6 +260,9 @@ default="log_ratio"
     True
     """
 
+    weighs_rows = True
+    __metadata_request__fit: ClassVar = {"at_least": True, "sample_weight": True}
+
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit", "predict"])],
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
@@ -223,7 +271,7 @@ default="log_ratio"
         "symmetric": ["boolean"],
         "scale_model": [HasMethods(["fit", "predict"]), None],
         "quantile_estimators": ["array-like", None],
-        "cv": [StrOptions({"prefit"}), None],
+        "cv": [Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), None],
         "calibration_fraction": [Interval(Real, 0, 1, closed="neither")],
         "horizon": [Interval(Integral, 1, None, closed="left")],
         "refit": ["boolean"],
@@ -240,7 +288,7 @@ default="log_ratio"
         symmetric: bool = True,
         scale_model: Any = None,
         quantile_estimators: Sequence[Any] | None = None,
-        cv: str | None = None,
+        cv: int | str | None = None,
         calibration_fraction: float = 0.25,
         horizon: int = 1,
         refit: bool = False,
@@ -265,6 +313,7 @@ default="log_ratio"
         X: pd.DataFrame | ArrayLike,
         y: pd.DataFrame | ArrayLike,
         at_least: pd.DataFrame | ArrayLike | None = None,
+        **fit_params: Any,
     ) -> Self:
         """Fit the estimator on the older rows and keep its errors on the newest.
 
@@ -279,6 +328,11 @@ default="log_ratio"
             Lower bounds of right-censored runs, of which `y` is NaN; NaN elsewhere. See
             :func:`~sklearn_jobtime.runs.make_lower_bounds`. An estimator whose `fit` has it too is
             given its part.
+        **fit_params : dict
+            `sample_weight`, of shape (n_runs,): how much each row counts in calibration, and for
+            the inner estimators, see the Notes; a row of weight 0 is the history of others and no
+            more. Anything else goes to the inner estimators; with metadata routing on, to those
+            that requested it.
 
         Returns
         -------
@@ -286,6 +340,7 @@ default="log_ratio"
         """
         X = self._checked(X, reset=True)
         given = read_targets(self, X, y, at_least, strict=True)
+        weights = pop_weights(fit_params, X)
         targets, lower_bounds = given.observed, given.lower_bounds
         self._form = given.form.for_jobs_of(X, targets, self)
         self.target_names_ = self._form.names
@@ -294,28 +349,18 @@ default="log_ratio"
         clock = read_clock(X)
         tick = clock_tick(clock.started, clock.ended)
         self.conformity_score_ = score_named(self.conformity_score).fit(targets, tick)
-        asked = InnerEstimators.of(self, self.conformity_score_)
-        fit_inner = partial(
-            asked.fit,
-            self.conformity_score_,
-            self._form,
-            steps=steps,
-            newer_fraction=self.calibration_fraction,
-        )
+        check_used(self, self.conformity_score_, X, self.target_names_)
+        beside = fit_params if weights is None else {"sample_weight": weights, **fit_params}
+        rows = TrainingRows(self, self._form, steps, X, targets, lower_bounds, beside)
         seen = is_seen(targets, lower_bounds)
-        if self.cv == "prefit":
-            calibrates, unfinished = seen, np.arange(len(targets))
-            self._keep(asked)
-        else:
-            split = split_in_time(X, seen, steps, self.calibration_fraction)
-            calibrates, unfinished = split.is_newer & seen, split.unfinished
-            self._keep(fit_inner(split.table, split.known(targets), split.known(lower_bounds)))
-        self._remembered = None
-        forecasts = self._forecasts(X)
-        self._remembered = RememberedRows(_safe_indexing(X, unfinished))
-        self._calibrate(X, steps, forecasts, targets, lower_bounds, calibrates)
-        if self.refit and self.cv is None:
-            self._keep(fit_inner(X, targets, lower_bounds))
+        seen = seen if weights is None else seen & (weights > 0)
+        unseen = UnseenRows.of(self, self.conformity_score_, rows, seen)
+        self._keep(unseen.inner)
+        self._remembered = RememberedRows(_safe_indexing(X, unseen.unfinished))
+        self._calibrate(rows, unseen, weights)
+        if self.refit or isinstance(self.cv, Integral):
+            asked = InnerEstimators.of(self, self.conformity_score_)
+            self._keep(asked.fit(rows, self.conformity_score_, self.calibration_fraction))
             self._remembered = None
         return self
 
@@ -325,27 +370,22 @@ default="log_ratio"
         self.quantile_estimators_ = inner.quantile_estimators
         self.scale_model_ = inner.scale_model
 
-    def _calibrate(
-        self,
-        X: Any,
-        steps: Ints,
-        forecasts: RowForecasts,
-        targets: Floats,
-        lower_bounds: Floats,
-        calibrates: Mask,
-    ) -> None:
+    def _calibrate(self, given: TrainingRows, unseen: UnseenRows, weights: Floats | None) -> None:
+        X, steps, targets = given.X, given.steps, given.targets
         clock = read_clock(X)
-        rows = in_start_order(clock, calibrates)
+        rows = in_start_order(clock, unseen.calibrates)
         if not len(rows):
             raise NoHistoryError("no target of the rows that calibrate was observed.")
-        forecasts = forecasts.take(rows)
-        outcomes = targets[rows], lower_bounds[rows]
+        forecasts = unseen.forecasts.take(rows)
+        outcomes = targets[rows], given.lower_bounds[rows]
         self.calibration_forecasts_ = forecasts.forecast
         self.calibration_targets_, self.calibration_at_least_ = outcomes
-        self._calibration_set = CalibrationSet(forecasts.forecast, *outcomes)
+        own = None if weights is None else weights[rows]
+        self._calibration_set = CalibrationSet(forecasts.forecast, *outcomes, own)
         self.n_calibration_ = len(rows)
         self.calibration_rows_ = rows
         split = self.conformity_score_.split(forecasts, *outcomes)
+        split = replace(split, weights=own)
         if self.simultaneous in OVER_HORIZON:
             in_table = known_targets(clock, steps, np.full(len(targets), True))
             split = split.without_rows(~np.asarray(in_table[rows].all(axis=1)))
@@ -379,7 +419,7 @@ default="log_ratio"
         table, n_before = self._with_remembered(self._checked(X, reset=False))
         return self._form.of(predicted(self.estimator_, table)[n_before:])
 
-    @available_if(lambda self: hasattr(self.estimator_, "sources"))
+    @available_if(lambda self: hasattr(chosen(self.estimator_), "sources"))
     def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
         """Tell what each forecast mostly rests on, where the estimator can tell.
 
@@ -394,7 +434,7 @@ default="log_ratio"
             As :meth:`AnchoredRegressor.sources <sklearn_jobtime.AnchoredRegressor.sources>`.
         """
         table, n_before = self._with_remembered(self._checked(X, reset=False))
-        return self.estimator_.sources(table)[n_before:]
+        return chosen(self.estimator_).sources(table)[n_before:]
 
     def predict_interval(
         self,
@@ -475,6 +515,15 @@ default="log_ratio"
         rows = read_rows(self, X, reset=reset)
         return X.like(rows) if isinstance(X, TimedWindows) else rows
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say who is given what: itself, and what the inner estimators request."""
+        inner = {"estimator": self.estimator}
+        if self.scale_model is not None:
+            inner["scale_model"] = self.scale_model
+        for k, one in enumerate(self.quantile_estimators or ()):
+            inner[f"quantile_estimators_{k}"] = one
+        return router(self, inner)
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         inner = get_tags(self.estimator)
@@ -482,5 +531,7 @@ default="log_ratio"
         tags.input_tags.three_d_array = inner.input_tags.three_d_array
         tags.target_tags.multi_output = True
         tags.target_tags.positive_only = score_named(self.conformity_score).positive_only
-        tags.regressor_tags = inner.regressor_tags
+        if inner.regressor_tags is not None:
+            tags.regressor_tags.poor_score = inner.regressor_tags.poor_score
+        tags.regressor_tags.looks_back = looks_back(self.estimator)
         return tags

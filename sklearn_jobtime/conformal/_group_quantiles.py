@@ -33,7 +33,7 @@ def groups_of(steps: Sequence, jobs: Sequence, simultaneous: str) -> NDArray[np.
     return pd.factorize(pd.Index(keys[simultaneous]))[0]
 
 
-def scaled_bounds(quantile: Floats, total: Floats, count: Rows) -> Floats:
+def scaled_bounds(quantile: Floats, total: Floats, count: Floats) -> Floats:
     """Bound of the error of each output, from the bound of a row's largest scaled error.
 
     Parameters
@@ -79,11 +79,11 @@ class GroupQuantiles:
     sides : dict of str to EmpiricalQuantile
         Of the errors ``"above"`` and ``"below"`` the forecast, and of ``"both"``.
     newest : dict of str to ndarray
-        The newest of the same errors, in time order.
+        The newest of the same errors, in time order; right-censored ones are :func:`completed`.
     total, count : ndarray or None
         Sum and number of the errors of each output; None where a group is a single output.
-    n_rows : int
-        Calibration rows with an observed target.
+    n_rows : float
+        Calibration rows with an observed target, each counted by its weight.
     n_effective : float
         Their effective sample size.
 
@@ -100,8 +100,8 @@ class GroupQuantiles:
     sides: dict[str, EmpiricalQuantile]
     newest: dict[str, Floats]
     total: Floats | None
-    count: Rows | None
-    n_rows: int
+    count: Floats | None
+    n_rows: float
     n_effective: float
 
     @classmethod
@@ -130,13 +130,19 @@ class GroupQuantiles:
         total = count = scales = None
         if len(outputs) > 1:
             sizes = split.sizes()
-            total, count = np.nansum(sizes, axis=0), (~np.isnan(sizes)).sum(axis=0)
+            counts = np.ones(len(sizes)) if split.weights is None else split.weights
+            total, count = counts @ np.nan_to_num(sizes), counts @ ~np.isnan(sizes)
             scales = total / (count + 1)
         errors = split.row_errors(scales)
-        sides = side_quantiles(errors, np.asarray(split.is_censored.any(axis=1)), scales is None)
-        newest = {side: error[np.isfinite(error)][-n_newest:] for side, error in errors.items()}
-        n_effective = effective_sample_size(errors["both"], series[rows])
-        return cls(outputs, sides, newest, total, count, int(rows.sum()), n_effective)
+        is_censored = np.asarray(split.is_censored.any(axis=1))
+        sides = side_quantiles(errors, is_censored, split.weights, scales is None)
+        newest = {}
+        for side, error in errors.items():
+            whole = error if side == "below" else completed(error, is_censored)
+            newest[side] = whole[np.isfinite(error)][-n_newest:]
+        n_effective = effective_sample_size(errors["both"], series[rows], split.weights)
+        n_rows = len(split) if split.weights is None else float(split.weights.sum())
+        return cls(outputs, sides, newest, total, count, n_rows, n_effective)
 
     def errors(self, side: str, levels: Floats) -> Floats:
         """Largest error that is inside at each level, of shape (n_outputs, n_levels)."""
@@ -156,22 +162,52 @@ class GroupQuantiles:
         return np.where(usual, scales, scales[usual].mean())
 
 
+def completed(errors: Floats, is_censored: NDArray[np.bool_]) -> Floats:
+    """Put in the place of right-censored errors what is larger, as often as it is estimated to be.
+
+    Those that were censored at the same error are spread evenly over the estimate of Kaplan and
+    Meier beyond it; infinity where it says nothing.
+
+    Examples
+    --------
+    >>> errors, cut = np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, True, True, False])
+    >>> completed(errors, cut), completed(errors[:3], cut[:3])
+    (array([1., 3., 3., 3.]), array([ 1., inf, inf]))
+    """
+    if not is_censored.any():
+        return errors
+    masses = survival_masses(errors, is_censored, one_more=False)
+    known = KaplanMeierQuantile.weighted(errors, masses)
+    found = errors.copy()
+    for error in np.unique(errors[is_censored]):
+        rows = np.flatnonzero(is_censored & (errors == error))
+        share = masses[errors <= error].sum()
+        part = (np.arange(len(rows)) + 0.5) / len(rows)
+        found[rows] = np.maximum(known.at(share + part * (1 - share)), error)
+    return found
+
+
 def side_quantiles(
-    errors: dict[str, Floats], is_censored: NDArray[np.bool_], is_single: bool
+    errors: dict[str, Floats],
+    is_censored: NDArray[np.bool_],
+    weights: Floats | None,
+    is_single: bool,
 ) -> dict[str, EmpiricalQuantile]:
     """Give the quantiles of the row errors on each side; by Kaplan and Meier where needed."""
     if not is_censored.any():
-        return {side: EmpiricalQuantile.of(errors[side]) for side in errors}
+        return {side: EmpiricalQuantile.of(errors[side], weights) for side in errors}
     above, below, both = errors["above"], errors["below"], errors["both"]
     if is_single:
-        masses = survival_masses(above, is_censored)
+        masses = survival_masses(above, is_censored, weights)
         return {
             "above": KaplanMeierQuantile.weighted(above, masses),
-            "below": KaplanMeierQuantile.below_censored(below, above, is_censored),
+            "below": KaplanMeierQuantile.below_censored(below, above, is_censored, weights),
             "both": KaplanMeierQuantile.weighted(both, masses),
         }
     return {
-        "above": KaplanMeierQuantile.censored(above, is_censored),
-        "below": EmpiricalQuantile.of(below[below >= 0]),
-        "both": KaplanMeierQuantile.censored(both, is_censored),
+        "above": KaplanMeierQuantile.censored(above, is_censored, weights),
+        "below": EmpiricalQuantile.of(
+            below[below >= 0], None if weights is None else weights[below >= 0]
+        ),
+        "both": KaplanMeierQuantile.censored(both, is_censored, weights),
     }

@@ -1,6 +1,6 @@
 """The estimators inside a conformal forecaster: what they are given, and what they say of a row."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any, Self
 
@@ -8,23 +8,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.metadata_routing import _routing_enabled
+from sklearn.utils.validation import _check_method_params
 
 from sklearn_jobtime._typing import Floats, Ints
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
-from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
+from sklearn_jobtime.compose._metadata import fit_parameters, passed
+from sklearn_jobtime.compose._missing_targets import observing
 from sklearn_jobtime.conformal._scores import ConformityScore, RowForecasts
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._job_history import JobHistory
 from sklearn_jobtime.point_in_time._rolling import row_mean, row_median
-from sklearn_jobtime.point_in_time._splits import in_start_order, split_in_time
+from sklearn_jobtime.point_in_time._splits import TimeSplit, in_start_order, split_in_time
 from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
 from sklearn_jobtime.runs._target_arrays import TargetForm, shaped
 
 __all__ = [
     "InnerEstimators",
     "RecentSpread",
+    "TrainingRows",
     "given_forecasts",
+    "is_prefit",
     "is_seen",
     "predicted",
 ]
@@ -59,11 +65,10 @@ class InnerEstimators:
         """Take from the parameters of a conformal forecaster what its score needs."""
         pair, scale_model = forecaster.quantile_estimators, forecaster.scale_model
         name = repr(forecaster.conformity_score)
-        is_prefit = forecaster.cv == "prefit"
-        if score.needs_scale_model and is_prefit and scale_model is None:
+        if score.needs_scale_model and is_prefit(forecaster) and scale_model is None:
             raise ValueError(
-                f"conformity_score={name} with cv='prefit' needs a fitted scale_model; pass one, "
-                "or let fit do it all with cv=None."
+                f"conformity_score={name} with cv='prefit', or a frozen estimator, needs a fitted "
+                "scale_model; pass one, or let fit do it all with cv=None."
             )
         if score.needs_quantile_estimators and (pair is None or len(pair) != 2):
             raise ValueError(
@@ -76,27 +81,13 @@ class InnerEstimators:
             scale_model if score.needs_scale_model else None,
         )
 
-    def fit(
-        self,
-        score: ConformityScore,
-        form: TargetForm,
-        X: Any,
-        targets: Floats,
-        lower_bounds: Floats,
-        *,
-        steps: Ints,
-        newer_fraction: float,
-    ) -> Self:
+    def fit(self, rows: "TrainingRows", score: ConformityScore, newer_fraction: float) -> Self:
         """Fit a clone of each.
 
         Parameters
         ----------
+        rows : TrainingRows
         score : ConformityScore
-        form : TargetForm
-        X : DataFrame or array of shape (n, ...)
-        targets, lower_bounds : ndarray of shape (n, n_outputs)
-        steps : ndarray of int, shape (n_outputs,)
-            How many runs ahead each output is.
         newer_fraction : float
             Share of the rows whose errors the scale model learns.
 
@@ -104,14 +95,17 @@ class InnerEstimators:
         -------
         InnerEstimators
         """
-        rows = form, X, targets, lower_bounds
-        estimator = fitted(self.estimator, *rows)
-        pair = [fitted(one, *rows) for one in self.quantile_estimators]
+        estimator = rows.fitted("estimator", self.estimator)
+        pair = [
+            rows.fitted(f"quantile_estimators_{k}", one)
+            for k, one in enumerate(self.quantile_estimators)
+        ]
         if not score.needs_scale_model:
             return type(self)(estimator, pair, None)
-        sizes = error_sizes(self.estimator, score, *rows, steps, newer_fraction)
-        model = default_scale_model(form) if self.scale_model is None else self.scale_model
-        model = fitted(model, form, X, sizes, np.full_like(sizes, np.nan))
+        sizes = error_sizes(self.estimator, score, rows, newer_fraction)
+        model = default_scale_model(rows.form) if self.scale_model is None else self.scale_model
+        of_sizes = replace(rows, targets=sizes, lower_bounds=np.full_like(sizes, np.nan))
+        model = of_sizes.fitted("scale_model" if self.scale_model is not None else None, model)
         least_scale = np.maximum(np.nanmean(sizes, axis=0) / 10, LEAST_SCALE)
         return type(self)(estimator, pair, model, least_scale)
 
@@ -123,6 +117,11 @@ class InnerEstimators:
         if self.scale_model is not None:
             scale = np.maximum(predicted(self.scale_model, X), self.least_scale)
         return RowForecasts.of(forecast, quantiles=low_and_high, scale=scale)
+
+
+def is_prefit(forecaster: Any) -> bool:
+    """Tell whether a conformal forecaster was given estimators that are fitted already."""
+    return forecaster.cv == "prefit" or isinstance(forecaster.estimator, FrozenEstimator)
 
 
 def predicted(estimator: Any, X: Any) -> Floats:
@@ -146,13 +145,58 @@ def given_forecasts(forecast: ArrayLike, X: Any, score: ConformityScore, name: A
     return RowForecasts.of(forecasts)
 
 
-def fitted(estimator: Any, form: TargetForm, X: Any, targets: Floats, lower_bounds: Floats) -> Any:
-    """Fit a clone, on the observed rows where it does not take missing targets."""
-    estimator = observing(estimator, form.of(targets))
-    given = {}
-    if not np.isnan(lower_bounds).all():
-        given = at_least_parameter(estimator, form.named(lower_bounds, X))
-    return estimator.fit(X, form.named(targets, X), **given)
+@dataclass(frozen=True)
+class TrainingRows:
+    """What inner estimators are fitted on.
+
+    Parameters
+    ----------
+    owner : ConformalForecaster
+        Whose `fit` it is; it says what each of them requested.
+    form : TargetForm
+        How the targets came.
+    steps : ndarray of int, shape (n_outputs,)
+        How many runs ahead each output is.
+    X : DataFrame or array of shape (n, ...)
+    targets, lower_bounds : ndarray of shape (n, n_outputs)
+    beside : dict
+        What else came, such as `sample_weight`; of what has one value a row, those of the rows.
+    """
+
+    owner: Any
+    form: TargetForm
+    steps: Ints
+    X: Any
+    targets: Floats
+    lower_bounds: Floats
+    beside: dict[str, Any]
+
+    def older(self, split: TimeSplit) -> "TrainingRows":
+        """Give the older rows of a split, as they were known then."""
+        return replace(
+            self,
+            X=split.table,
+            targets=split.known(self.targets),
+            lower_bounds=split.known(self.lower_bounds),
+            beside=_check_method_params(self.X, self.beside, indices=split.older),
+        )
+
+    def fitted(self, name: str | None, estimator: Any) -> Any:
+        """Fit a clone, on the observed rows where it does not take missing targets.
+
+        The name is that of the estimator in `get_metadata_routing` of the owner; None for one that
+        nobody passed.
+        """
+        estimator = observing(estimator, self.form.of(self.targets))
+        bounds = None
+        if not np.isnan(self.lower_bounds).all():
+            bounds = self.form.named(self.lower_bounds, self.X)
+        beside = {"at_least": bounds, **self.beside}
+        if name is None:
+            params = passed(estimator, {k: v for k, v in beside.items() if v is not None})
+        else:
+            params = fit_parameters(self.owner, {name: estimator}, beside)[name]
+        return estimator.fit(self.X, self.form.named(self.targets, self.X), **params)
 
 
 def is_seen(targets: Floats, lower_bounds: Floats) -> Any:
@@ -161,14 +205,7 @@ def is_seen(targets: Floats, lower_bounds: Floats) -> Any:
 
 
 def error_sizes(
-    estimator: Any,
-    score: ConformityScore,
-    form: TargetForm,
-    X: Any,
-    targets: Floats,
-    lower_bounds: Floats,
-    steps: Ints,
-    newer_fraction: float,
+    estimator: Any, score: ConformityScore, given: TrainingRows, newer_fraction: float
 ) -> Floats:
     """Sizes of the errors on the newer rows, of a clone that is fitted on the older ones.
 
@@ -178,10 +215,10 @@ def error_sizes(
         NaN for the older rows and where not observed. An output that was never observed on the
         newer rows has a single 1: nothing is known of it, so no row of it is harder.
     """
-    seen = is_seen(targets, lower_bounds)
-    split = split_in_time(X, seen, steps, newer_fraction)
-    older = split.known(targets), split.known(lower_bounds)
-    forecast = predicted(fitted(estimator, form, split.table, *older), X)
+    X, targets = given.X, given.targets
+    seen = is_seen(targets, given.lower_bounds)
+    split = split_in_time(X, seen, given.steps, newer_fraction)
+    forecast = predicted(given.older(split).fitted("estimator", estimator), X)
     rows = in_start_order(read_clock(X), split.is_newer & seen)
     sizes = np.full_like(targets, np.nan)
     one_sided = score.split(
@@ -196,7 +233,8 @@ def default_scale_model(form: TargetForm) -> Any:
     """Give the scale model that is used when none was passed."""
     if isinstance(form.names, pd.MultiIndex):
         return RecentSpread()
-    return HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
+    model = HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
+    return model.set_fit_request(sample_weight=True) if _routing_enabled() else model
 
 
 class RecentSpread(HistoryRegressor):

@@ -7,7 +7,9 @@ from sklearn_jobtime._typing import Floats, Mask
 __all__ = ["survival_masses"]
 
 
-def survival_masses(errors: Floats, is_censored: Mask, *, one_more: bool = True) -> Floats:
+def survival_masses(
+    errors: Floats, is_censored: Mask, weights: Floats | None = None, *, one_more: bool = True
+) -> Floats:
     """Weight of each observed error in the product-limit estimate of Kaplan and Meier.
 
     A censored error is known to be at least so large; its weight moves to the larger ones.
@@ -18,6 +20,8 @@ def survival_masses(errors: Floats, is_censored: Mask, *, one_more: bool = True)
         Observed errors, and the least ones that the right-censored runs can have.
     is_censored : ndarray of bool, shape (n,)
         Which ones are the latter.
+    weights : ndarray of shape (n,), default=None
+        How often each error counts; None: once. The one more counts once.
     one_more : bool, default=True
         Count one more error, larger than all, in the place of the run to be predicted.
 
@@ -37,8 +41,9 @@ def survival_masses(errors: Floats, is_censored: Mask, *, one_more: bool = True)
     array([0.25 , 0.   , 0.375])
     """
     order = np.lexsort((is_censored, errors))  # of equal ones, the observed come first
-    at_risk = np.arange(len(errors) + one_more, int(one_more), -1)
-    died = ~is_censored[order]
+    counts = np.ones(len(errors)) if weights is None else weights[order]
+    at_risk = np.cumsum(counts[::-1])[::-1] + one_more
+    died = np.where(is_censored[order], 0.0, counts)
     surviving = np.cumprod(1 - died / at_risk)
     masses = np.empty(len(errors))
     masses[order] = np.append(1.0, surviving[:-1])[: len(errors)] * died / at_risk

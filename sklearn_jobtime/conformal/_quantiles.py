@@ -59,17 +59,20 @@ class EmpiricalQuantile:
     covered: Floats
 
     @classmethod
-    def of(cls, errors: Floats) -> Self:
-        """Count all errors alike, and one more, larger than all, for the run to be predicted.
+    def of(cls, errors: Floats, weights: Floats | None = None) -> Self:
+        """Count all errors, and one more, larger than all, for the run to be predicted.
 
-        The error at a level is then the one of rank ``ceil((n + 1) * level)``.
+        Counted alike, the error at a level is the one of rank ``ceil((n + 1) * level)``. With
+        weights, the run to be predicted has the weight 1.
         """
+        if weights is not None:
+            return cls.weighted(errors, weights / (weights.sum() + 1))
         n = len(errors)
         return cls(errors[np.argsort(errors, kind="stable")], np.arange(1, n + 1) / (n + 1))
 
     @classmethod
     def weighted(cls, errors: Floats, masses: Floats, smaller: float = 0.0) -> Self:
-        """Count each error by its mass.
+        """Count each error by its mass, the chance that the next error is this one.
 
         Parameters
         ----------
@@ -97,19 +100,21 @@ class KaplanMeierQuantile(EmpiricalQuantile):
     """
 
     @classmethod
-    def censored(cls, errors: Floats, is_censored: Mask) -> Self:
+    def censored(cls, errors: Floats, is_censored: Mask, weights: Floats | None = None) -> Self:
         """Estimate the distribution of errors of which the marked ones are lower bounds."""
-        return cls.weighted(errors, survival_masses(errors, is_censored))
+        return cls.weighted(errors, survival_masses(errors, is_censored, weights))
 
     @classmethod
-    def below_censored(cls, errors: Floats, above: Floats, is_censored: Mask) -> Self:
+    def below_censored(
+        cls, errors: Floats, above: Floats, is_censored: Mask, weights: Floats | None = None
+    ) -> Self:
         """Estimate the distribution of the errors below the forecast, of a single output.
 
         A duration of which only the lower bound is known is long rather than short: its mass goes
         to the runs that are at least as far above (`above`), so to smaller errors below.
         """
-        n = len(errors)
-        masses = survival_masses(above, is_censored, one_more=False) * n / (n + 1)
+        n = len(errors) if weights is None else float(weights.sum())
+        masses = survival_masses(above, is_censored, weights, one_more=False) * n / (n + 1)
         return cls.weighted(errors, masses, smaller=n / (n + 1) - masses.sum())
 
 
@@ -123,7 +128,7 @@ def confidence_levels(asked: float | Sequence[float]) -> Floats:
     return levels
 
 
-def warn_if_too_few(n_rows: int | None, one_sided: Floats, levels: Floats) -> None:
+def warn_if_too_few(n_rows: float | None, one_sided: Floats, levels: Floats) -> None:
     """Say how many calibration rows the bounds at `levels` would need, if there are fewer."""
     if n_rows is None:
         return
@@ -131,7 +136,7 @@ def warn_if_too_few(n_rows: int | None, one_sided: Floats, levels: Floats) -> No
     if (needed > n_rows).any():
         short = int(np.argmax(needed > n_rows))
         warnings.warn(
-            f"{n_rows} calibration rows are too few for a bound at {levels[short]:g}, which is "
+            f"{n_rows:g} calibration rows are too few for a bound at {levels[short]:g}, which is "
             f"infinite: expected at least {needed[short]}; load a longer history, raise "
             "calibration_fraction or ask for a lower confidence_level.",
             TooFewRunsWarning,

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
-from sklearn_jobtime._typing import Floats, Rows
+from sklearn_jobtime._typing import Floats, Mask, Rows
 from sklearn_jobtime.conformal._calibration_split import CalibrationSplit
 from sklearn_jobtime.runs._log_ratio import FINEST, indistinct_durations
 
@@ -65,6 +65,15 @@ class RowForecasts:
         if quantiles:
             lower, upper = np.minimum(*quantiles), np.maximum(*quantiles)
         return cls(forecast, lower, upper, np.ones_like(forecast) if scale is None else scale)
+
+    def replaced(self, rows: Mask, by: "RowForecasts") -> "RowForecasts":
+        """Take the forecasts of some rows from others of all n rows."""
+        mine = self.forecast, self.lower, self.upper, self.scale
+        theirs = by.forecast, by.lower, by.upper, by.scale
+        chosen = rows[:, None]
+        return RowForecasts(
+            *(np.where(chosen, new, old) for old, new in zip(mine, theirs, strict=True))
+        )
 
     def take(self, rows: Rows | slice) -> "RowForecasts":
         """Return those of some of the rows."""

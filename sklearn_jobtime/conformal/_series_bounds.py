@@ -287,7 +287,7 @@ class SeriesBounds:
             furthest = np.where(np.abs(figures) > np.abs(furthest), figures, furthest)
         return furthest
 
-    def n_rows(self, X: Any) -> int | None:
+    def n_rows(self, X: Any) -> float | None:
         """Count the calibration rows behind the bounds of these rows; None if all were updated."""
         if all(key in self.updated for key, _ in rows_of_series(X)):
             return None
@@ -323,7 +323,7 @@ class SeriesBounds:
         if not self._group_conditional or key not in self.own:
             return pooled
         needed = np.array([rows_needed(level) for level in levels])
-        enough = np.empty((len(pooled), 1), dtype=np.intp)
+        enough = np.empty((len(pooled), 1))
         for group in self.own[key]:
             enough[group.outputs] = group.n_rows
         return np.where(enough >= needed, self._together(self.own[key], side, levels), pooled)

@@ -123,6 +123,17 @@ class UpdatesMixin:
         check_is_fitted(self)
         return self._calibration_set.arrays()
 
+    def calibration_weights(self) -> Floats | None:
+        """Give the weights of the rows of :meth:`calibration_set`; None where all count alike.
+
+        Returns
+        -------
+        ndarray of shape (n,) or None
+            1 for the runs of `update`.
+        """
+        check_is_fitted(self)
+        return self._calibration_set.weights()
+
     @property
     def drift_(self) -> Floats:
         """Drift figure of each group of outputs, of the series that is furthest off."""

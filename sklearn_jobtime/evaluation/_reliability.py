@@ -99,7 +99,8 @@ def holdout_events(
     DataFrame
         One row a question: `row` and `output` of the run, `elapsed`, `deadline` (both in units of
         the forecast), `probability`, whether it `happened`, and `weight`: how many runs the answer
-        stands for, 1 where no run was censored.
+        stands for, 1 where no run was censored. Questions to which `known` has no answer (NaN) are
+        left out.
 
     Notes
     -----
@@ -138,8 +139,9 @@ def holdout_events(
                 weight[rows, k] = answer_weights(
                     *(part[rows, k] for part in (ratios, is_censored, has_ended, goes_on))
                 )
-            row, output = np.nonzero(weight)
-            chance = known.done_by(forecast, limit, gone * forecast)[row, output]
+            said = known.done_by(forecast, limit, gone * forecast)
+            row, output = np.nonzero(np.where(np.isnan(said), 0.0, weight))
+            chance = said[row, output]
             when = np.full(len(row), gone), np.full(len(row), deadline)
             answer = chance, has_ended[row, output], weight[row, output]
             parts.append((row, output, *when, *answer))
@@ -173,11 +175,12 @@ def reliability(
     Returns
     -------
     DataFrame
-        One row a bin that holds any: `low` and `high` of the bin, `n`, `predicted` (mean
-        probability), `observed` (share that happened), and its exact binomial bounds
-        `observed_low` and `observed_high`. These take the answers as independent; several
-        questions of one run are not, and then the bounds are too narrow. With unequal weights the
-        bounds are those of the effective sample size ``sum(w) ** 2 / sum(w ** 2)``.
+        One row a bin that holds any: `low` and `high` of the bin, `n` answers, their `share` of
+        the weight of all, `predicted` (mean probability), `observed` (share that happened), and its
+        exact binomial bounds `observed_low` and `observed_high`. These take the answers as
+        independent; several questions of one run are not, and then the bounds are too narrow. With
+        unequal weights the bounds are those of the effective sample size
+        ``sum(w) ** 2 / sum(w ** 2)``.
 
     References
     ----------
@@ -205,6 +208,7 @@ def reliability(
     bins = pd.DataFrame(parts).groupby(place)
     sums = bins.sum()
     table = sums[["predicted", "observed"]].div(sums["w"], axis=0)
+    table.insert(0, "share", sums["w"] / sums["w"].sum())
     table.insert(0, "n", bins.size())
     table.insert(0, "high", (table.index + 1) / n_bins)
     table.insert(0, "low", table.index / n_bins)
@@ -223,7 +227,8 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     >>> round(expected_calibration_error(reliability([0.2, 0.9, 0.9], [0, 1, 0])), 3)
     0.333
     """
-    return float(np.average((table["predicted"] - table["observed"]).abs(), weights=table["n"]))
+    errors = (table["predicted"] - table["observed"]).abs()
+    return float(np.average(errors, weights=table["share"]))
 
 
 def reliability_of_deadlines(

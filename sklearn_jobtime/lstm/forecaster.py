@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._estimator import check_has_effect
+from sklearn_jobtime._estimator import check_has_effect, with_forecaster_tags
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.batches import TARGET_BOUND, WindowDataset
@@ -229,6 +229,8 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     _has_skip_connection = False
 
     masks_missing_targets = True  # AnchoredRegressor passes it rows whose target is NaN
+    __metadata_request__fit: ClassVar = {"at_least": True}
+    __metadata_request__partial_fit: ClassVar = {"at_least": True}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NETWORK_CONSTRAINTS,
@@ -288,7 +290,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
-        return tags
+        return with_forecaster_tags(self, tags)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

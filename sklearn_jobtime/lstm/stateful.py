@@ -16,6 +16,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._estimator import pop_weights, with_forecaster_tags
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import SameRunsWarning
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
@@ -170,7 +171,8 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     a plain array these are gone, and `series` has to say which rows belong together:
     ``pipe.fit(runs, y, lstm__series=names)`` and ``pipe.predict(runs, series=names)``.
 
-    There are no sample weights: a row that counted twice would be two steps in time.
+    A row of weight 2 in `sample_weight` counts twice in the loss. It is not the same as the row
+    twice: that would be two steps in time.
 
     References
     ----------
@@ -205,6 +207,9 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """
 
     masks_missing_targets = True  # AnchoredRegressor passes it rows whose target is NaN
+    looks_back = True
+    weighs_rows = True
+    __metadata_request__fit: ClassVar = {"at_least": True, "sample_weight": None}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "forecaster": [LSTMForecaster],
@@ -219,7 +224,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags = get_tags(self.forecaster).input_tags
         tags.target_tags = get_tags(self.forecaster).target_tags
-        return tags
+        return with_forecaster_tags(self, tags)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -228,6 +233,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         y: ArrayLike,
         series: ArrayLike | None = None,
         at_least: ArrayLike | None = None,
+        **fit_params: Any,
     ) -> Self:
         """Train on all series in order of time, and keep the state behind the last row of each.
 
@@ -243,6 +249,9 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             DataFrame; anything else is one series, named 0.
         at_least : array-like of the shape of y, default=None
             Lower bounds of right-censored runs, as in :meth:`LSTMForecaster.fit`.
+        **fit_params : dict
+            `sample_weight`, of shape (n,): weight of a row in the loss and in the scaling. A row of
+            weight 0 is a step in time and no more.
 
         Returns
         -------
@@ -269,7 +278,10 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         codes, names = read_series(X, series, len(steps))
         self.named_series_ = series is not None or is_indexed(X)
         self.forecaster_ = forecaster = clone(self.forecaster)
-        _, targets = read_weighted_rows(forecaster, steps, y, None, at_least, reset=True)
+        weights = pop_weights(fit_params, steps)
+        if fit_params:
+            raise TypeError(f"fit came with {', '.join(fit_params)}, which it does not take.")
+        _, targets = read_weighted_rows(forecaster, steps, y, weights, at_least, reset=True)
         if (order := time_order(X if isinstance(X, TimedWindows) else steps)) is not None:
             steps, targets = steps[order], targets.take(order)
             codes, seen = pd.factorize(codes[order])
@@ -399,7 +411,13 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.state_ = {name: one for name, one in self.state_.items() if name not in forgotten}
         return self
 
-    def score(self, X: ArrayLike, y: ArrayLike, series: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        series: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Return R2 over the observed targets, averaged over the outputs.
 
         Parameters
@@ -410,12 +428,14 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             What followed; NaN is skipped.
         series : array-like of shape (n,), default=None
             The series of each row, as in `fit`.
+        sample_weight : array-like of shape (n,), default=None
+            How much a row counts.
 
         Returns
         -------
         float
         """
-        return observed_r2(y, self.predict(X, series))
+        return observed_r2(y, self.predict(X, series), sample_weight=sample_weight)
 
     def _read_steps(self, X: ArrayLike, reset: bool) -> Floats:
         steps = read_windows(self, X, reset=reset)

@@ -34,6 +34,8 @@ class JobHistory:
     remembered : ndarray of int
         The first rows of this table are these rows of the memory; a forecast is asked of those
         behind them.
+    weights : ndarray of shape (n,), default=None
+        How often the target of each row counts in `fit`; None: once.
     """
 
     job: Hashable
@@ -42,6 +44,7 @@ class JobHistory:
     clock: Clock
     ended: EndedOrder
     remembered: NDArray[np.intp]
+    weights: Floats | None = None
 
     @property
     def first(self) -> int:

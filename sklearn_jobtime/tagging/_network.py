@@ -119,8 +119,18 @@ class TaggingNetwork(DrawsMasks):
         return self.head(sequence)
 
 
+def with_weights(targets: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Split what a batch has as targets into tags, and weights of its sequences if there are."""
+    if isinstance(targets, Tensor):
+        return targets, None
+    tags, weights = targets
+    return tags, weights
+
+
 class TagLoss(nn.Module):
     """Cross-entropy of the tagged events, each weighted by its tag; 0 when a batch has none.
+
+    With weights of the sequences, each event counts by that of its own too.
 
     Parameters
     ----------
@@ -134,20 +144,26 @@ class TagLoss(nn.Module):
         super().__init__()
         self.register_buffer("weights", weights)
 
-    def forward(self, logits: Tensor, tags: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, targets: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         """Return the loss of `logits` ``(..., n_tags)`` against codes of tags ``(...)``."""
-        total = functional.cross_entropy(
+        tags, sequence_weights = with_weights(targets)
+        of_each = functional.cross_entropy(
             logits.flatten(0, -2),
             tags.flatten(),
             weight=self.weights,
             ignore_index=NO_TAG,
-            reduction="sum",
+            reduction="sum" if sequence_weights is None else "none",
         )
+        total = of_each
+        if sequence_weights is not None:
+            shape = (-1, *[1] * (tags.ndim - 1))
+            total = (of_each.view_as(tags) * sequence_weights.view(shape)).sum()
         return total / (tags != NO_TAG).sum().clamp(min=1)
 
 
-def count_right(logits: Tensor, tags: Tensor) -> tuple[int, int]:
+def count_right(logits: Tensor, targets: Tensor | tuple[Tensor, Tensor]) -> tuple[int, int]:
     """Count the events whose tag has the highest logit, and those that have a tag."""
+    tags, _ = with_weights(targets)
     right = logits.argmax(dim=-1) == tags
     return int(right.count_nonzero()), int((tags != NO_TAG).count_nonzero())
 
@@ -169,6 +185,8 @@ class SequenceDataset(RowsDataset):
         Which of the two the tags are.
     dtype : torch.dtype, default=torch.float32
         Of the batches of numbers.
+    weights : Tensor of shape (n,), default=None
+        How much each sequence counts in the loss, 1 on average; None: all alike.
     """
 
     def __init__(
@@ -180,13 +198,15 @@ class SequenceDataset(RowsDataset):
         rows: np.ndarray,
         one_tag: bool,
         dtype: torch.dtype = torch.float32,
+        weights: Tensor | None = None,
     ) -> None:
         super().__init__(rows)
+        self.weights = weights
         self.codes, self.numbers, self.tags = codes, numbers, tags
         self.lengths, self.one_tag, self.dtype = lengths, one_tag, dtype
         self.starts = np.cumsum(lengths) - lengths
 
-    def __getitem__(self, index: Any) -> tuple[dict[str, Tensor], Tensor]:
+    def __getitem__(self, index: Any) -> tuple[dict[str, Tensor], Any]:
         rows = self.rows[index]
         starts, lengths = self.starts[rows], self.lengths[rows]
         batch = {
@@ -195,4 +215,7 @@ class SequenceDataset(RowsDataset):
             "lengths": torch.from_numpy(lengths),
         }
         tags = self.tags[rows] if self.one_tag else pad(self.tags, starts, lengths, NO_TAG)
-        return batch, torch.from_numpy(tags)
+        found = torch.from_numpy(tags)
+        if self.weights is None:
+            return batch, found
+        return batch, (found, self.weights[torch.from_numpy(rows)])

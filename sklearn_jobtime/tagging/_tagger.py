@@ -14,7 +14,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._estimator import pop_weights
 from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.batches import INPUT_BOUND
 from sklearn_jobtime.lstm.network_estimator import (
@@ -213,6 +215,8 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
     n_steps_in_: int | None
 
     _options_class = TaggerOptions
+    weighs_rows = True
+    __metadata_request__fit: ClassVar = {"sample_weight": None}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NETWORK_CONSTRAINTS,
@@ -276,7 +280,7 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Learn the categories, the scaling and the tags, and train the network.
 
         Parameters
@@ -288,6 +292,9 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
             number that is not known as the mean.
         y : list of sequences or array-like of shape (n, n_steps), or array-like of shape (n,)
             The tag of each event, in the nesting of X; or one tag a sequence.
+        **fit_params : dict
+            `sample_weight`, of shape (n,): how much each sequence counts in the loss of training
+            and validation. One of weight 0 counts as one without a tag.
 
         Returns
         -------
@@ -299,8 +306,12 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
                 "or one tag a sequence."
             )
         sequences = read_sequences(self, X, reset=True)
+        sample_weight = pop_weights(fit_params, sequences.lengths)
+        if fit_params:
+            raise TypeError(f"fit came with {', '.join(fit_params)}, which it does not take.")
         self.one_tag_ = has_one_tag_a_sequence(y, sequences)
         labels, tagged = read_tags(y, sequences, self.one_tag_, self.padding_tag)
+        labels, tagged = self._that_count(labels, tagged, sequences, sample_weight)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         tags = np.full(len(tagged), NO_TAG, dtype=np.int64)
@@ -308,8 +319,27 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
         with limited_threads(self.n_threads):
             self._initialize(sequences, weights / weights[codes].mean())
-            self._train(sequences, tags)
+            self._train(sequences, tags, sample_weight)
         return self
+
+    def _that_count(
+        self,
+        labels: NDArray[Any],
+        tagged: NDArray[np.bool_],
+        sequences: Sequences,
+        weights: Floats | None,
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Leave out the tags of sequences of weight 0."""
+        if weights is None:
+            return labels, tagged
+        counts = weights > 0
+        if not self.one_tag_:
+            counts = np.repeat(counts, sequences.lengths)
+        if not (tagged & counts).any():
+            raise NoHistoryError(
+                "no sequence with a weight above 0 has a tag, so there is nothing to learn from."
+            )
+        return labels[counts[tagged]], tagged & counts
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Give each event, or each sequence, its most probable tag.
@@ -391,15 +421,19 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
             options=self._training_options(),
         )
 
-    def _train(self, sequences: Sequences, tags: NDArray[np.int64]) -> None:
+    def _train(
+        self, sequences: Sequences, tags: NDArray[np.int64], sample_weight: Floats | None
+    ) -> None:
         codes, numbers = self.encoder_.encode(sequences.events)
         tagged = tags != NO_TAG
         if not self.one_tag_:
             owner = np.repeat(np.arange(len(sequences.lengths)), sequences.lengths)
             tagged = np.bincount(owner[tagged], minlength=len(sequences.lengths)) > 0
-        dataset = SequenceDataset(
-            codes, numbers, sequences.lengths, tags, np.flatnonzero(tagged), self.one_tag_
-        )
+        rows = np.flatnonzero(tagged)
+        dataset = SequenceDataset(codes, numbers, sequences.lengths, tags, rows, self.one_tag_)
+        if sample_weight is not None and (sample_weight[rows] != sample_weight[rows[0]]).any():
+            relative = sample_weight / sample_weight[rows].mean()
+            dataset.weights = torch.as_tensor(relative, dtype=torch.float32)
         self._train_net(dataset, self.max_epochs, self._validation_share)
 
     def _probabilities(self, sequences: Sequences) -> Floats:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.dummy import DummyRegressor
 
 from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime.baselines import RollingRule
@@ -487,3 +488,17 @@ def test_an_update_costs_the_same_few_calls_however_many_came_before(calls_of):
     assert calls[1] <= calls[0] + 5  # a bound beyond the window takes two more
     assert calls[0] < 400  # 227: benchmarks/adaptive.py has the time
     assert sizes[1] <= sizes[0] + 100
+
+
+def test_the_first_update_does_not_take_runs_that_were_cut_off_as_ended():
+    rng = np.random.default_rng(0)
+    took = 100 * np.exp(rng.normal(size=200) * 0.5)
+    cut = took > 150  # a fifth
+    X, at_least = np.zeros((200, 1)), np.where(cut, 150.0, np.nan)
+    model = ConformalForecaster(DummyRegressor(strategy="constant", constant=100.0), cv="prefit")
+    model.estimator.fit(X, took)
+    model.fit(X, np.where(cut, np.nan, took), at_least)
+    assert np.isinf(model.predict_upper([[0.0]], 0.9))
+    model.update([[0.0]], [100.0])
+    assert np.isinf(model.predict_upper([[0.0]], 0.9))
+    assert 100 < model.predict_upper([[0.0]], 0.7)[0, 0] < 150

@@ -9,6 +9,7 @@ from scipy import stats
 
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.conformal import ConformalForecaster, DurationDistribution
+from sklearn_jobtime.conformal._ratio_curve import LEAST_SCALE, ratio_curve
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
 from sklearn_jobtime.forecasting import forecast
@@ -229,3 +230,39 @@ def test_what_cannot_be_answered_is_said(nightly):
         DurationDistribution(np.empty((0, 2)), np.empty((0, 2)))
     with pytest.raises(ValueError, match="one value each"):
         DurationDistribution([1.0], [1.0, 2.0])
+
+
+def cut_at_a_limit(n, seed, limit=150.0):
+    """Runs around a forecast of 100 s, of which a limit cuts off those that take longer."""
+    took = 100 * np.exp(np.random.default_rng(seed).normal(size=n) * 0.5)
+    ended = took <= limit
+    return DurationDistribution(
+        np.full(n, 100.0), np.where(ended, took, np.nan), np.where(ended, np.nan, limit)
+    )
+
+
+def test_beyond_a_time_limit_the_chance_is_not_far_on_the_unsafe_side():
+    deadlines = np.array([[200.0], [250.0], [300.0]])
+    known = [cut_at_a_limit(500, seed) for seed in range(20)]
+    said = np.mean([one.done_by(100.0, deadlines)[:, 0] for one in known], axis=0)
+    true = stats.norm.cdf(np.log(deadlines[:, 0] / 100) / 0.5)
+    assert (said < true + 0.01).all()
+    assert (said > true - 0.04).all()
+    assert all(one.extrapolated(100.0, deadlines).all() for one in known)
+    assert not any(one.extrapolated(100.0, 140.0).any() for one in known)
+
+
+def test_where_no_run_of_the_tail_ended_the_chance_is_not_known():
+    took, cut = np.array([100.0, *[np.nan] * 4]), np.array([np.nan, *[150.0] * 4])
+    known = DurationDistribution(np.full(5, 100.0), took, cut)
+    said = known.done_by(100.0, [[99.0], [100.0], [101.0], [np.inf]])[:, 0]
+    np.testing.assert_allclose(said, [0, 1 / 6, np.nan, 1])
+    assert np.isnan(known.median(100.0))
+    assert np.isinf(known.longest(100.0, 0.5))
+
+
+def test_runs_that_all_ended_keep_the_tail_of_hill():
+    ratios = np.arange(1.0, 31.0)
+    curve = ratio_curve(ratios, np.full(30, False))
+    assert curve.scale == pytest.approx(np.mean([1, 2, 3]))
+    assert ratio_curve(np.ones(5), np.full(5, False)).scale == LEAST_SCALE

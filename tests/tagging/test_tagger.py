@@ -432,3 +432,23 @@ def test_errors_of_predict_say_what_came(causal):
         cubes.predict(np.zeros((4, 5, 2)))
     with pytest.raises(ValueError, match="have 1 features, but LSTMTagger is expecting 2"):
         cubes.predict(np.zeros((4, 3, 1)))
+
+
+@pytest.mark.parametrize("one_tag", [False, True])
+def test_a_sequence_counts_by_its_weight(one_tag):
+    logs = [["start", "error"]] * 40
+    tags = (["lost", "retry"] if one_tag else [["fine", "lost"], ["fine", "retry"]]) * 20
+    tagger = LSTMTagger(max_epochs=40, device="cpu", random_state=0)
+
+    def chance_of_lost(**given):
+        found = tagger.fit(logs, tags, **given).predict_proba(logs[:1])
+        return np.reshape(found[0], (-1, len(tagger.classes_)))[-1][-2 if not one_tag else 0]
+
+    assert chance_of_lost(sample_weight=np.tile([9.0, 1.0], 20)) == pytest.approx(0.9, abs=0.03)
+    assert chance_of_lost(sample_weight=np.full(40, 3.0)) == chance_of_lost()
+    tagger.fit(logs, tags, sample_weight=np.tile([1.0, 0.0], 20))
+    assert "retry" not in tagger.classes_
+    with pytest.raises(TypeError, match="fit came with weights"):
+        tagger.fit(logs, tags, weights=np.ones(40))
+    with pytest.raises(ValueError, match=r"sample_weight\.shape"):
+        tagger.fit(logs, tags, sample_weight=np.ones(39))
