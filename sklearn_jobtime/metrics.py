@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 from sklearn.metrics import make_scorer
 
+from sklearn_jobtime._containers import seconds_of
 from sklearn_jobtime.exceptions import NoHistoryError
 
 __all__ = [
@@ -37,8 +38,7 @@ def observed_pairs(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np
     NoHistoryError
         When no target was observed at all.
     """
-    actual = np.asarray(y_true, dtype=float)
-    forecast = np.asarray(y_pred, dtype=float)
+    actual, forecast = seconds_of(y_true, "y_true"), seconds_of(y_pred, "y_pred")
     if actual.ndim == 2 and forecast.ndim == 1:
         forecast = forecast[:, None]
     elif actual.ndim == 1 and forecast.ndim == 2:
@@ -136,8 +136,9 @@ def observed_r2(
     1.0
     """
     _, _, ignored = observed_pairs(y_true, y_pred)
-    actual = np.asarray(y_true, dtype=float).reshape(len(np.asarray(y_true)), -1)
-    forecast = np.asarray(y_pred, dtype=float).reshape(actual.shape)
+    actual = seconds_of(y_true, "y_true")
+    actual = actual.reshape(len(actual), -1)
+    forecast = seconds_of(y_pred, "y_pred").reshape(actual.shape)
     weight = np.ones(len(actual)) if sample_weight is None else np.asarray(sample_weight)
     seen = ~np.isnan(actual) & (weight > 0)[:, None]
     scores = [

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
@@ -216,6 +217,7 @@ class FailureImputer(TransformerMixin, BaseEstimator):
         self : FailureImputer
         """
         self.strategies_ = self._strategies()
+        X = plain_table(X)
         table = read_table(self, X, reset=True, dtype=(np.float64, np.float32))
         self.jobs_ = self._find_jobs(table)
         owners = {job: status_column(job) in table for job in self.jobs_}
@@ -327,6 +329,7 @@ class FailureImputer(TransformerMixin, BaseEstimator):
             Rows and index as given.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         seconds, outcomes = self._read(table)
         newest = self._newest(X, table, _successes(seconds, outcomes))

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
@@ -196,6 +197,7 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         -------
         self : LevelScaler
         """
+        X = plain_table(X)
         table = read_table(self, X, reset=True, dtype=(np.float64, np.float32))
         self.jobs_ = find_jobs(self, table, self.jobs, whole=not isinstance(X, pd.DataFrame))
         self.get_feature_names_out()  # a clash of names shows now
@@ -222,6 +224,7 @@ class LevelScaler(TransformerMixin, BaseEstimator):
             Rows and index as given; NaN where there is no duration, or no level yet.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         if not self.jobs_:
             return like_input(table, X)

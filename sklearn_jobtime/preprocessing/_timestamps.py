@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime.preprocessing._epoch import dtype_back, from_epoch, to_seconds
 from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
@@ -217,6 +218,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
                 f"timezone={self.timezone!r} is not known here; expected an IANA name such as "
                 "'UTC' or 'Europe/Berlin'."
             ) from error
+        X = plain_table(X)
         table = read_table(self, X, reset=True, dtype=None)
         self.columns_ = self._time_columns(table, whole=not isinstance(X, pd.DataFrame))
         self.dtypes_ = {name: dtype_back(table[name]) for name in self.columns_}
@@ -270,6 +272,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
             Rows and index as given; times in seconds since 1970-01-01 UTC.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=None)
         seconds = {name: to_seconds(table[name]) for name in self.columns_}
         added = {}

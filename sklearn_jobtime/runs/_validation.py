@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import kind_of, plain_column, plain_table, refuse_lookalikes
 from sklearn_jobtime.exceptions import BadValueError, RunTableError
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
@@ -20,6 +21,7 @@ __all__ = [
     "checked_durations",
     "checked_statuses",
     "row_label",
+    "seconds_in",
     "to_utc",
     "validate_runs",
 ]
@@ -86,6 +88,7 @@ def to_utc(column: pd.Series) -> pd.Series:
     """
     if column.dtype == "datetime64[us, UTC]":
         return column
+    column = _moments(column)
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if numeric:
         seconds = column.astype("float64")
@@ -126,15 +129,17 @@ def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> p
 
     Parameters
     ----------
-    runs : DataFrame
-        The table; it is not changed.
+    runs : DataFrame of pandas, polars or pyarrow
+        The table; it is not changed. Nullable and Arrow-backed columns become NumPy's own types,
+        and lengths of time (timedelta of any unit) seconds. Containers other than pandas have no
+        index: their columns `series` and `run`, where they have them, become it.
     jobs : sequence of str, default=None
         The job columns; None finds them as :func:`job_columns` does.
 
     Returns
     -------
     DataFrame
-        A copy with UTC datetimes and float64 seconds.
+        A pandas copy with UTC datetimes and float64 seconds.
 
     Raises
     ------
@@ -151,9 +156,11 @@ def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> p
     ...
     sklearn_jobtime.exceptions.RunTableError: column 'build', row 1: '-1.0' is negative, ...
     """
+    runs = plain_table(runs)
     if not isinstance(runs, pd.DataFrame):
         raise RunTableError(
-            f"expected a pandas DataFrame with one row a run, got {type(runs).__name__}."
+            "expected a DataFrame (of pandas, polars or pyarrow) with one row a run, got "
+            f"{type(runs).__name__}."
         )
     if runs.empty:
         raise RunTableError(
@@ -176,7 +183,33 @@ def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> p
     return runs
 
 
+def _moments(column: pd.Series) -> pd.Series:
+    """Give times in NumPy's types; flags, lengths of time and complex numbers are none."""
+    if kind_of(column) in ("m", "b", "c"):
+        raise RunTableError(
+            f"column {column.name!r} has dtype {column.dtype} and holds no moments. Expected "
+            "datetimes, ISO 8601 strings such as '2026-03-01T04:00:00Z', or seconds since 1970."
+        )
+    return plain_column(column)
+
+
+def seconds_in(column: pd.Series) -> pd.Series:
+    """Give a column of durations as float64 seconds, whatever type and unit it came in.
+
+    Raises
+    ------
+    RunTableError
+        For flags, moments and complex numbers.
+    """
+    if column.dtype == "float64":
+        return column
+    refuse_lookalikes(column, f"column {column.name!r}")
+    return plain_column(column).astype("float64")
+
+
 def checked_durations(column: pd.Series) -> pd.Series:
+    refuse_lookalikes(column, f"column {column.name!r}")
+    column = plain_column(column)
     seconds = pd.to_numeric(column, errors="coerce").astype("float64")
     for wrong, what in ((seconds.isna() & column.notna(), "no number"), (seconds < 0, "negative")):
         if wrong.any():
@@ -191,6 +224,7 @@ def checked_durations(column: pd.Series) -> pd.Series:
 
 
 def checked_statuses(column: pd.Series) -> pd.Series:
+    column = plain_column(column)
     unknown = column.notna() & ~column.isin(STATUSES)
     if unknown.any():
         row = int(unknown.to_numpy().argmax())
