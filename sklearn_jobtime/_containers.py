@@ -17,6 +17,7 @@ from sklearn_jobtime.exceptions import RunTableError
 
 __all__ = [
     "kind_of",
+    "numeric_rows",
     "plain_column",
     "plain_numbers",
     "plain_table",
@@ -65,7 +66,7 @@ def plain_table(X: Any, *, is_long: bool = False) -> Any:
 
     Parameters
     ----------
-    X : DataFrame of pandas, polars or pyarrow, or anything else
+    X : DataFrame of pandas, polars or pyarrow, an array, or anything else
         It is not changed. Containers other than pandas have no index: their columns `series` and
         `run`, where they have them, become it.
     is_long : bool, default=False
@@ -73,7 +74,8 @@ def plain_table(X: Any, *, is_long: bool = False) -> Any:
 
     Returns
     -------
-    DataFrame, or `X` itself where it is no table or has nothing to convert
+    DataFrame, an array of seconds for one of lengths of time, or `X` itself where it is no table
+    or has nothing to convert
 
     Raises
     ------
@@ -93,6 +95,8 @@ def plain_table(X: Any, *, is_long: bool = False) -> Any:
     """
     if isinstance(X, pd.DataFrame):
         return _plain_frame(X)
+    if isinstance(X, np.ndarray):
+        return X / SECOND.to_timedelta64() if X.dtype.kind == "m" else X
     if hasattr(X, "collect_schema") and hasattr(X, "collect") and not hasattr(X, "to_pandas"):
         raise TypeError(
             f"got a {type(X).__name__}, which holds no rows yet; call its collect() first."
@@ -236,6 +240,23 @@ def refuse_lookalikes(column: pd.Series, name: str) -> None:
             f"{name} holds {what} ({column.dtype}); expected seconds as numbers, or lengths of "
             "time as pandas.Timedelta or numpy.timedelta64."
         )
+
+
+def numeric_rows(X: Any) -> Any:
+    """Give the rows of an estimator of numbers: as :func:`plain_table`, but no array of moments.
+
+    Raises
+    ------
+    RunTableError
+        For an array of moments, which NumPy would count as numbers of any unit.
+    """
+    X = plain_table(X)
+    if isinstance(X, np.ndarray) and X.dtype.kind == "M":
+        raise RunTableError(
+            f"X is an array of moments ({X.dtype}); expected numbers. Put TimestampToNumeric before "
+            "this step."
+        )
+    return X
 
 
 def plain_numbers(values: Any, name: str) -> Any:

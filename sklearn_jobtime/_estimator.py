@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
+from sklearn_jobtime._containers import numeric_rows, plain_table
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.metrics import observed_r2
 
@@ -22,15 +23,17 @@ def read_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     ----------
     estimator : estimator
         In `fit` it gets `n_features_in_`, and the names of columns in `feature_names_in_`.
-    X : DataFrame, or array-like as for :func:`read_array`
-        The columns of a DataFrame may be of any type.
+    X : DataFrame of any library, or array-like as for :func:`read_array`
+        The columns of a DataFrame may be of any type; see
+        :func:`~sklearn_jobtime._containers.plain_table`.
     reset : bool
         True in `fit`; else the columns have to be those of `fit`.
 
     Returns
     -------
-    DataFrame or ndarray
+    DataFrame of pandas, or ndarray
     """
+    X = plain_table(X)
     if isinstance(X, pd.DataFrame):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return X
@@ -54,6 +57,7 @@ def read_array(estimator: BaseEstimator, X: Any, *, reset: bool) -> Floats:
         Laid out row by row (C order), but for windows: a view on them is not to be copied whole.
     """
     tags = get_tags(estimator).input_tags
+    X = numeric_rows(X)
     X = X if hasattr(X, "ndim") or not tags.three_d_array else np.asarray(X)
     is_windows = tags.three_d_array and X.ndim == 3
     X = validate_data(

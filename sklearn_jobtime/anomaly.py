@@ -14,6 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor
 from sklearn_jobtime.baselines._online_mix import OnlineMix
@@ -379,6 +380,7 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """Return `X` as a run table."""
+        X = plain_table(X)
         if isinstance(X, pd.DataFrame) and all(isinstance(name, str) for name in X.columns):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return validate_runs(X, jobs=self.jobs)

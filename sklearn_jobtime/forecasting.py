@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._jobs_of_series import jobs_in_coming
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
@@ -114,8 +115,8 @@ def forecast(
     >>> table["step"].unique().tolist(), bool((table["seconds"] > 0).all())
     ([1, 2], True)
     """
-    names = target_names(model)
-    coming = next_runs(runs) if coming is None else coming
+    names, runs = target_names(model), plain_table(runs)
+    coming = next_runs(runs) if coming is None else plain_table(coming)
     both = with_coming(runs, coming)
     seconds = np.maximum(model.predict(both)[len(runs) :].reshape(len(coming), -1), 0.0)
     table = pd.DataFrame(

@@ -236,9 +236,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self.base_forecaster_ = clone(
             OnlineMix() if self.base_forecaster is None else self.base_forecaster
         )
-        self.base_forecaster_.fit(
-            X, y if self.target_names_ is not None else self._form.of(targets)
-        )
+        self.base_forecaster_.fit(X, self._form.named(targets, X))
         base = np.reshape(self.base_forecaster_.predict(X), targets.shape)
         self.floor_ = np.array([least_duration(output) for output in targets.T])
         ratios = log_correction(targets, base, self.floor_, self.clip)

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._estimator import ObservedScoreMixin
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.compose._complete_case import at_least_parameter, observing
@@ -151,9 +152,9 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         names, members = self._validate_estimators()
         weights = self._checked_weights([member == "drop" for member in members])
         self.target_names_ = given.form.names
-        targets = given.form.of(given.observed)
+        targets, y = given.form.of(given.observed), given.form.named(given.observed, X)
         self._outputs = targets.shape[1:]
-        X = row_by_row(X)
+        X = row_by_row(plain_table(X))
         self.estimators_, self.named_estimators_ = [], Bunch()
         for name, member in zip(names, members, strict=True):
             if member == "drop":
@@ -162,7 +163,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
             bounds = {} if at_least is None else at_least_parameter(fitted, at_least)
             try:
                 with threadpool_limits(self.n_threads):
-                    fitted.fit(X, targets if self.target_names_ is None else y, **bounds)
+                    fitted.fit(X, y, **bounds)
             except Exception as error:
                 error.add_note(f"raised by {name!r}, a member of {type(self).__name__}")
                 raise
@@ -185,7 +186,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         ndarray of shape (n,) or (n, n_outputs), as `y` was
         """
         check_is_fitted(self)
-        X = row_by_row(X)
+        X = row_by_row(plain_table(X))
         forecasts = [np.asarray(one.predict(X), dtype=np.float64) for one in self.estimators_]
         # some members give one output as a column, others as a row
         shaped = [one.reshape(len(one), *self._outputs) for one in forecasts]

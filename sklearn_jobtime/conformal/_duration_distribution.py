@@ -8,6 +8,7 @@ of the duration around each forecast. Whether its probabilities hold on later ru
 
 import warnings
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from numbers import Real
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from sklearn_jobtime._containers import seconds_of
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.conformal._quantiles import rows_needed
 from sklearn_jobtime.conformal._ratio_curve import (
@@ -110,8 +112,9 @@ class DurationDistribution:
         n_newest: int | None = None,
         least: ArrayLike | None = None,
     ) -> None:
-        forecast, target = (np.asarray(part, dtype=np.float64) for part in (forecasts, targets))
-        bound = np.full(target.shape, np.nan) if at_least is None else np.asarray(at_least, float)
+        forecast, target = seconds_of(forecasts, "forecasts"), seconds_of(targets, "targets")
+        unknown = np.full(target.shape, np.nan)
+        bound = unknown if at_least is None else seconds_of(at_least, "at_least")
         if not forecast.shape == target.shape == bound.shape:
             raise ValueError(
                 f"forecasts, targets and at_least have the shapes {forecast.shape}, "
@@ -354,7 +357,7 @@ class DurationDistribution:
 
     def _checked(self, forecast: ArrayLike, *times: ArrayLike) -> tuple[Floats, ...]:
         """Forecast, elapsed time and perhaps a deadline, of one shape."""
-        given = [np.asarray(part, dtype=np.float64) for part in (forecast, *times)]
+        given = [seconds_of(part, "a forecast or a time") for part in (forecast, *times)]
         given = [np.atleast_1d(part) for part in np.broadcast_arrays(*given)]
         if given[0].shape[-1] != len(self._curves):
             raise ValueError(
@@ -370,11 +373,11 @@ class DurationDistribution:
 
 
 def seconds_from_start(when: Any, forecasts: pd.DataFrame) -> Floats:
-    """Seconds from the start of each run until `when`, a clock time or such seconds already."""
+    """Seconds from the start of each run until `when`: a clock time, or a length of time."""
     one = isinstance(when, str) or not isinstance(when, Iterable)
     given = [when] * len(forecasts) if one else list(when)
-    if all(isinstance(part, Real) for part in given):
-        return np.array(given, dtype=np.float64)
+    if all(isinstance(part, Real | timedelta | np.timedelta64) for part in given):
+        return seconds_of(given, "deadline")
     if STARTED_AT not in forecasts:
         raise RunTableError(
             f"{given[0]} is a clock time, but the forecasts have no column {STARTED_AT!r}; give "

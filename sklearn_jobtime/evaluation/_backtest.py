@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime.baselines._baseline import Baseline
 from sklearn_jobtime.baselines._rules import RollingRule
 from sklearn_jobtime.exceptions import NoHistoryError
@@ -228,6 +229,7 @@ def backtest(
     3      job_1                skipped        3
     4  whole_run  a job did not succeed        4
     """
+    runs = plain_table(runs)
     y = make_targets(runs, horizon, jobs=jobs, whole_run=whole_run)
     why = why_not_observed(runs, horizon, jobs=jobs, whole_run=whole_run)
     ready = set(models) if prefit is True else set(prefit or ())

@@ -11,6 +11,7 @@ from scipy.stats import false_discovery_control, median_abs_deviation
 from scipy.stats import t as student_t
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.forecasting import outputs_of_step
@@ -285,7 +286,7 @@ def job_linkage(
     >>> len(found.links())
     0
     """
-    is_test = np.asarray(is_test, dtype=bool)
+    runs, is_test = plain_table(runs), np.asarray(is_test, dtype=bool)
     if is_test.shape != (len(runs),):
         raise ValueError(
             f"is_test has shape {is_test.shape}, expected one flag for each of the {len(runs)} runs"

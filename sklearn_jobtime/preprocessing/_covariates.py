@@ -14,7 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._containers import plain_table, plain_value
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
+from sklearn_jobtime.preprocessing._tables import (
+    names_out,
+    read_table,
+    resolve_columns,
+    transformed,
+)
 from sklearn_jobtime.runs._schema import series_of
 
 __all__ = ["CovariateEncoder", "drifts"]
@@ -255,7 +260,7 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
             columns=names[kept.shape[1] :],
         )
         out = pd.concat([kept, added], axis=1)
-        return like_input(out, X)
+        return transformed(self, out, X)
 
     def _encode_name(self, name: str, column: pd.Series) -> Floats:
         values = _names(column)

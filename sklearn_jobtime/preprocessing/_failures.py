@@ -15,7 +15,12 @@ from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import ended_order
-from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
+from sklearn_jobtime.preprocessing._tables import (
+    names_out,
+    read_table,
+    resolve_columns,
+    transformed,
+)
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, STATUSES, status_column
 from sklearn_jobtime.runs._validation import row_label
 
@@ -351,7 +356,7 @@ class FailureImputer(TransformerMixin, BaseEstimator):
         }
         kept = table.drop(columns=list(self._dropped)).assign(**filled)
         added = pd.DataFrame(channels, index=table.index, dtype=np.float64)
-        return like_input(pd.concat([kept, added], axis=1), X)
+        return transformed(self, pd.concat([kept, added], axis=1), X)
 
     def _newest(self, X: Any, table: pd.DataFrame, successes: np.ndarray) -> np.ndarray:
         """Last success known to each row, shape (n_runs, n_jobs); NaN where nobody asks."""

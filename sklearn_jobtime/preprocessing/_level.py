@@ -17,7 +17,7 @@ from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order
 from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median
-from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
+from sklearn_jobtime.preprocessing._tables import read_table, resolve_columns, transformed
 from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
 from sklearn_jobtime.runs._schema import ENDED_AT, RESERVED, SPOILS_RUN, STARTED_AT, STATUSES
 
@@ -227,7 +227,7 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         if not self.jobs_:
-            return like_input(table, X)
+            return transformed(self, table, X)
         seconds, successes = read_successes(table, self.jobs_)
         kept, clock = recall(self._memory, successes, table_clock(X, table))
         history = np.concatenate([self._memory.table[kept], successes])
@@ -239,7 +239,7 @@ class LevelScaler(TransformerMixin, BaseEstimator):
             scaled[job] = log_ratio(seconds[:, column], level, floor, self.clip)
             levels[_level_column(job)] = np.log(np.maximum(level, floor))
         added = pd.DataFrame(levels if self.keep_level else {}, index=table.index)
-        return like_input(pd.concat([table.assign(**scaled), added], axis=1), X)
+        return transformed(self, pd.concat([table.assign(**scaled), added], axis=1), X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that `transform` gives.

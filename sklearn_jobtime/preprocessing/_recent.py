@@ -24,7 +24,7 @@ from sklearn_jobtime.preprocessing._level import (
     read_successes,
     table_clock,
 )
-from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
+from sklearn_jobtime.preprocessing._tables import read_table, resolve_columns, transformed
 from sklearn_jobtime.runs._log_ratio import least_duration
 from sklearn_jobtime.runs._schema import STARTED_AT
 
@@ -282,7 +282,7 @@ class RecentRuns(TransformerMixin, BaseEstimator):
         columns.append(np.log1p(overlap(clock, ended)))
         names = self.get_feature_names_out()[table.shape[1] :]
         added = pd.DataFrame(np.column_stack(columns), index=table.index, columns=names)
-        return like_input(pd.concat([table, added], axis=1), X)
+        return transformed(self, pd.concat([table, added], axis=1), X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that `transform` gives.

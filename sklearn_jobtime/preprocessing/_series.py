@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklearn_jobtime._containers import plain_table, plain_value
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import read_clock
-from sklearn_jobtime.preprocessing._tables import like_input, read_table
+from sklearn_jobtime.preprocessing._tables import read_table, transformed
 from sklearn_jobtime.runs._schema import STARTED_AT
 
 __all__ = ["SeriesEncoder"]
@@ -133,7 +133,7 @@ class SeriesEncoder(TransformerMixin, BaseEstimator):
         codes = np.array([self.codes_.get(key, unknown) for key in clock.keys])
         names = self.get_feature_names_out()[table.shape[1] :]
         added = pd.DataFrame(codes[clock.series], index=table.index, columns=names)
-        return like_input(pd.concat([table, added], axis=1), X)
+        return transformed(self, pd.concat([table, added], axis=1), X)
 
     @property
     def _n_added(self) -> int:

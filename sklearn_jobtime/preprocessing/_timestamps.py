@@ -12,7 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime.preprocessing._epoch import dtype_back, from_epoch, to_seconds
-from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
+from sklearn_jobtime.preprocessing._tables import (
+    like_input,
+    names_out,
+    read_table,
+    resolve_columns,
+    transformed,
+)
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
 __all__ = ["TimestampToNumeric"]
@@ -290,7 +296,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
             for column, feature in self._added
         }
         out = pd.concat([table.assign(**seconds), pd.DataFrame(derived, index=table.index)], axis=1)
-        return like_input(out, X)
+        return transformed(self, out, X)
 
     def _gaps(self, index: pd.Index, started: np.ndarray) -> np.ndarray:
         series, seen = self._seen
@@ -314,6 +320,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names = self.get_feature_names_out()
+        X = plain_table(X)
         if isinstance(X, pd.DataFrame):
             table = X.copy(deep=False)
         else:

@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_jobtime._containers import numeric_rows
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
@@ -297,6 +298,20 @@ class SequenceWindower(  # type: ignore[call-arg]
             return sliding_windows(newest, values, self._known, self.n_steps, pad, self.dtype)
         return gathered_windows(past, values, clock, self._known, self.n_steps, pad, self.dtype)
 
+    def set_output(self, *, transform: str | None = None) -> SequenceWindower:  # noqa: ARG002
+        """Change nothing: windows have three axes, no place in a DataFrame, and stay arrays.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Not used; taken so that a pipeline can set the output of its other steps.
+
+        Returns
+        -------
+        self
+        """
+        return self
+
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Name the channels, which are the last axis of the windows.
 
@@ -315,6 +330,7 @@ class SequenceWindower(  # type: ignore[call-arg]
 
     def _read(self, X: pd.DataFrame | ArrayLike, *, reset: bool) -> tuple[Floats, Clock]:
         """Check a table, and give its channels and its clock."""
+        X = numeric_rows(X)
         if isinstance(X, pd.DataFrame):
             if not X.columns.is_unique:
                 twice = X.columns[X.columns.duplicated()][0]
