@@ -5,7 +5,8 @@ stands behind this door sees NumPy's alone, so that the same runs give the same 
 """
 
 from datetime import date, timedelta
-from numbers import Number
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,7 @@ def _plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _is_plain_dtype(dtype: Any) -> bool:
     if isinstance(dtype, pd.StringDtype):
-        return dtype.na_value is np.nan  # the strings of pandas 3
+        return dtype.na_value is not pd.NA  # the strings of pandas 3
     return isinstance(dtype, np.dtype | pd.DatetimeTZDtype | pd.PeriodDtype | pd.IntervalDtype)
 
 
@@ -172,15 +173,20 @@ def plain_column(column: pd.Series) -> pd.Series:
     if isinstance(dtype, pd.SparseDtype):
         return column.sparse.to_dense()
     if not _is_plain_dtype(dtype):
-        numpy_dtype = getattr(dtype, "numpy_dtype", object)  # of pandas' nullable numbers and flags
-        if numpy_dtype == object:
-            return _like(column, column.to_numpy(object, na_value=None))
-        if column.hasnans:
-            return _like(column, column.to_numpy("float64", na_value=np.nan))
-        return _like(column, column.to_numpy(numpy_dtype))
-    if dtype.kind == "m":
-        return column / SECOND
-    return _plain_objects(column) if dtype == object else column
+        return _like(column, _of_nullable(column))
+    if dtype.kind == "O" and not isinstance(dtype, pd.StringDtype):
+        return _plain_objects(column)
+    return column / SECOND if dtype.kind == "m" else column
+
+
+def _of_nullable(column: pd.Series) -> np.ndarray:
+    """Values of pandas' nullable numbers and flags; others, such as strings, as objects."""
+    numpy_dtype = getattr(column.dtype, "numpy_dtype", None)
+    if numpy_dtype is None:
+        return column.to_numpy(object, na_value=None)
+    if column.hasnans:
+        return column.to_numpy("float64", na_value=np.nan)
+    return column.to_numpy(numpy_dtype)
 
 
 def _like(column: pd.Series, values: Any) -> pd.Series:
@@ -253,8 +259,8 @@ def numeric_rows(X: Any) -> Any:
     X = plain_table(X)
     if isinstance(X, np.ndarray) and X.dtype.kind == "M":
         raise RunTableError(
-            f"X is an array of moments ({X.dtype}); expected numbers. Put TimestampToNumeric before "
-            "this step."
+            f"X is an array of moments ({X.dtype}); expected numbers. Put TimestampToNumeric "
+            "before this step."
         )
     return X
 
@@ -332,6 +338,9 @@ def plain_value(value: Any) -> Any:
         return tuple(map(plain_value, value))
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, Number | np.bool_) and not isinstance(value, complex) and value == value:
-        return int(value) if abs(value) < np.inf and value == int(value) else float(value)
-    return value
+    if isinstance(value, Integral | np.bool_):
+        return int(value)
+    if not isinstance(value, Real | Decimal) or not np.isfinite(float(value)):
+        return value
+    number = float(value)
+    return int(number) if number == int(number) else number

@@ -7,7 +7,7 @@ of the duration around each forecast. Whether its probabilities hold on later ru
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from numbers import Real
 from typing import Any, Self
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from sklearn_jobtime._containers import seconds_of
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.conformal._quantiles import rows_needed
+from sklearn_jobtime.conformal._quantiles import confidence_levels, rows_needed
 from sklearn_jobtime.conformal._ratio_curve import (
     RatioCurve,
     ratio_curve,
@@ -185,27 +185,33 @@ class DurationDistribution:
         chance = -np.expm1(np.minimum(left - self._log_outlasted(elapsed, forecast), 0.0))
         return np.where(seconds > elapsed, chance, 0.0)
 
-    def longest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
+    def longest(self, forecast: ArrayLike, level: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run will not exceed with a chance of `level`, in seconds.
 
         Parameters
         ----------
         forecast, elapsed : array-like
             As for :meth:`done_by`.
-        level : float
+        level : float, or array-like of shape (n_levels,)
             Between 0 and 1.
 
         Returns
         -------
         ndarray of the shape of `forecast`
-            Infinite where the calibration runs that lasted as long are too few for that level.
+            Infinite where the calibration runs that lasted as long are too few for that level. With
+            several levels, the last axis holds them in the order in which they were given.
         """
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
-        ratio = self._of_each(lambda curve, at: curve.quantile.at(at), share + level * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast, self._least), elapsed)
 
-    def shortest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
+        def at_level(level: float) -> Floats:
+            shares = share + level * (1 - share)
+            ratio = self._of_each(lambda curve, at: curve.quantile.at(at), shares)
+            return np.maximum(from_log_ratio(ratio, forecast, self._least), elapsed)
+
+        return _at_each(at_level, level)
+
+    def shortest(self, forecast: ArrayLike, level: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run will reach with a chance of `level`, in seconds.
 
         Parameters
@@ -220,8 +226,12 @@ class DurationDistribution:
         """
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
-        ratio = self._of_each(RatioCurve.below, share + (1 - level) * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast, self._least), elapsed)
+
+        def at_level(level: float) -> Floats:
+            ratio = self._of_each(RatioCurve.below, share + (1 - level) * (1 - share))
+            return np.maximum(from_log_ratio(ratio, forecast, self._least), elapsed)
+
+        return _at_each(at_level, level)
 
     def median(self, forecast: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run exceeds as often as not, in seconds; a guess beyond all runs.
@@ -274,9 +284,9 @@ class DurationDistribution:
     def table(
         self,
         forecasts: pd.DataFrame,
-        deadline: pd.Timestamp | str | float | Sequence,
+        deadline: pd.Timestamp | str | float | timedelta | Sequence,
         *,
-        now: pd.Timestamp | str | float | None = None,
+        now: pd.Timestamp | str | float | timedelta | None = None,
         confidence_level: float = 0.9,
         timeout_share: float = 0.01,
     ) -> pd.DataFrame:
@@ -287,9 +297,9 @@ class DurationDistribution:
         forecasts : DataFrame
             Of :func:`~sklearn_jobtime.forecasting.forecast`, with `step`, `job`, `seconds` and, for
             clock times, `started_at`.
-        deadline : Timestamp, str or number, or a sequence with one a row
+        deadline : Timestamp, str, number or Timedelta, or a sequence with one a row
             A clock time (one without a zone is UTC), or seconds from the start of the run.
-        now : Timestamp, str or number, default=None
+        now : Timestamp, str, number or Timedelta, default=None
             The present, or for how many seconds the runs have been running: they are not done.
             A run that starts later has not started. None: no run has started.
         confidence_level : float, default=0.9
@@ -370,6 +380,12 @@ class DurationDistribution:
                 "seconds."
             )
         return tuple(given)
+
+
+def _at_each(at_level: Callable[[float], Floats], asked: ArrayLike) -> Floats:
+    levels, is_one = confidence_levels(asked, "level")
+    found = np.stack([at_level(level) for level in levels], axis=-1)
+    return found[..., 0] if is_one else found
 
 
 def seconds_from_start(when: Any, forecasts: pd.DataFrame) -> Floats:

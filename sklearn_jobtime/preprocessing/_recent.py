@@ -243,8 +243,8 @@ class RecentRuns(TransformerMixin, BaseEstimator):
             place = np.searchsorted(self.cuts_[name], numbers, side="right").astype(np.float64)
             return np.where(np.isnan(numbers), -1.0, place)
         codes, values = pd.factorize(column.astype(object))
-        hashes = np.array([*[float(crc32(repr(plain_value(value)).encode())) for value in values], -1.0])
-        return hashes[codes]
+        hashes = [float(crc32(repr(plain_value(value)).encode())) for value in values]
+        return np.array([*hashes, -1.0])[codes]
 
     def transform(self, X: Any) -> Any:
         """Add the columns.

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
@@ -28,6 +27,7 @@ def in_pandas(X: Any) -> Any:
 
     Examples
     --------
+    >>> import pyarrow as pa
     >>> in_pandas([pa.table({"step": [1, None]})])[0].dtypes.to_dict()
     {'step': int64[pyarrow]}
     """
