@@ -5,6 +5,7 @@ is NaN where a run failed, has not ended, or lies in the future; it takes no par
 A NaN *forecast* of an observed target is an error: it must not look like a better score.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from sklearn_jobtime.exceptions import NoHistoryError
 
 __all__ = [
     "SCORERS",
-    "get_scorer",
+    "get_forecast_scorer",
     "observed_mae",
     "observed_mape",
     "observed_pinball",
@@ -214,13 +215,18 @@ SCORERS = {
 }
 
 
-def get_scorer(name: str) -> Callable:
+PINBALL = "neg_observed_pinball"
+
+
+def get_forecast_scorer(scoring: str) -> Callable:
     """Scorer for ``GridSearchCV(scoring=...)`` or ``cross_val_score`` that skips NaN targets.
 
     Parameters
     ----------
-    name : str
-        A key of `SCORERS`; errors are negated ("neg_"), so that greater is better.
+    scoring : str
+        A key of `SCORERS`; errors are negated ("neg_"), so that greater is better. Any quantile can
+        be scored: ``neg_observed_pinball_0.9`` is the pinball loss of forecasts that mean the 90 %
+        quantile, ``neg_observed_pinball`` that of the median.
 
     Returns
     -------
@@ -231,12 +237,28 @@ def get_scorer(name: str) -> Callable:
     ValueError
         When there is no scorer of that name; it lists those there are.
 
+    See Also
+    --------
+    sklearn.metrics.get_scorer : scikit-learn's own scorers, which take no NaN.
+
     Examples
     --------
-    >>> from sklearn_jobtime.metrics import get_scorer
-    >>> get_scorer("neg_observed_mae")
+    >>> from sklearn_jobtime.metrics import get_forecast_scorer
+    >>> get_forecast_scorer("neg_observed_mae")
     make_scorer(observed_mae, greater_is_better=False, ...)
+    >>> get_forecast_scorer("neg_observed_pinball_0.9")
+    make_scorer(observed_pinball, greater_is_better=False, ..., quantile=0.9)
     """
-    if name not in SCORERS:
-        raise ValueError(f"no scorer {name!r}; expected one of {', '.join(sorted(SCORERS))}.")
-    return SCORERS[name]
+    if scoring in SCORERS:
+        return SCORERS[scoring]
+    name, _, level = str(scoring).rpartition("_")
+    try:
+        quantile = float(level) if name == PINBALL else math.nan
+    except ValueError:
+        quantile = math.nan
+    if not 0 < quantile < 1:
+        raise ValueError(
+            f"no scorer {scoring!r}; expected one of {', '.join(sorted(SCORERS))}, or {PINBALL}_q "
+            f"with a quantile q between 0 and 1, such as {PINBALL}_0.9."
+        )
+    return make_scorer(observed_pinball, greater_is_better=False, quantile=quantile)
