@@ -80,5 +80,5 @@ def test_any_quantile_has_a_scorer(quantile):
 
 @pytest.mark.parametrize("name", ["mae", "neg_observed_pinball_1", "neg_observed_mae_0.9", ""])
 def test_an_unknown_scorer_lists_those_there_are(name):
-    with pytest.raises(ValueError, match="neg_observed_mae.*neg_observed_pinball_0.9"):
+    with pytest.raises(ValueError, match=r"neg_observed_mae.*neg_observed_pinball_0\.9"):
         metrics.get_forecast_scorer(name)

@@ -58,7 +58,9 @@ def flat(windows):
 
 
 def test_any_number_of_processes_gives_the_same_numbers(runs):
-    windows = make_pipeline(TimestampToNumeric(), FailureImputer(), SequenceWindower(3, pad_value=0))
+    windows = make_pipeline(
+        TimestampToNumeric(), FailureImputer(), SequenceWindower(3, pad_value=0)
+    )
     ridge = CompleteCaseRegressor(Ridge())
     models = {"mix": OnlineMix(), "ridge": make_pipeline(windows, FunctionTransformer(flat), ridge)}
 
