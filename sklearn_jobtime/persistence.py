@@ -10,7 +10,7 @@ from typing import Any
 import joblib
 from sklearn.base import BaseEstimator
 
-from sklearn_jobtime._atomic import replacing
+from sklearn_jobtime._atomic import locked, replacing
 from sklearn_jobtime.exceptions import ModelFileError
 
 __all__ = ["load_model", "save_model"]
@@ -26,7 +26,8 @@ LONGEST_NOTE = 4096
 def save_model(model: BaseEstimator, path: str | Path) -> None:
     """Store a fitted model; the file is whole or, if writing fails, as it was before.
 
-    Plain ``joblib.load`` reads the file too. Behind the model stands a line with the versions of
+    Plain ``joblib.load`` reads the file too. While another process updates the same file
+    (``jobtime update``), this waits for it. Behind the model stands a line with the versions of
     the packages that it needs, which :func:`load_model` reads before it unpickles anything.
 
     Parameters
@@ -41,7 +42,7 @@ def save_model(model: BaseEstimator, path: str | Path) -> None:
     ModelFileError
         When `model` cannot predict.
     OSError
-        When the file cannot be written.
+        When the file cannot be written, or another process holds it for more than a minute.
 
     Examples
     --------
@@ -55,7 +56,7 @@ def save_model(model: BaseEstimator, path: str | Path) -> None:
     RollingRule(statistic='mean')
     """
     _check_model(model, path)
-    with replacing(path) as new:
+    with locked(path), replacing(path) as new:
         joblib.dump(model, new)
         note = {"sha256": _digest(new, new.stat().st_size), "versions": _versions()}
         with new.open("ab") as file:

@@ -35,7 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     epilog="Exit codes: 0 done, 1 a problem with the data or a file, 2 wrong usage, 130 "
-    "interrupted. Results go to standard output, progress and notes to standard error.",
+    "interrupted, 143 terminated. Results go to standard output, progress and notes to standard "
+    "error.",
 )
 
 
@@ -76,11 +77,20 @@ def main() -> None:
     """Run the command line.
 
     Ctrl-C ends it at once: skorch would take a KeyboardInterrupt for the wish to end training
-    early, and go on.
+    early, and go on. A scheduler's SIGTERM and a closed terminal end it in the same way, so that
+    no temporary file is left.
     """
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(INTERRUPTED))
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _exit)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads slow networks this small down
     app()
+
+
+def _exit(number: int, _: object) -> None:
+    """Exit as shells expect of a process that a signal ended: Ctrl-C 130, SIGTERM 143."""
+    sys.exit(128 + number)
 
 
 def _show_version(wanted: bool) -> None:

@@ -58,8 +58,8 @@ def _print_epochs(epochs: pd.DataFrame, kept: int) -> None:
         rows.append(
             [
                 f"{epoch['epoch']:.0f}{' (kept)' if k == kept - 1 else ''}",
-                *(f"{epoch[name]:.3f}" for name in ("train_loss", "valid_loss")),
-                *(f"{epoch[name]:.1%}" for name in ("train_accuracy", "valid_accuracy")),
+                *(_known(epoch[name], ".3f") for name in ("train_loss", "valid_loss")),
+                *(_known(epoch[name], ".1%") for name in ("train_accuracy", "valid_accuracy")),
                 human_seconds(epoch["seconds"]),
             ]
         )
@@ -76,6 +76,10 @@ def _print_epochs(epochs: pd.DataFrame, kept: int) -> None:
         f"LSTM of epoch {kept}.",
         soft_wrap=True,
     )
+
+
+def _known(number: float, form: str) -> str:
+    return format(number, form) if np.isfinite(number) else "-"
 
 
 def holdout_record(holdout: Holdout) -> dict[str, Any]:

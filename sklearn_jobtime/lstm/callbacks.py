@@ -136,6 +136,7 @@ class ProgressBar(skorch_callbacks.Callback):
         scores = ", ".join(
             f"{part} loss {newest[f'{part}_loss']:.3f} acc {newest[f'{part}_accuracy']:.0%}"
             for part in ("train", "valid")
+            if np.isfinite(newest[f"{part}_loss"])  # no validation row may have been observed
         )
         if self.bar_ is not None:
             self.bar_.update(self.task_, advance=1, description=scores)

@@ -17,6 +17,7 @@ from sklearn_jobtime.cli.output import (
     print_table,
     results,
 )
+from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._schema import STARTED_AT, series_of
 
 __all__ = ["run_anomalies"]
@@ -36,6 +37,10 @@ def run_anomalies(
 ) -> None:
     """Judge the newest runs by those before them."""
     runs = history.runs
+    if len(runs) < 2:
+        raise RunTableError(
+            f"the history has {len(runs)} run; it takes one to judge and others to compare it with."
+        )
     n_judged = max(1, round(JUDGED * len(runs))) if newest is None else newest
     if n_judged >= len(runs):
         raise typer.BadParameter(

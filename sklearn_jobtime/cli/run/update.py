@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from sklearn_jobtime._atomic import locked
 from sklearn_jobtime.cli.inputs import read_as_fitted
 from sklearn_jobtime.cli.intervals import (
     conformal,
@@ -36,12 +37,13 @@ def run_update(
     """Update the model with the runs that are new to it, and store it where there were any."""
     zone = read_zone(timezone)
     moment = None if now is None else read_moment(now, zone, "--now")
-    model = conformal(load_model(path), path)
-    runs, _ = read_as_fitted(source, model)
-    found = online_update(model, runs, now=moment)
-    changed = output is not None or found.until > found.since
-    if changed:
-        save_model(model, output or path)
+    with locked(path):  # an update by another process would be lost
+        model = conformal(load_model(path), path)
+        runs, _ = read_as_fitted(source, model)
+        found = online_update(model, runs, now=moment)
+        changed = output is not None or found.until > found.since
+        if changed:
+            save_model(model, output or path)
     coverage = coverage_record(model)
     notes = runs.attrs.get("notes", [])
     if as_json:
