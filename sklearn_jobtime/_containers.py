@@ -17,6 +17,7 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
 
 __all__ = [
+    "is_flags",
     "kind_of",
     "numeric_rows",
     "plain_column",
@@ -45,6 +46,8 @@ KIND_OF_OBJECTS = {
     "datetime": "M",
     "datetime64": "M",
     "date": "M",
+    "time": "M",
+    "period": "M",
     "complex": "c",
     "integer": "f",
     "floating": "f",
@@ -96,8 +99,8 @@ def plain_table(X: Any, *, is_long: bool = False) -> Any:
     """
     if isinstance(X, pd.DataFrame):
         return _plain_frame(X)
-    if isinstance(X, np.ndarray):
-        return X / SECOND.to_timedelta64() if X.dtype.kind == "m" else X
+    if isinstance(X, np.ndarray | list | tuple):
+        return _plain_array(X)
     if hasattr(X, "collect_schema") and hasattr(X, "collect") and not hasattr(X, "to_pandas"):
         raise TypeError(
             f"got a {type(X).__name__}, which holds no rows yet; call its collect() first."
@@ -108,6 +111,21 @@ def plain_table(X: Any, *, is_long: bool = False) -> Any:
     if is_long or "run" not in frame.columns or not isinstance(frame.index, pd.RangeIndex):
         return frame
     return frame.set_index([name for name in INDEX_LEVELS if name in frame.columns])
+
+
+def _plain_array(X: Any) -> Any:
+    """Give lengths of time as seconds, and any other array or list as it is."""
+    if isinstance(X, np.ndarray) and X.dtype.kind == "m":
+        return X / SECOND.to_timedelta64()
+    first = X
+    while isinstance(first, list | tuple) and len(first):
+        first = first[0]
+    if isinstance(first, timedelta | np.timedelta64):
+        X = np.array(X, dtype=object)
+    if not isinstance(X, np.ndarray) or X.dtype.kind != "O":
+        return X
+    flat = pd.Series(X.ravel(), dtype=object)
+    return plain_column(flat).to_numpy().reshape(X.shape) if kind_of(flat) == "m" else X
 
 
 def _plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -180,9 +198,9 @@ def plain_column(column: pd.Series) -> pd.Series:
 
 
 def _of_nullable(column: pd.Series) -> np.ndarray:
-    """Values of pandas' nullable numbers and flags; others, such as strings, as objects."""
-    numpy_dtype = getattr(column.dtype, "numpy_dtype", None)
-    if numpy_dtype is None:
+    """Values of pandas' nullable types; flags of which some are missing stay flags, as objects."""
+    numpy_dtype = getattr(column.dtype, "numpy_dtype", np.dtype(object))
+    if numpy_dtype.kind == "O" or (numpy_dtype.kind == "b" and column.hasnans):
         return column.to_numpy(object, na_value=None)
     if column.hasnans:
         return column.to_numpy("float64", na_value=np.nan)
@@ -205,8 +223,8 @@ def _plain_objects(column: pd.Series) -> pd.Series:
     if len(column) and isinstance(column.iloc[0], str):
         return column  # text, or a mixture
     kind = KIND_OF_OBJECTS.get(pd.api.types.infer_dtype(column, skipna=True))
-    if kind == "b":  # a flag that is not known is NaN, so a float
-        return column.astype("float64" if column.hasnans else "bool")
+    if kind == "b":
+        return column if column.hasnans else column.astype("bool")
     if kind == "m":
         return pd.to_timedelta(column) / SECOND
     return pd.to_numeric(column).astype("float64") if kind == "f" else column
@@ -222,7 +240,9 @@ def kind_of(column: pd.Series) -> str:
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         return kind_of(pd.Series(column.cat.categories))
-    if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_date(column.dtype.pyarrow_dtype):
+    if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_temporal(column.dtype.pyarrow_dtype):
+        return "m" if pa.types.is_duration(column.dtype.pyarrow_dtype) else "M"
+    if isinstance(column.dtype, pd.PeriodDtype | pd.IntervalDtype):
         return "M"
     if column.dtype != object:
         return column.dtype.kind
@@ -246,6 +266,17 @@ def refuse_lookalikes(column: pd.Series, name: str) -> None:
             f"{name} holds {what} ({column.dtype}); expected seconds as numbers, or lengths of "
             "time as pandas.Timedelta or numpy.timedelta64."
         )
+
+
+def is_flags(column: pd.Series) -> bool:
+    """Whether a column holds True and False, and perhaps missing values, and nothing else.
+
+    Examples
+    --------
+    >>> is_flags(pd.Series([True, None])), is_flags(pd.Series([1, 0])), is_flags(pd.Series([None]))
+    (True, False, False)
+    """
+    return kind_of(column) == "b"
 
 
 def numeric_rows(X: Any) -> Any:
@@ -303,7 +334,8 @@ def plain_numbers(values: Any, name: str) -> Any:
         return plain_column(values)
     if values is None or isinstance(values, str) or hasattr(values, "toarray"):  # sparse
         return values
-    array = np.asarray(values)
+    # As objects: of [1.0, True] NumPy would make two numbers.
+    array = np.asarray(values, dtype=object if isinstance(values, list | tuple) else None)
     if array.dtype.kind in "bMmcO" and array.ndim:
         flat = pd.Series(array.ravel(), dtype=object if array.dtype.kind == "O" else None)
         refuse_lookalikes(flat, name)

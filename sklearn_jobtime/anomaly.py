@@ -14,7 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_jobtime._containers import plain_table
+from sklearn_jobtime._containers import plain_numbers, plain_table
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor
 from sklearn_jobtime.baselines._online_mix import OnlineMix
@@ -385,7 +385,12 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return validate_runs(X, jobs=self.jobs)
         X = validate_data(
-            self, X, reset=reset, ensure_all_finite="allow-nan", dtype="float64", order="C"
+            self,
+            plain_numbers(X, "X"),
+            reset=reset,
+            ensure_all_finite="allow-nan",
+            dtype="float64",
+            order="C",
         )
         return pd.DataFrame(X, columns=[f"job_{k}" for k in range(X.shape[1])])
 

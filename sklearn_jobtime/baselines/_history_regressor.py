@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import refuse_lookalikes
 from sklearn_jobtime._estimator import ObservedScoreMixin, read_rows
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.baselines._shrinkage import pooled_medians, prior_weight, shrunk
@@ -264,6 +265,7 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
     def _values(self, X: Any) -> tuple[Floats, Clock]:
         """Seconds of the successful runs, a column a job, then those recorded, and the clock."""
         if not isinstance(X, pd.DataFrame):
+            refuse_lookalikes(pd.Series(X[:0].ravel()), "X")
             return np.tile(X[:, self._history_jobs], 2).astype(np.float64), read_clock(X)
         own = [job for job in self._history_jobs if job in X]
         runs = _with_times(X)

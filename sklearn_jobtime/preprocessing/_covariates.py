@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._containers import plain_table, plain_value
+from sklearn_jobtime._containers import is_flags, plain_table, plain_value
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.preprocessing._tables import (
     names_out,
@@ -302,6 +302,7 @@ def _is_name(column: pd.Series) -> bool:
     column = column.infer_objects()
     return not (
         pd.api.types.is_numeric_dtype(column)
+        or is_flags(column)
         or pd.api.types.is_datetime64_any_dtype(column)
         or column.isna().all()
     )

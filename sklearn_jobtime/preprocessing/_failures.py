@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._containers import plain_table
+from sklearn_jobtime._containers import plain_table, refuse_lookalikes
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
@@ -36,6 +36,7 @@ SILENT = {"cancelled": "missing", "skipped": "missing"}
 
 def read_durations(column: pd.Series) -> np.ndarray:
     """Seconds of one job as float64: NaN = not observed, inf = failed."""
+    refuse_lookalikes(column, f"column {column.name!r}")
     try:
         seconds = column.to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:

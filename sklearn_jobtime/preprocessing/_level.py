@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sklearn_jobtime._containers import plain_table
+from sklearn_jobtime._containers import plain_table, refuse_lookalikes
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
@@ -279,6 +279,7 @@ def table_clock(X: Any, table: pd.DataFrame) -> Clock:
 
 
 def _seconds(column: pd.Series) -> Floats:
+    refuse_lookalikes(column, f"column {column.name!r}")
     try:
         seconds = column.to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:

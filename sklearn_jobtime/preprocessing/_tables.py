@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, validate_data
 
+from sklearn_jobtime._containers import numeric_rows, plain_table
 from sklearn_jobtime.exceptions import RunTableError
 
 __all__ = ["like_input", "names_out", "read_table", "resolve_columns", "transformed"]
@@ -35,6 +36,7 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, dtype: Any) -> 
     -------
     DataFrame
     """
+    X = plain_table(X) if dtype is None else numeric_rows(X)
     if isinstance(X, pd.DataFrame):
         if not X.columns.is_unique:
             twice = X.columns[X.columns.duplicated()][0]

@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklearn_jobtime._containers import numeric_rows
+from sklearn_jobtime._containers import is_flags, numeric_rows
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
@@ -392,6 +392,8 @@ class SequenceWindower(  # type: ignore[call-arg]
 
 def _numbers(table: pd.DataFrame) -> Floats:
     for at, dtype in enumerate(table.dtypes):
+        if dtype.kind == "O" and is_flags(table.iloc[:, at]):
+            continue
         if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype):
             raise RunTableError(
                 f"Column {table.columns[at]!r} has dtype {dtype}; windows are made of numbers. "

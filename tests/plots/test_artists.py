@@ -111,7 +111,7 @@ def test_calendar(runs):
 def test_linkage():
     jobs = pd.Index(["a", "b"])
     table = pd.DataFrame([[1.0, 2.0], [0.5, 3.0]], jobs, jobs)
-    found = {name: table * 0 for name in Linkage.__dataclass_fields__}
+    found = dict.fromkeys(Linkage.__dataclass_fields__, table * 0)
     linkage = Linkage(**found | {"matrix": table})
     style = {"text_kwargs": {"size": 13}, "frame_kwargs": {"ec": "red"}}
     display = LinkageDisplay.from_predictions(linkage, im_kwargs={"cmap": "magma"}, **style)
