@@ -138,9 +138,9 @@ def test_the_recipe_intervals_and_alarms_take_any_container(container):
 
 def test_set_output_changes_no_forecast():
     pytest.importorskip("polars")
-    runs = make_job_runs(n_runs=40, n_jobs=1, random_state=0)
+    runs = make_job_runs(n_runs=12, n_jobs=1, random_state=0)
     y = make_targets(runs)
-    pipe = make_forecast_pipeline(n_steps=3, device="cpu")
+    pipe = make_forecast_pipeline(n_steps=2, device="cpu")
     pipe.set_params(lstm__max_epochs=1, lstm__random_state=0)
     expected = clone(pipe).fit(runs, y).predict(runs)
     for container in ("pandas", "polars", "default"):
@@ -196,9 +196,8 @@ def test_lengths_of_time_of_any_unit_are_seconds(lengths):
     assert observed_pinball(lengths, lengths) == 0.0
     X = [[0.0], [60.0]]
     assert RollingRule("last").fit(X, lengths).fallback_.tolist() == [90.0]
-    numbers = LSTMForecaster(device="cpu", max_epochs=1, random_state=0).fit(
-        X * 4, [60.0, 120.0] * 4
-    )
+    lstm = LSTMForecaster(device="cpu", max_epochs=1, random_state=0)
+    numbers = clone(lstm).fit(X * 4, [60.0, 120.0] * 4)
     same = lstm.fit(X * 4, np.tile(np.asarray(table["job"], "timedelta64[s]"), 4))
     np.testing.assert_array_equal(same.predict(X), numbers.predict(X))
 
