@@ -2,6 +2,8 @@
 
 Every function takes `y_true` and `y_pred` of one shape, ``(n,)`` or ``(n, n_outputs)``. A target
 is NaN where a run failed, has not ended, or lies in the future; it takes no part in the score.
+Numbers are seconds; lengths of time (timedelta of any unit) become seconds; flags, moments and
+complex numbers are errors.
 A NaN *forecast* of an observed target is an error: it must not look like a better score.
 """
 
@@ -97,6 +99,15 @@ def observed_mae(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool =
 def observed_rmse(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool = False) -> Score:
     """Root mean squared error over the observed targets, in seconds; see :func:`observed_mae`.
 
+    Parameters
+    ----------
+    y_true, y_pred, return_ignored
+        As for :func:`observed_mae`.
+
+    Returns
+    -------
+    float, or (float, int)
+
     Examples
     --------
     >>> from sklearn_jobtime.metrics import observed_rmse
@@ -108,6 +119,15 @@ def observed_rmse(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool 
 
 def observed_mape(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool = False) -> Score:
     """Mean absolute error as a share of the actual; see :func:`observed_mae`.
+
+    Parameters
+    ----------
+    y_true, y_pred, return_ignored
+        As for :func:`observed_mae`.
+
+    Returns
+    -------
+    float, or (float, int)
 
     Examples
     --------
@@ -128,7 +148,19 @@ def observed_r2(
     """Coefficient of determination, averaged over outputs with two or more observed targets.
 
     Outputs with fewer are skipped: with one target there is no variance to explain. Rows count as
-    much as `sample_weight`, ``(n,)``, says.
+    much as `sample_weight` says.
+
+    Parameters
+    ----------
+    y_true, y_pred, return_ignored
+        As for :func:`observed_mae`.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows; None counts all alike.
+
+    Returns
+    -------
+    float, or (float, int)
+        1 is perfect; NaN where no output has two observed targets.
 
     Examples
     --------
@@ -165,6 +197,10 @@ def observed_pinball(
     return_ignored : bool, default=False
         Also return how many targets were NaN.
 
+    Returns
+    -------
+    float, or (float, int)
+
     Examples
     --------
     >>> from sklearn_jobtime.metrics import observed_pinball
@@ -190,6 +226,10 @@ def observed_share_within(
         take for "on time" when they read a forecast as a clock time.
     return_ignored : bool, default=False
         Also return how many targets were NaN.
+
+    Returns
+    -------
+    float, or (float, int)
 
     Examples
     --------

@@ -153,12 +153,12 @@ class Linkage:
     q_values: pd.DataFrame
     n_scored: pd.Series
 
-    def links(self, fdr: float = 0.05) -> pd.DataFrame:
+    def links(self, false_discovery_rate: float = 0.05) -> pd.DataFrame:
         """List the links between different jobs, the strongest first.
 
         Parameters
         ----------
-        fdr : float, default=0.05
+        false_discovery_rate : float, default=0.05
             False discovery rate: the share of wrong ones among them, on average, that is asked for.
             With common causes that the table does not show there may be more: see the
             notes of :func:`job_linkage`.
@@ -181,7 +181,7 @@ class Linkage:
         )
         columns = {name: table.to_numpy().ravel() for name, table in tables.items()}
         long = pairs.to_frame(index=False).assign(**columns)
-        found = long[(long["source"] != long["target"]) & (long["q_value"] <= fdr)]
+        found = long[(long["source"] != long["target"]) & (long["q_value"] <= false_discovery_rate)]
         return found.sort_values("seconds", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -14,6 +14,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.lstm import training
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
@@ -235,6 +236,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 "forecaster came with bidirectional=True, but a state knows only the past; set it "
                 "to False, or read windows in both directions with LSTMForecaster itself."
             )
+        X = plain_table(X)
         steps = self._read_steps(X, reset=True)
         codes, names = read_series(X, series, len(steps))
         self.named_series_ = series is not None or is_indexed(X)
@@ -287,6 +289,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             `X` are now the ones behind their last row.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         steps = self._read_steps(X, reset=False)
         if self.named_series_ and series is None and not is_indexed(X):
             raise ValueError(

@@ -78,7 +78,7 @@ class LinkageDisplay:
         jobs: Sequence[str] | None = None,
         n_repeats: int = 20,
         random_state: int = 0,
-        fdr: float = 0.05,
+        false_discovery_rate: float = 0.05,
         ax: Any = None,
         **artist_kwargs: Any,
     ) -> "LinkageDisplay":
@@ -88,7 +88,7 @@ class LinkageDisplay:
         ----------
         model, runs, is_test, step, jobs, n_repeats, random_state
             See :func:`~sklearn_jobtime.inspection.job_linkage`.
-        fdr, ax, **artist_kwargs
+        false_discovery_rate, ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
@@ -104,11 +104,16 @@ class LinkageDisplay:
             n_repeats=n_repeats,
             random_state=random_state,
         )
-        return cls(found).plot(fdr=fdr, ax=ax, **artist_kwargs)
+        return cls(found).plot(false_discovery_rate=false_discovery_rate, ax=ax, **artist_kwargs)
 
     @classmethod
     def from_predictions(
-        cls, linkage: Linkage, *, fdr: float = 0.05, ax: Any = None, **artist_kwargs: Any
+        cls,
+        linkage: Linkage,
+        *,
+        false_discovery_rate: float = 0.05,
+        ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "LinkageDisplay":
         """Draw links that you have.
 
@@ -116,19 +121,19 @@ class LinkageDisplay:
         ----------
         linkage : Linkage
             See the class.
-        fdr, ax, **artist_kwargs
+        false_discovery_rate, ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
         -------
         LinkageDisplay
         """
-        return cls(linkage).plot(fdr=fdr, ax=ax, **artist_kwargs)
+        return cls(linkage).plot(false_discovery_rate=false_discovery_rate, ax=ax, **artist_kwargs)
 
     def plot(
         self,
         *,
-        fdr: float = 0.05,
+        false_discovery_rate: float = 0.05,
         ax: Any = None,
         im_kwargs: dict[str, Any] | None = None,
         text_kwargs: dict[str, Any] | None = None,
@@ -138,7 +143,7 @@ class LinkageDisplay:
 
         Parameters
         ----------
-        fdr : float, default=0.05
+        false_discovery_rate : float, default=0.05
             False discovery rate: the share of false ones among the framed links, on average,
             that is asked for. With common causes that the table does not show there may be more:
             see the notes of :func:`~sklearn_jobtime.inspection.job_linkage`.
@@ -177,7 +182,7 @@ class LinkageDisplay:
         self._label(self.ax_, matrix)
         if max(matrix.shape) <= MOST_WRITTEN:
             self._write(self.ax_, values, top, text_kwargs)
-        self._frame(self.ax_, matrix, fdr, frame_kwargs)
+        self._frame(self.ax_, matrix, false_discovery_rate, frame_kwargs)
         return self
 
     def _shown(self) -> pd.DataFrame:
@@ -222,17 +227,24 @@ class LinkageDisplay:
                 ax.text(column, row, text, **styled(Text, style, text_kwargs))
 
     def _frame(
-        self, ax: "Axes", matrix: pd.DataFrame, fdr: float, frame_kwargs: dict[str, Any] | None
+        self,
+        ax: "Axes",
+        matrix: pd.DataFrame,
+        false_discovery_rate: float,
+        frame_kwargs: dict[str, Any] | None,
     ) -> None:
         from matplotlib.patches import Rectangle
 
-        found = self.linkage.q_values.loc[matrix.index, matrix.columns].to_numpy() <= fdr
+        found = (
+            self.linkage.q_values.loc[matrix.index, matrix.columns].to_numpy()
+            <= false_discovery_rate
+        )
         style = styled(Rectangle, {"fill": False, "ec": COMING, "lw": 2.0}, frame_kwargs)
         for row, column in np.argwhere(found):
             ax.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, **style))
         ax.set_title(
             "framed: better forecasts on unseen runs\n"
-            f"(asked: at most {100 * fdr:.3g} % false among these)",
+            f"(asked: at most {100 * false_discovery_rate:.3g} % false among these)",
             loc="left",
             fontsize=9,
         )

@@ -57,7 +57,7 @@ def run_links(
     )
     if plot is not None:
         with replacing(plot) as new:
-            LinkageDisplay(found).plot(fdr=fdr).figure_.savefig(new)
+            LinkageDisplay(found).plot(false_discovery_rate=fdr).figure_.savefig(new)
     few = found.n_scored[found.n_scored < LEAST_ROWS].index
     for name in few:
         history.note(f"{name}: not tested, fewer than {LEAST_ROWS} test runs were observed.")
