@@ -60,6 +60,15 @@ def series_names(index: pd.Index) -> np.ndarray:
 
     Series that would share a name, such as 1 and "1", are written as Python writes their keys.
 
+    Parameters
+    ----------
+    index : Index
+        Every level but the last names the series.
+
+    Returns
+    -------
+    ndarray of str, shape (n_rows,)
+
     Examples
     --------
     >>> import pandas as pd
