@@ -60,7 +60,7 @@ Runs = Annotated[
         "started_at, ended_at, a column of seconds for each JOB, and JOB__status. Last rows "
         "without any outcome are runs to forecast. Or another source: a log of jobs, "
         "airflow+URL, URL#TABLE, bigquery://PROJECT#TABLE, slurm:FILE, swf:FILE, github:PATH, "
-        "jenkins:PATH, dbt:PATH, nextflow:PATH, pbs:PATH, sge:PATH.",
+        "jenkins:PATH, dbt:PATH, nextflow:PATH, pbs:PATH, sge:PATH, lsf:PATH.",
     ),
 ]
 Names = list[str] | None
@@ -143,6 +143,42 @@ _SOURCE_OPTIONS = {
             metavar="FIELDS", help="Fields that name a series of swf:, such as user,queue."
         ),
     ],
+    "columns": Annotated[
+        Names,
+        typer.Option(
+            metavar="FIELDS",
+            help="The fields of sacct's output without a header, in their order, such as "
+            "JobID,JobName,User,Start,End,State.",
+        ),
+    ],
+    "steps": Annotated[
+        bool, typer.Option("--steps", help="Read the steps of jobs too (slurm:, github:).")
+    ],
+    "tries": Annotated[
+        str | None,
+        typer.Option(help="Airflow: the `last` try of a task, or `all`, each a row of its own."),
+    ],
+    "mapped": Annotated[
+        str | None,
+        typer.Option(help="Airflow: mapped tasks `together` as one job, or `separate`."),
+    ],
+    "dags": Annotated[Names, typer.Option(help="Airflow: only these DAGs, separated by commas.")],
+    "start": Annotated[
+        str | None, typer.Option(metavar="TIME", help="When a log of swf: begins (its second 0).")
+    ],
+    "series_name": Annotated[
+        str | None, typer.Option(metavar="NAME", help="The name of the pipeline of nextflow:.")
+    ],
+    "index": Annotated[
+        Names,
+        typer.Option(help="Columns that name a run of a run table; all but the last: its series."),
+    ],
+    "chunk_rows": Annotated[
+        int | None, typer.Option(min=1, help="Rows that a database sends at a time.")
+    ],
+    "query_timeout": Annotated[
+        float | None, typer.Option(min=0.0, help="Seconds to wait for BigQuery's answers.")
+    ],
     "on_duplicate": Annotated[
         str,
         typer.Option(
@@ -154,7 +190,7 @@ _SOURCE_OPTIONS = {
         str, typer.Option(help="error or warn: what to do with a state that nothing maps.")
     ],
 }
-_DEFAULTS = {"on_duplicate": "auto", "on_unknown": "error"}
+_DEFAULTS: dict[str, Any] = {"on_duplicate": "auto", "on_unknown": "error", "steps": False}
 
 
 class Source(str):
@@ -221,19 +257,37 @@ def _as_arguments(
     input_timezone: str | None,
     delimiter: str | None,
     series_by: Names,
+    columns: Names,
+    dags: Names,
+    index: Names,
+    series_name: str | None,
+    query_timeout: float | None,
     on_duplicate: str,
     on_unknown: str,
+    **of_readers: Any,
 ) -> dict[str, Any]:
     for option, value, known in (
         ("--on-duplicate", on_duplicate, ("auto", "last", "join", "error")),
         ("--on-unknown", on_unknown, ("error", "warn")),
+        ("--tries", of_readers["tries"] or "last", ("last", "all")),
+        ("--mapped", of_readers["mapped"] or "together", ("together", "separate")),
     ):
         if value not in known:
             raise typer.BadParameter(
                 f"{value!r} came for {option}; expected one of {', '.join(known)}."
             )
+    if column and columns:
+        raise typer.BadParameter(
+            "--column names columns of a log or table, --columns the fields of sacct's output "
+            "without a header; give one of the two."
+        )
+    options = {
+        name: split_names(value) or None for name, value in (("dags", dags), ("index", index))
+    }
     return {
-        "columns": _pairs(column, "--column", "NAME=COLUMN, such as run=build_no"),
+        "options": {**of_readers, **options, "series": series_name, "timeout": query_timeout},
+        "columns": split_names(columns)
+        or _pairs(column, "--column", "NAME=COLUMN, such as run=build_no"),
         "states": _pairs(state, "--state", "STATE=STATUS, such as manual=skipped"),
         "timezone": input_timezone,
         "delimiter": "\t" if delimiter in ("\\t", "tab") else delimiter,

@@ -11,7 +11,13 @@ __all__ = ["in_shell_words"]
 _DICT = r"\{[^{}]*\}"
 _BOTH = rf"\w+={_DICT}(?:,? or (?:\w+=)?{_DICT})* \(in a shell: ((?:[^()]|\(\))*)\)"
 _DICTS = {"columns": "--column", "states": "--state"}
-_LISTS = {"jobs": "--jobs", "durations": "--jobs", "by": "--series-by", "known": "--known"}
+_LISTS = {
+    "columns": "--columns",
+    "jobs": "--jobs",
+    "durations": "--jobs",
+    "by": "--series-by",
+    "known": "--known",
+}
 # Python's words, the shell's.
 _PHRASES = (
     (r"pass on_unknown='warn' \(--on-unknown warn\)", "add --on-unknown warn"),
@@ -31,6 +37,11 @@ _PHRASES = (
     (r"delimiter='([^']*)'", r"--delimiter '\1'"),
     (r"\bdelimiter=", "--delimiter"),
     (r"the option by\b", "--series-by"),
+    (r"the option (columns|start|steps|tries|mapped)\b", r"--\1"),
+    (r"\b(steps|tries|mapped|dags|start|index)=", r"--\1"),
+    (r"\bseries=(?=[ ;,.]|$)", "--series-name"),
+    (r"\btimeout=", "--query-timeout"),
+    (r"\bchunk_rows=", "--chunk-rows"),
     (r"\bby=\(\.\.\.\)|\bby=", "--series-by"),
     (r"\bcolumns=\{\.\.\.\}|\bcolumns=", "--column"),
     (r"\bstates=\{\.\.\.\}|\bstates=", "--state"),
@@ -56,7 +67,7 @@ def in_shell_words(message: str) -> str:
     """
     message = re.sub(_BOTH, r"\1", message)
     message = re.sub(r"\b(columns|states)=(\{[^{}]*\})", _as_pairs, message)
-    message = re.sub(r"\b(jobs|durations|by|known)=([\[(][^\])]*[\])])", _as_list, message)
+    message = re.sub(r"\b(columns|jobs|durations|by|known)=([\[(][^\])]*[\])])", _as_list, message)
     for python, shell in _PHRASES:
         message = re.sub(python, shell, message)
     return message

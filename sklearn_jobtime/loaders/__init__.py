@@ -9,6 +9,7 @@ from sklearn_jobtime.loaders.dbt import read_dbt
 from sklearn_jobtime.loaders.files import read_log, read_runs, write_table
 from sklearn_jobtime.loaders.github import read_github
 from sklearn_jobtime.loaders.jenkins import read_jenkins
+from sklearn_jobtime.loaders.lsf import read_lsf
 from sklearn_jobtime.loaders.nextflow import read_nextflow
 from sklearn_jobtime.loaders.pbs import read_pbs
 from sklearn_jobtime.loaders.sge import read_sge
@@ -25,6 +26,7 @@ __all__ = [
     "read_github",
     "read_jenkins",
     "read_log",
+    "read_lsf",
     "read_nextflow",
     "read_pbs",
     "read_runs",

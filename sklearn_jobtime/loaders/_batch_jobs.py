@@ -1,12 +1,50 @@
 """Finished jobs of a batch system's accounting file, one record a job, as a long table."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._identity import named_apart
+from sklearn_jobtime.loaders._open_file import find_files, open_text
 from sklearn_jobtime.runs._long_table import long_table
 
-__all__ = ["batch_long", "epochs"]
+__all__ = ["batch_long", "epochs", "read_records"]
+
+
+def read_records(
+    source: str | Path,
+    record: Callable[[str, str], dict[str, str] | None],
+    max_bytes: int,
+    *,
+    like: str = "",
+) -> list[dict[str, str]]:
+    """Read the records of accounting files, one a line.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file, a folder or a pattern.
+    record : callable
+        Gives the fields of a line, from the line and its place; None for one that does not count.
+    max_bytes : int
+        The most uncompressed bytes to read of each file.
+    like : str, default=""
+        Of a folder only the files are read of which the name holds this, if there are any.
+    """
+    paths = find_files(source, ("",))
+    if Path(source).is_dir():
+        paths = [path for path in paths if like in path.name] or paths
+    records = []
+    for path in paths:
+        with open_text(path, max_bytes=max_bytes) as lines:
+            for number, line in enumerate(lines, start=1):
+                if len(line.strip()) > 1 and not line.startswith("#"):
+                    found = record(line.rstrip("\n"), f"{path}, line {number}")
+                    if found is not None:
+                        records.append(found)
+    return records
 
 
 def epochs(seconds: pd.Series) -> pd.Series:
@@ -25,7 +63,7 @@ def epochs(seconds: pd.Series) -> pd.Series:
 
 
 def batch_long(
-    rows: pd.DataFrame, dropped: dict[str, int], notes: list[str], *, span: str
+    rows: pd.DataFrame, dropped: dict[str, int], notes: list[str], *, roles: dict[str, str]
 ) -> pd.DataFrame:
     """Make the long table of the jobs: a series is a user's job name, a run one of the jobs.
 
@@ -33,13 +71,15 @@ def batch_long(
     ----------
     rows : DataFrame
         Columns `id`, `user`, `name`, `submitted_at`, `started_at`, `ended_at` (in UTC), `status`,
-        `place`, and `duration`: what the system itself says in seconds, NaN where it does not.
+        `has_ended` (its state is not known), `place`, and `duration`: what the system itself says
+        in seconds, NaN where it does not.
     dropped : dict of str to int
         What was left out before.
     notes : list of str
         What the user should know; goes to ``.attrs["notes"]``.
-    span : str
-        What the file calls the duration, for a note.
+    roles : dict of str to str
+        From which fields of the file each column of the long table is, but for `job`; goes to
+        ``.attrs["columns"]``.
 
     Returns
     -------
@@ -52,11 +92,11 @@ def batch_long(
     >>> import pandas as pd
     >>> from sklearn_jobtime.loaders._batch_jobs import batch_long
     >>> rows = pd.DataFrame({"id": ["7"], "user": ["ann"], "name": ["etl"], "status": ["success"],
-    ...     "duration": [120.0], "place": ["line 1"],
+    ...     "has_ended": [False], "duration": [120.0], "place": ["line 1"],
     ...     "submitted_at": pd.to_datetime(["2026-03-01T04:00Z"]),
     ...     "started_at": pd.to_datetime(["2026-03-01T04:01Z"]),
     ...     "ended_at": pd.to_datetime(["2026-03-01T04:03Z"])})
-    >>> long = batch_long(rows, {}, [], span="the wall time")
+    >>> long = batch_long(rows, {}, [], roles={"duration": "wall time"})
     >>> long[["series", "run", "job", "duration", "queued_seconds"]]
         series run  job  duration  queued_seconds
     0  ann/etl   7  job     120.0            60.0
@@ -82,8 +122,8 @@ def batch_long(
     off = (took - rows["duration"]).abs()
     if (differs := off > 1.0).any():
         notes.append(
-            f"in {int(differs.sum())} records {span} is not end minus start, by up to "
-            f"{off.max():,.0f} s; {span} is used."
+            f"in {int(differs.sum())} records {roles['duration']} is not end minus start, by up to "
+            f"{off.max():,.0f} s; {roles['duration']} is used."
         )
     queued = (rows["started_at"] - rows["submitted_at"]).dt.total_seconds()
     rows = rows.assign(
@@ -96,6 +136,6 @@ def batch_long(
     rows, named = named_apart(rows, "job id")
     notes.extend(named)
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
-    table = long_table(rows[[*kept, "queued_seconds"]], dropped)
-    table.attrs["notes"] = notes
+    table = long_table(rows[[*kept, "has_ended", "queued_seconds"]], dropped)
+    table.attrs |= {"notes": notes, "columns": {**roles, "job": "each run has one job"}}
     return table

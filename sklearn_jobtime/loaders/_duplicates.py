@@ -5,11 +5,15 @@ import pandas as pd
 
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
-__all__ = ["ON_DUPLICATE", "settle_duplicates"]
+__all__ = ["ON_DUPLICATE", "UNKNOWN", "WORST_FIRST", "settle_duplicates"]
 
 
 ON_DUPLICATE = ("auto", "last", "join", "error")
-_WORST = ("failed", "timeout", "cancelled", "success", "skipped")
+UNKNOWN = "unknown"  # has ended, but how is not known
+# Parts together are as far as the worst of them: not ended (None) while one has not ended, and
+# skipped only when all were.
+WORST_FIRST = (None, UNKNOWN, "failed", "timeout", "cancelled", "success", "skipped")
+_WORST = WORST_FIRST[2:]
 
 
 def settle_duplicates(long: pd.DataFrame, how: str = "auto") -> tuple[pd.DataFrame, list[str]]:

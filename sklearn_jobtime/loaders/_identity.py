@@ -4,9 +4,14 @@ A name that holds the number, the date or the hash of its run makes a series, or
 run, and nothing is left to learn from. A number that two different runs share makes one of them.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 
-__all__ = ["identity_notes", "named_apart"]
+from sklearn_jobtime.runs._schema import series_of, status_column
+
+__all__ = ["identity_notes", "job_question", "named_apart"]
 
 
 FEW = 3  # that many names of one run each are no longer a matter of chance
@@ -14,13 +19,15 @@ FEW = 3  # that many names of one run each are no longer a matter of chance
 _VARIES = r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b|\d+"
 
 
-def identity_notes(long: pd.DataFrame) -> list[str]:
-    """Ask whether the columns of series and jobs are right, where each name has one run.
+def identity_notes(runs: pd.DataFrame, jobs: Sequence[str]) -> list[str]:
+    """Ask whether the names of series and jobs are right, where each name has one run.
 
     Parameters
     ----------
-    long : DataFrame
-        A long table, as :func:`~sklearn_jobtime.runs.long_table` makes it.
+    runs : DataFrame
+        A run table.
+    jobs : sequence of str
+        Its columns of durations.
 
     Returns
     -------
@@ -31,31 +38,48 @@ def identity_notes(long: pd.DataFrame) -> list[str]:
     --------
     >>> import pandas as pd
     >>> from sklearn_jobtime.loaders._identity import identity_notes
-    >>> names = ["etl-101", "etl-102", "etl-103"]
-    >>> identity_notes(pd.DataFrame({"series": names, "run": [1, 2, 3], "job": "job"}))
+    >>> keys = [("etl-101", 1), ("etl-102", 2), ("etl-103", 3)]
+    >>> runs = pd.DataFrame({"job": 5.0}, index=pd.MultiIndex.from_tuples(keys))
+    >>> identity_notes(runs, ["job"])
     ["3 of 3 series have one run each ('etl-101', 'etl-102', 'etl-103'): is the series column
     right? They differ only in numbers or hashes, so they seem to hold their run's."]
     """
-    if not len(long):
-        return []
-    known = "series" in long
-    series, series_names = pd.factorize(long["series"] if known else pd.Series("all", long.index))
-    run, _ = pd.factorize(long["run"])
-    job, job_names = pd.factorize(long["job"].astype("str"))
-    codes = pd.DataFrame({"series": series, "run": run, "job": job})
-    runs = codes[["series", "run"]].drop_duplicates()
+    series = series_of(runs.index)
+    sizes = pd.Series(series).value_counts()
     notes = []
-    sizes = runs["series"].value_counts()
-    names = pd.Series(series_names[sizes.index].astype("str"), sizes.index)
-    if known and (text := _question(names, sizes, "series", "series")):
-        notes.append(text)
+    if runs.index.nlevels > 1:
+        keys = runs.index.droplevel(-1)
+        first = pd.Series(series).drop_duplicates()
+        shown = [key if isinstance(key, tuple) else (key,) for key in keys[first.index]]
+        names = pd.Series(["/".join(map(str, key)) for key in shown], first.to_numpy())
+        notes.append(_question(names[sizes.index], sizes, "series", "series"))
     # The jobs of a series that has one run say nothing; they stand in one run each anyway.
-    recur = codes[codes["series"].isin(sizes.index[sizes >= FEW])]
-    sizes = recur.drop_duplicates()["job"].value_counts()
-    names = pd.Series(job_names[sizes.index].astype("str"), sizes.index)
-    if text := _question(names, sizes, "jobs", "job"):
-        notes.append(text)
-    return notes
+    recur = runs[np.isin(series, sizes.index[sizes >= FEW])]
+    times = pd.Series(
+        [
+            int((recur[j].notna() | recur.get(status_column(j), recur[j]).notna()).sum())
+            for j in jobs
+        ]
+    )
+    times = times[times > 0]
+    names = pd.Series([jobs[at] for at in times.index], times.index, dtype="str")
+    notes.append(_question(names, times, "jobs", "job"))
+    return [note for note in notes if note]
+
+
+def job_question(long: pd.DataFrame) -> str:
+    """Ask whether the column of jobs of a long table is right; empty where there is no doubt.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.loaders._identity import job_question
+    >>> job_question(pd.DataFrame({"run": [1, 2, 3], "job": ["a1", "a2", "a3"]}))[:27]
+    '3 of 3 jobs have one run ea'
+    """
+    keys = [key for key in ("series", "run", "job") if key in long]
+    times = long.drop_duplicates(keys)["job"].astype("str").value_counts()
+    return _question(pd.Series(times.index, times.index), times, "jobs", "job") or ""
 
 
 def _question(names: pd.Series, sizes: pd.Series, what: str, column: str) -> str | None:

@@ -132,6 +132,8 @@ def _of_text(lines: list[str], name: str) -> Recognised | None:  # noqa: PLR0911
         return Recognised("nextflow", "its header is that of Nextflow's trace file")
     if re.match(_PBS, first):
         return Recognised("pbs", "its lines are those of a PBS accounting log")
+    if re.match(r'"(JOB_FINISH|JOB_RESIZE|EVENT_ADRSV_FINISH)" "[\d.]+" \d+ ', first):
+        return Recognised("lsf", "its lines are those of LSF's lsb.acct")
     lines = [line for line in lines[:50] if line.strip()]
     data = [line for line in lines if not line.startswith("#")]
     if data and all(line.count(":") >= 40 for line in data[:5]):

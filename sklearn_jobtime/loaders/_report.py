@@ -48,7 +48,10 @@ def run_table_notes(
 
 
 def reading_report(
-    runs: pd.DataFrame, columns: Mapping[str, str] | None, named: Collection[str]
+    runs: pd.DataFrame,
+    columns: Mapping[str, str] | None,
+    named: Collection[str],
+    why: str = "usual name",
 ) -> dict[str, Any]:
     """Sum a reading up.
 
@@ -60,13 +63,16 @@ def reading_report(
         Role to column of a log; None for a run table.
     named : collection of str
         Roles (of a log) or jobs (of a run table) that the user named.
+    why : str, default="usual name"
+        Why the other columns were taken.
 
     Returns
     -------
     dict
         `columns` (role or column: `column`, `why`), `runs` and `jobs_of_runs` kept, `left_out`
-        (reason: rows), `statuses` (counted over the jobs of runs), `total_seconds` and
-        `median_seconds` of the jobs of runs that succeeded.
+        (reason: rows), `statuses` (counted over the jobs of runs; `unknown` have an end, but a
+        state that nothing maps), `total_seconds` and `median_seconds` of the jobs of runs that
+        succeeded.
 
     Examples
     --------
@@ -88,9 +94,11 @@ def reading_report(
         for name, count in told[told != ""].value_counts().items():
             statuses[str(name)] = statuses.get(str(name), 0) + int(count)
         good.append(seconds[(told == "success").to_numpy() & np.isfinite(seconds)])
+    if unknown := runs.attrs.get("unknown", 0):
+        statuses["unknown"] = unknown
     seconds = np.concatenate(good) if good else np.empty(0)
     return {
-        "columns": _whys(runs, jobs, columns, named),
+        "columns": _whys(runs, jobs, columns, named, why),
         "runs": len(runs),
         "jobs_of_runs": sum(statuses.values()),
         "left_out": dict(runs.attrs.get("dropped", {})),
@@ -105,13 +113,14 @@ def _whys(
     jobs: Sequence[str],
     columns: Mapping[str, str] | None,
     named: Collection[str],
+    usual: str,
 ) -> dict[str, dict[str, str]]:
     if columns is not None:
         chosen = {role_and_unit(role)[0] for role in named}
         return {
             role: {
                 "column": column,
-                "why": "named" if role_and_unit(role)[0] in chosen else "usual name",
+                "why": "named" if role_and_unit(role)[0] in chosen else usual,
             }
             for role, column in columns.items()
         }

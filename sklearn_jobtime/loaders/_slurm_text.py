@@ -18,8 +18,9 @@ from sklearn_jobtime.runs._validation import bad_value
 __all__ = ["elapsed_seconds", "read_text"]
 
 
-_NEEDED = ("JobID", "JobName", "User", "State", "Start", "End")
-_FIELDS = (*_NEEDED, "JobIDRaw", "Cluster", "Submit", "Elapsed", "ElapsedRaw")
+_NEEDED = ("JobID", "State", "Start", "End")
+_NAMES = ("User", "JobName")  # of a series; one of them will do
+_FIELDS = (*_NEEDED, *_NAMES, "JobIDRaw", "Cluster", "Submit", "Elapsed", "ElapsedRaw")
 _ASK = (
     "ask for them with: sacct --parsable2 "
     "--format=JobID,JobName,User,Cluster,Submit,Start,End,Elapsed,State"
@@ -93,6 +94,11 @@ def read_text(
         for number, fields in form.rows(lines):
             rows.append(fields)
             numbers.append(number)
+    if form.steps_without_user:
+        notes.append(
+            f"{form.steps_without_user} job steps have no user, so that their fields of fixed "
+            "width without a header cannot be told apart; they were not read."
+        )
     if not rows:
         raise SourceError(f"{path}: holds no job; check the dates and users sacct was asked for.")
     table = pd.DataFrame(rows, columns=form.header, index=pd.Index(numbers, name="line"))
@@ -101,13 +107,29 @@ def read_text(
         table = _whole_values(table, path, notes)
     if "JobID" not in table:
         table = table.rename(columns={"JobIDRaw": "JobID"})
+    if missing := [name for name in _NAMES if name not in table]:
+        other = "User" if missing == ["JobName"] else "JobName"
+        notes.append(
+            f"the text has no field {missing[0]}: a series is named by {other} alone, so different "
+            "jobs may be one series; ask sacct for both."
+        )
+        table = table.assign(**{missing[0]: ""})
     local = table["Start"].str.match(r"\d{4}-\d\d-\d\d.\d\d:\d\d:\d\d$")
     if timezone is None and local.any():
         notes.append(
             "the times of sacct carry no time zone and were read as UTC; name the cluster's own "
             "with the option timezone, such as Europe/Berlin."
         )
-    return _parse_fields(table, path, zone, notes)
+    records = _parse_fields(table, path, zone, notes)
+    elapsed = [name for name in ("Elapsed", "ElapsedRaw") if name in table]
+    records.attrs["columns"] = {
+        "series": "/".join(name for name in _NAMES if name not in missing),
+        "run": "JobID",
+        "job": "component and step of JobID",
+        **{"started_at": "Start", "ended_at": "End", "status": "State"},
+        "duration": f"{elapsed[0]}, else End - Start" if elapsed else "End - Start",
+    }
+    return records
 
 
 def _zone(timezone: str) -> ZoneInfo:
@@ -138,6 +160,7 @@ class _Form:
         self.headless = columns is not None
         self.delimiter = delimiter
         self.fixed = False
+        self.steps_without_user = 0
         self._spans: list[tuple[int, int | None]] = []
 
     def rows(self, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
@@ -185,7 +208,9 @@ class _Form:
 
     def _check_header(self, names: list[str]) -> None:
         has = {*names, *(["JobID"] if "JobIDRaw" in names else [])}
-        if missing := [name for name in _NEEDED if name not in has]:
+        missing = [name for name in _NEEDED if name not in has]
+        missing += ["User or JobName"] if has.isdisjoint(_NAMES) else []
+        if missing:
             shown = (self.delimiter or " ").join(names)[:200]
             headless = (
                 ""
@@ -213,7 +238,8 @@ class _Form:
         if len(fields) == len(self.header):
             return fields
         if self.delimiter == " " and re.match(r"\d+\S*\.", line.lstrip()):
-            return None  # a step, which has no user, and so no way to tell its blanks apart
+            self.steps_without_user += 1  # there is no way to tell its blanks apart
+            return None
         raise SourceError(
             f"{self.path}, line {number}: {len(fields)} fields, the header has "
             f"{len(self.header)}; if a name holds {self.delimiter!r}, run sacct with another "

@@ -7,9 +7,12 @@ import pandas as pd
 
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders._duplicates import settle_duplicates
+from sklearn_jobtime.loaders._identity import identity_notes, job_question
+from sklearn_jobtime.loaders._named_jobs import with_statuses
 from sklearn_jobtime.loaders._open_file import MAX_BYTES
-from sklearn_jobtime.loaders._recognise import looks_like, recognised
+from sklearn_jobtime.loaders._recognise import Recognised, looks_like, recognised
 from sklearn_jobtime.loaders._report import reading_report, run_table_notes
+from sklearn_jobtime.loaders._source_options import keywords, options_for
 from sklearn_jobtime.loaders._states import own_states
 from sklearn_jobtime.loaders._table_form import table_form
 from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_long, as_runs, read_table
@@ -32,6 +35,7 @@ SOURCES = {
     "nextflow:PATH": "Nextflow's trace files, one a run: a file, a folder or a pattern",
     "pbs:PATH": "accounting logs of PBS or Torque: a file, a folder or a pattern",
     "sge:PATH": "the accounting file of Grid Engine: a file, a folder or a pattern",
+    "lsf:PATH": "LSF's accounting file lsb.acct: a file, a folder or a pattern",
 }
 
 
@@ -40,12 +44,13 @@ def read_source(
     *,
     since: str | None = None,
     jobs: Sequence[str] | None = None,
-    columns: Mapping[str, str | None] | None = None,
+    columns: Mapping[str, str | None] | Sequence[str] | None = None,
     durations: Sequence[str] | None = None,
     states: Mapping[str, str | None] | None = None,
     timezone: str | None = None,
     delimiter: str | None = None,
     by: Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
     on_duplicate: str = "auto",
     on_unknown: str = "error",
     top_jobs: int | None = None,
@@ -70,6 +75,7 @@ def read_source(
     ``nextflow:PATH``          :func:`~sklearn_jobtime.loaders.read_nextflow`
     ``pbs:PATH``               :func:`~sklearn_jobtime.loaders.read_pbs`
     ``sge:PATH``               :func:`~sklearn_jobtime.loaders.read_sge`
+    ``lsf:PATH``               :func:`~sklearn_jobtime.loaders.read_lsf`
     ========================== ==============================================================
 
     Parameters
@@ -80,8 +86,9 @@ def read_source(
         Keep what started at this time or later; databases filter by it themselves.
     jobs : sequence of str, default=None
         Keep these jobs only.
-    columns : mapping of str to str or None, default=None
-        Which column of a log or a database table is which, where the guess is wrong.
+    columns : mapping of str to str or None, or sequence of str, default=None
+        Which column of a log or a database table is which, where the guess is wrong. A sequence
+        names the fields of what `sacct` printed without a header, in their order.
     durations : sequence of str, default=None
         The columns of durations of a file that is a run table; None finds them as
         :func:`~sklearn_jobtime.runs.job_columns` does.
@@ -93,6 +100,9 @@ def read_source(
         What separates the fields of a CSV file, or of what `sacct` printed.
     by : sequence of str, default=None
         The fields that name a series of a log in Standard Workload Format.
+    options : mapping of str to object, default=None
+        Further keywords of the reader of this source, such as ``{"steps": True}`` for Slurm and
+        GitHub or ``{"tries": "all"}`` for Airflow.
     on_duplicate : {"auto", "last", "join", "error"}, default="auto"
         A job that stands twice in a run: the last row counts (tries), or all are joined from the
         first start to the last end (parts). ``"auto"`` joins a job whose rows overlap.
@@ -127,45 +137,56 @@ def read_source(
     """
     scheme, colon, rest = source.partition(":")
     notes: list[str] = []
+    mapping = columns if isinstance(columns, Mapping) else None
+    fields = list(columns) if columns and mapping is None else None
     if not (scheme in READERS and colon) and "://" not in source:
         found = recognised(source, max_bytes=max_bytes)
+        if found is None and fields and not source.endswith(FILE_ENDINGS):
+            found = Recognised("slurm", "its fields were named, as of sacct without a header")
         if found is not None:
             scheme, colon, rest = found.system, ":", source
             delimiter = delimiter or found.delimiter
             notes.append(f"read as {found.system}:{source}, since {found.why}.")
-    given: dict[str, Any] = {"columns": columns, "states": states, "timezone": timezone}
-    given |= {"delimiter": delimiter, "by": by}
+    given: dict[str, Any] = {"columns": mapping, "fields": fields}
+    given |= {"states": states, "timezone": timezone, "delimiter": delimiter, "by": by}
+    given |= options or {}
     if scheme in READERS and colon:
-        used = _given(given, (*_USES.get(scheme, ()), "states"), f"{scheme}:")
-        used.pop("states", None)
-        with own_states(states):
-            long = READERS[scheme](rest, on_unknown=on_unknown, max_bytes=max_bytes, **used)
+        long = _read_system(scheme, rest, given, on_unknown=on_unknown, max_bytes=max_bytes)
     elif "://" in source:
         long = _read_database(source, since, jobs, given, on_unknown)
     elif source.endswith(FILE_ENDINGS):
         is_csv = any(f"{end}" in source.lower() for end in (".csv", ".tsv"))
         uses = ("columns", "states", "timezone", *(["delimiter"] if is_csv else []))
-        used = _given(given, uses, "a file" if is_csv else "such a file")
+        used = options_for(given, (*uses, "index"), "a file" if is_csv else "such a file")
         used.pop("columns", None)
+        index = used.pop("index", None)
         table = read_table(source, delimiter=used.pop("delimiter", None), max_bytes=max_bytes)
-        form = "log" if columns else table_form(table, source=source, jobs=durations or jobs)
+        form = "log" if mapping else table_form(table, source=source, jobs=durations or jobs)
         if form == "runs":
-            _given(given, ("timezone", "delimiter"), f"{source}, a run table,")
-            runs = as_runs(table, source, jobs=durations, timezone=timezone)
+            table = with_statuses(
+                table, durations or jobs or (), notes, states=states, on_unknown=on_unknown
+            )
+            own = ("timezone", "delimiter", "index", *(["states"] if notes else []))
+            options_for(given, own, f"{source}, a run table,")
+            runs = as_runs(table, source, jobs=durations, index=index, timezone=timezone)
             runs = _since(_with_jobs(runs, jobs), since)
-            runs.attrs = {"notes": run_table_notes(table, runs, timezone, durations or jobs)}
+            said = run_table_notes(table, runs, timezone, durations or jobs)
+            runs.attrs = {"notes": [*notes, *said]}
             return _reported(runs, None, durations or jobs or ())
+        options_for(given, uses, f"{source}, a log,")
         if form == "long":
             long = as_long(table, source, states=states, on_unknown=on_unknown)
         else:
-            long = as_log(table, source, columns=columns, on_unknown=on_unknown, **used)
+            long = as_log(table, source, columns=mapping, on_unknown=on_unknown, **used)
     else:
         raise _unknown(source)
     long, settled = settle_duplicates(long, on_duplicate)
     runs = _pivoted(long, jobs, top_jobs)
     runs = _since(runs, since)
     runs.attrs["notes"] = [*notes, *long.attrs.get("notes", []), *settled]
-    return _reported(runs, long.attrs.get("columns", {}), columns or ())
+    of_system = colon and (scheme in READERS or scheme.startswith("airflow"))
+    why = f"field of {scheme.partition('+')[0]}" if of_system else "usual name"
+    return _reported(runs, long.attrs.get("columns", {}), mapping or (), why)
 
 
 def _unknown(source: str) -> SourceError:
@@ -176,30 +197,15 @@ def _unknown(source: str) -> SourceError:
     )
 
 
-_REMEDIES = {
-    "columns": "columns={...}",
-    "states": "states={...}",
-    "timezone": "timezone=",
-    "delimiter": "delimiter=",
-    "by": "by=",
-}
-
-
-def _given(options: Mapping[str, Any], used: Sequence[str], source: str) -> dict[str, Any]:
-    """Options that were given, all of which the source must use."""
-    given = {name: value for name, value in options.items() if value}
-    if unused := [name for name in given if name not in used]:
-        raise SourceError(
-            f"{source} does not use {_REMEDIES[unused[0]]}; leave it out."
-            + (f" It uses {', '.join(_REMEDIES[name] for name in used)}." if used else "")
-        )
-    return given
-
-
 def _reported(
-    runs: pd.DataFrame, columns: Mapping[str, str] | None, named: Collection[str]
+    runs: pd.DataFrame,
+    columns: Mapping[str, str] | None,
+    named: Collection[str],
+    why: str = "",
 ) -> pd.DataFrame:
-    runs.attrs["report"] = reading_report(runs, columns, named)
+    jobs = job_columns(runs, list(named) if columns is None and named else None)
+    runs.attrs["notes"] = [*runs.attrs.get("notes", []), *identity_notes(runs, jobs)]
+    runs.attrs["report"] = reading_report(runs, columns, named, why)
     return runs
 
 
@@ -214,15 +220,17 @@ def _files(reader: str, module: str) -> Callable[..., pd.DataFrame]:
 
 READERS = {
     system: _files(f"read_{system}", system)
-    for system in ("slurm", "swf", "github", "jenkins", "dbt", "nextflow", "pbs", "sge")
+    for system in ("slurm", "swf", "github", "jenkins", "dbt", "nextflow", "pbs", "sge", "lsf")
 }
 
 
-_USES = {
-    "slurm": ("timezone", "delimiter"),
-    "swf": ("by",),
-    "nextflow": ("timezone",),
-}
+def _read_system(system: str, path: str, given: Mapping[str, Any], **options: Any) -> pd.DataFrame:
+    used = options_for(given, keywords(f"{system}:"), f"{system}:")
+    states = used.pop("states", None)
+    if "fields" in used:
+        used["columns"] = used.pop("fields")
+    with own_states(states):
+        return READERS[system](path, **options, **used)
 
 
 def _read_database(
@@ -237,21 +245,23 @@ def _read_database(
     if url.startswith("airflow+"):
         from sklearn_jobtime.loaders.airflow import read_airflow  # noqa: PLC0415
 
-        _given(given, ("states",), "airflow+URL")
-        with own_states(given["states"]):
-            return read_airflow(url.removeprefix("airflow+"), **filters)
+        used = options_for(given, keywords("airflow+URL"), "airflow+URL")
+        with own_states(used.pop("states", None)):
+            return read_airflow(url.removeprefix("airflow+"), **filters, **used)
     if not table:
         raise SourceError(
             f"{url.partition('://')[0]}://...: names no table; add one behind '#', as in "
             "sqlite:///runs.db#log, or a query."
         )
-    filters |= _given(given, ("columns", "states", "timezone"), "a database")
     if url.startswith("bigquery://"):
         from sklearn_jobtime.loaders.bigquery import read_bigquery  # noqa: PLC0415
 
+        known = keywords("bigquery://PROJECT#TABLE") - {"project", "client"}
+        filters |= options_for(given, known, "bigquery://")
         return read_bigquery(table, project=url.removeprefix("bigquery://") or None, **filters)
     from sklearn_jobtime.loaders.sql import read_sql  # noqa: PLC0415
 
+    filters |= options_for(given, keywords("URL#TABLE"), "a database")
     return read_sql(url, table, **filters)
 
 
@@ -269,7 +279,13 @@ def _pivoted(long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | Non
             + ". Check the filters."
         )
     attrs = long.attrs
-    runs = pivot_runs(long, top_jobs=top_jobs)
+    if {"status", "ended_at"} <= set(long):
+        unknown = long["status"].isna() & long["ended_at"].notna()
+        attrs = {**attrs, "unknown": int(unknown.sum())}
+    try:
+        runs = pivot_runs(long, top_jobs=top_jobs)
+    except RunTableError as error:
+        raise RunTableError(f"{error} {job_question(long)}".strip()) from None
     runs.attrs = {
         **attrs,
         "dropped": {**attrs.get("dropped", {}), **runs.attrs["dropped"]},

@@ -137,7 +137,7 @@ STATES: dict[str, dict[str, str | None]] = {
     "dbt": _by_status(
         success="success pass warn",
         failed="error fail runtime_error partial_success",
-        skipped="skipped no_op",
+        skipped="skipped no_op reused",
     ),
     "nextflow": _by_status(
         success="COMPLETED",
@@ -149,6 +149,10 @@ STATES: dict[str, dict[str, str | None]] = {
     "lsf": _by_status(
         success="DONE POST_DONE",
         failed="EXIT POST_ERR",
+        timeout="TERM_RUNLIMIT TERM_CPULIMIT TERM_DEADLINE",
+        cancelled="TERM_OWNER TERM_ADMIN TERM_FORCE_OWNER TERM_FORCE_ADMIN TERM_BUCKET_KILL "
+        "TERM_REMOVE_HUNG_JOB TERM_ORPHAN_SYSTEM TERM_PREEMPT TERM_WINDOW TERM_LOAD TERM_OTHER "
+        "TERM_CHKPNT TERM_MC_RECALL TERM_RC",
         not_ended="PEND RUN PSUSP USUSP SSUSP PROV",
     ),
     "cloud_build": _by_status(

@@ -19,7 +19,7 @@ from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.loaders._state_tables import STATES
 from sklearn_jobtime.runs._schema import STATUSES
 
-__all__ = ["STATES", "checked_states", "own_states", "read_states", "to_status"]
+__all__ = ["STATES", "checked_states", "own_states", "read_codes", "read_states", "to_status"]
 
 
 _OWN: ContextVar[Mapping[str, str | None]] = ContextVar("own states", default={})  # noqa: B039
@@ -167,6 +167,38 @@ def read_states(
         pd.Series(statuses[codes], index=states.index, name="status", dtype=object),
         pd.Series(unknown[codes], index=states.index, name="unknown"),
     )
+
+
+def read_codes(
+    codes: pd.Series, outcomes: pd.Series, system: str = "plain", *, on_unknown: str = "error"
+) -> tuple[pd.Series, pd.Series]:
+    """Map what a reader made of numeric codes, unless the user's own states name the code.
+
+    Parameters
+    ----------
+    codes : Series
+        Numbers, such as exit statuses.
+    outcomes : Series of str
+        The states that they mean, as far as the reader knows.
+    system, on_unknown
+        As in :func:`read_states`.
+
+    Returns
+    -------
+    status : Series of object
+    unknown : Series of bool
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.loaders._states import own_states, read_codes
+    >>> with own_states({"3": "skipped"}):
+    ...     read_codes(pd.Series([1.0, 3.0]), pd.Series(["failed", "failed"]))[0].tolist()
+    ['failed', 'skipped']
+    """
+    own = {_plain(str(key)) for key in _OWN.get()}
+    words = codes.map(_as_text)
+    return read_states(outcomes.mask(words.isin(own), words), system, on_unknown=on_unknown)
 
 
 def _as_text(word: object) -> str:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime.exceptions import BadValueError
 from sklearn_jobtime.runs._validation import bad_value
 
 __all__ = ["inferred", "to_text"]
@@ -14,14 +15,22 @@ _NO_NAMES = (dict, list, tuple, set, np.ndarray)
 
 
 def inferred(values: pd.Series) -> pd.Series:
-    """Objects as a database driver returns them, as the dtype of all of them together."""
+    """Objects as a database driver returns them, as the dtype of all of them together.
+
+    Raises
+    ------
+    BadValueError
+        At a text that is no text, such as half of a character.
+    """
     if values.dtype != object:
         return values
     if pd.api.types.infer_dtype(values, skipna=True) == "decimal":
         return values.astype("float64")
     try:
         return pd.Series(values.tolist(), index=values.index, name=values.name)
-    except (UnicodeEncodeError, OverflowError):  # a lone surrogate; a moment beyond all types
+    except UnicodeEncodeError:
+        raise _no_unicode(values) from None
+    except OverflowError:  # a moment beyond all types
         return values
 
 
@@ -52,12 +61,7 @@ def to_text(values: pd.Series) -> pd.Series:
     try:
         text = values.astype("str").str.strip()
     except UnicodeEncodeError:
-        rows = [not _is_unicode(value) for value in values.tolist()]
-        raise bad_value(
-            values.map(ascii),
-            int(np.argmax(rows)),
-            "holds half of a character (a lone surrogate), which is no text; correct the name.",
-        ) from None
+        raise _no_unicode(values) from None
     return text.where(values.notna() & (text != ""))
 
 
@@ -98,6 +102,15 @@ def _plain(values: pd.Series, place: int, value: object) -> object:
         )
     is_whole = isinstance(value, float | Decimal) and np.isfinite(float(value)) and value % 1 == 0
     return int(value) if is_whole else value  # type: ignore[call-overload]
+
+
+def _no_unicode(values: pd.Series) -> BadValueError:
+    rows = [not _is_unicode(value) for value in values.tolist()]
+    return bad_value(
+        values.map(ascii),
+        int(np.argmax(rows)),
+        "holds bytes that are no UTF-8 or half of a character, which is no text; correct it.",
+    )
 
 
 def _is_unicode(value: object) -> bool:

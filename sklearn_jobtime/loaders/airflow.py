@@ -9,7 +9,8 @@ import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._conversion import since_utc
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._duplicates import UNKNOWN, WORST_FIRST
+from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders.sql import read_only_connection
 from sklearn_jobtime.runs._long_table import long_table
 from sklearn_jobtime.runs._validation import to_utc
@@ -28,9 +29,15 @@ NEEDED = {
     TASKS: {"dag_id", "run_id", "task_id", "try_number", "state", *TIMES},
 }
 CHUNK_ROWS = 100_000  # rows as Python's objects at a time, which take ten times the memory
-# Mapped tasks together are as far as the worst of them: not ended while one has not ended, and
-# skipped only when all were.
-WORST_FIRST = (None, "failed", "timeout", "cancelled", "success", "skipped")
+_ROLES = {
+    "series": "dag_id",
+    "run": "run_id",
+    "job": "task_id",
+    "started_at": "start_date of the first try",
+    "ended_at": "end_date",
+    "duration": "end_date - start_date of the last try",
+    "status": "state",
+}
 
 
 def read_airflow(
@@ -146,8 +153,9 @@ def read_airflow(
     with read_only_connection(url) as (connection, place):
         current, history = _read_tries(connection, place, dags, jobs, start)
     rows = _each_try_once(current, history, on_unknown)
-    unended = rows["newest"] & rows["status"].isna() & rows["run_state"].isin(["success", "failed"])
-    back = rows["status"].notna() & (rows["end_date"] < rows["start_date"])
+    ended = rows["status"].notna() | (rows["unknown"] & rows["end_date"].notna())
+    unended = rows["newest"] & ~ended & rows["run_state"].isin(["success", "failed"])
+    back = ended & (rows["end_date"] < rows["start_date"])
     dropped = {
         "task that never ended, though its run did": int(unended.sum()),
         "task that ended before it started": int((back & ~unended).sum()),
@@ -166,7 +174,7 @@ def read_airflow(
             )
     table = _as_jobs(rows, each_try=tries == "all", apart=mapped == "separate")
     table = long_table(table, dropped)
-    table.attrs["notes"] = notes
+    table.attrs |= {"notes": notes, "columns": dict(_ROLES)}
     return table
 
 
@@ -276,10 +284,10 @@ def _each_try_once(current: pd.DataFrame, history: pd.DataFrame, on_unknown: str
     """Give every try one row, with its status; `newest` marks the last try of each task."""
     rows = pd.concat([history, current], ignore_index=True)
     rows["newest"] = np.arange(len(rows)) >= len(history)
-    rows["status"] = to_status(rows["state"], "airflow", on_unknown=on_unknown)
+    rows["status"], rows["unknown"] = read_states(rows["state"], "airflow", on_unknown=on_unknown)
     # A task that waits for its next try still has number and times of the last one, which the
     # history holds too: that one has not begun.
-    waits = rows.duplicated([*KEY, "try_number"]) & rows["status"].isna()
+    waits = rows.duplicated([*KEY, "try_number"]) & rows["status"].isna() & ~rows["unknown"]
     rows["try_number"] += waits
     rows[TIMES] = rows[TIMES].mask(waits)
     return rows.drop_duplicates([*KEY, "try_number"], keep="last", ignore_index=True)
@@ -300,7 +308,7 @@ def _as_jobs(rows: pd.DataFrame, *, each_try: bool, apart: bool) -> pd.DataFrame
         attempt=rows["try_number"] if each_try else 0,
         own_start=rows["start_date"].where(ran),
         own_end=rows["end_date"].where(ran),
-        rank=[rank[status] for status in rows["status"]],
+        rank=[rank[outcome] for outcome in rows["status"].mask(rows["unknown"], UNKNOWN)],
     )
     jobs = rows.groupby(["series", "run", "job", "attempt"], as_index=False).agg(
         started_at=("first_start", "min"),
@@ -312,10 +320,12 @@ def _as_jobs(rows: pd.DataFrame, *, each_try: bool, apart: bool) -> pd.DataFrame
         try_number=("try_number", "max"),
         run_type=("run_type", "first"),
     )
-    status = pd.Series([WORST_FIRST[r] for r in jobs["rank"]], index=jobs.index, dtype=object)
+    outcome = pd.Series([WORST_FIRST[r] for r in jobs["rank"]], index=jobs.index, dtype=object)
+    unknown = outcome == UNKNOWN
     waited = (jobs["own_start"] - jobs["queued"]).dt.total_seconds()
     return jobs.assign(
         duration=(jobs["own_end"] - jobs["own_start"]).dt.total_seconds(),
-        status=status,
+        status=outcome.mask(unknown, None),
+        has_ended=unknown,
         queued_seconds=waited.where(waited >= 0),  # a deferred task is queued again after its start
     ).drop(columns=["attempt", "own_start", "own_end", "queued", "rank"])

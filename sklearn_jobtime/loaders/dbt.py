@@ -11,22 +11,21 @@ import pandas as pd
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._json_documents import field, json_documents
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["read_dbt"]
 
 
 _TEXT = (str, NoneType)
-# What dbt calls the end of a node, where it is not a usual name: a test that warns or fails ran.
-_STATES = {
-    "pass": "success",
-    "warn": "success",
-    "fail": "failed",
-    "runtime error": "failed",
-    "partial success": "failed",
-    "no-op": "skipped",
-    "reused": "skipped",
+_ROLES = {
+    "series": "project/args.which",
+    "run": "metadata.invocation_id",
+    "job": "unique_id",
+    "started_at": "timing[first].started_at",
+    "ended_at": "timing[last].completed_at",
+    "duration": "execution_time",
+    "status": "status",
 }
 
 
@@ -112,11 +111,11 @@ def read_dbt(
         table[column] = times
     twice = table.duplicated(["run", "job"], keep="last")
     table = table[~twice]
-    own = table["state"].str.lower().map(_STATES)
-    status = to_status(table["state"].where(own.isna()), "plain", on_unknown=on_unknown)
+    status, unknown = read_states(table["state"], "dbt", on_unknown=on_unknown)
     table = table.assign(
         series=_series(table, notes),
-        status=own.where(own.notna(), status),
+        status=status,
+        has_ended=unknown,
         duration=_durations(table, notes),
     )
     partial = table.loc[table["selects"], "run"].nunique()
@@ -126,8 +125,8 @@ def read_dbt(
             "run is not comparable with that of the others."
         )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
-    long = long_table(table[kept], {"result that stands twice": int(twice.sum())})
-    long.attrs["notes"] = notes
+    long = long_table(table[[*kept, "has_ended"]], {"result that stands twice": int(twice.sum())})
+    long.attrs |= {"notes": notes, "columns": dict(_ROLES)}
     return long
 
 

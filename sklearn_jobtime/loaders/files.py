@@ -14,10 +14,12 @@ from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
 from sklearn_jobtime.loaders._conversion import NO_STATUS, ONE_JOB, mapped_long, typed_columns
+from sklearn_jobtime.loaders._csv_labels import text_labels, write_csv
 from sklearn_jobtime.loaders._csv_numbers import whole_numbers, without_decimal_commas
 from sklearn_jobtime.loaders._local_times import localise
 from sklearn_jobtime.loaders._log_columns import error_flag, with_projects
 from sklearn_jobtime.loaders._moments import moment_kind
+from sklearn_jobtime.loaders._named_jobs import with_statuses
 from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_bytes, open_text
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders._table_form import owned_statuses
@@ -36,6 +38,9 @@ _READ_ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 FILE_ENDINGS = tuple(end + packed for end in _READ_ENDINGS for packed in ("", *COMPRESSED))
 _KEYS = ["series", "run"]
 _ALSO_JOBS = ("build", "batch", "execution", "seconds")  # names of runs, or of a job's seconds
+_HEAD = 1_048_576  # characters in which the header line ends
+# Of the columns beside labels that are texts; of other files pandas has its own list.
+_MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "nan", "NaN", "null", "NULL", "None"]
 _SEPARATORS = (",", ";", "\t", "|")  # the first of those that fit alike
 
 
@@ -92,7 +97,12 @@ def read_runs(
     run
     7   2026-03-01 02:00:00+00:00   40.0
     """
-    return as_runs(read_table(path, max_bytes=max_bytes), path, jobs=jobs, index=index)
+    notes: list[str] = []
+    table = with_statuses(read_table(path, max_bytes=max_bytes), jobs or (), notes)
+    runs = as_runs(table, path, jobs=jobs, index=index)
+    if notes:
+        runs.attrs["notes"] = notes
+    return runs
 
 
 def as_runs(
@@ -387,8 +397,12 @@ def _read_csv(path: Path, separator: str, max_bytes: int) -> pd.DataFrame:
     names = {guess[role]: "str" for role in ("series", "run", "job") if role in guess}
     if jobs := set(owned_statuses(header)):  # a run table
         names = {name: "str" for name in _KEYS if name in header and name not in jobs}
-    for name in [name for name in names if name.lower() in _ALSO_JOBS]:
+    with open_text(path, max_bytes=max_bytes) as lines:
+        labels = text_labels(lines.read(_HEAD), separator)
+    own = {header[place] or f"Unnamed: {place}" for place in labels}
+    for name in [name for name in names if name.lower() in _ALSO_JOBS or name in own]:
         del names[name]
+    missing = {name: _MISSING for name in header if name not in own} if own else None
     try:
         with open_text(path, max_bytes=max_bytes) as lines:
             table = pd.read_csv(
@@ -396,8 +410,10 @@ def _read_csv(path: Path, separator: str, max_bytes: int) -> pd.DataFrame:
                 sep=separator,
                 index_col=False,
                 low_memory=False,
-                skipinitialspace=True,
-                dtype=names,
+                skipinitialspace=not own,
+                dtype={**names, **dict.fromkeys(own, "str")},
+                keep_default_na=not own,
+                na_values=missing,
             )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise SourceError(
@@ -410,7 +426,7 @@ def _read_csv(path: Path, separator: str, max_bytes: int) -> pd.DataFrame:
     if header[0]:
         return table
     unnamed = table.columns[0]
-    if set(_KEYS) & set(table.columns):
+    if unnamed not in own and (set(_KEYS) - jobs) & set(table.columns):
         return table.drop(columns=unnamed)
     return table.set_index(unnamed).rename_axis(None)
 
@@ -491,28 +507,46 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
                     f"{path}: holds {size} bytes uncompressed, more than max_bytes={max_bytes}; if "
                     "the file is to be trusted, raise max_bytes."
                 )
-            return _to_pandas(parquet.read())
-    except (pa.ArrowException, OSError) as error:
+            return _to_pandas(parquet.read(), path)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SourceError(
             f"{path}: is no whole Parquet file ({str(error).strip()}); write or fetch it again."
         ) from error
 
 
-def _to_pandas(table: "pa.Table") -> pd.DataFrame:
-    """Leave out the columns of types that pandas does not know; they never stop a load."""
+def _to_pandas(table: "pa.Table", path: Path) -> pd.DataFrame:
+    """Leave out the columns of types that pandas does not know; they never stop a load.
+
+    Text that is no UTF-8 stays bytes: a column of names that needs it says which row it is.
+    """
     import pyarrow as pa  # noqa: PLC0415  slow to load
 
     try:
+        (table.schema.metadata or {}).get(b"pandas", b"").decode()
         return table.to_pandas()
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, UnicodeDecodeError):
-        kept = []
-        for name in table.column_names:
+    except pa.ArrowException:
+        pass
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise SourceError(
+            f"{path}: what pandas has noted in its schema is damaged ({error!r}); write or fetch "
+            "it again."
+        ) from error
+    for name in table.column_names:
+        at = table.column_names.index(name)
+        column = table.column(name)
+        for candidate in (
+            column,
+            *([column.cast(pa.binary())] if pa.types.is_string(column.type) else []),
+        ):
             try:
-                table.select([name]).to_pandas(ignore_metadata=True)
-                kept.append(name)
-            except (pa.ArrowException, UnicodeDecodeError):
+                candidate.to_pandas()
+            except pa.ArrowException:
                 continue
-        return table.select(kept).to_pandas()
+            table = table.set_column(at, name, candidate)
+            break
+        else:
+            table = table.remove_column(at)
+    return table.to_pandas()
 
 
 def _with_index(table: pd.DataFrame, index: Sequence[str] | None) -> pd.DataFrame:
@@ -573,4 +607,4 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         if path.name.endswith(".parquet"):
             table.to_parquet(new)
         else:
-            table.to_csv(new, index=not numbered)
+            write_csv(table, new, index=not numbered)

@@ -33,6 +33,15 @@ _ALL_PAGES = (
     "fetch the others with gh api --paginate (a query with filters gives 1,000 at most; then ask "
     "span by span with created=)"
 )
+_ROLES = {
+    "series": "workflow_id, called by its name",
+    "run": "run_id",
+    "job": "name",
+    "started_at": "started_at",
+    "ended_at": "completed_at; updated_at of runs without jobs",
+    "duration": "completed_at - started_at",
+    "status": "conclusion, else status",
+}
 
 
 def read_github(
@@ -136,7 +145,7 @@ def read_github(
     kept = ["series", "run", "job", "started_at", "ended_at", "status", "has_ended"]
     table = table.rename(columns={"name": "job"})[[*kept, "queued_seconds", "run_attempt"]]
     table = long_table(table, dropped)
-    table.attrs["notes"] = notes
+    table.attrs |= {"notes": notes, "columns": dict(_ROLES)}
     return table
 
 

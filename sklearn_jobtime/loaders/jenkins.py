@@ -23,6 +23,15 @@ _NEWEST = 100  # builds are in "builds"; all of them are in "allBuilds"
 # Pages of one build may differ in its start by its wait in the queue.
 _ONE_BUILD = 3_600_000
 _LAST_MILLISECOND = 1000 * pd.Timestamp("2200-01-01", tz="UTC").timestamp()
+_ROLES = {
+    "series": "fullName, else url",
+    "run": "number",
+    "job": "name of a stage; the whole build is 'job'",
+    "started_at": "timestamp",
+    "ended_at": "timestamp + duration",
+    "duration": "duration without pauses",
+    "status": "result, else status",
+}
 
 
 def read_jenkins(
@@ -121,7 +130,7 @@ def read_jenkins(
     )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
     table = long_table(table[[*kept, "has_ended", "queued_seconds"]], dropped)
-    table.attrs["notes"] = notes
+    table.attrs |= {"notes": notes, "columns": dict(_ROLES)}
     return table
 
 

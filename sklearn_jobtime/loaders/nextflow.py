@@ -1,15 +1,17 @@
 """Run histories of Nextflow, from the trace file that each run writes."""
 
 import csv
-import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.exceptions import BadValueError, SourceError
+from sklearn_jobtime.loaders._duplicates import UNKNOWN, WORST_FIRST
+from sklearn_jobtime.loaders._durations import to_seconds
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files, open_text
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._places import at_its_place
+from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["read_nextflow"]
@@ -18,12 +20,16 @@ __all__ = ["read_nextflow"]
 ONE_SERIES = "pipeline"
 _NEEDED = ("name", "status")
 _CACHED = "CACHED"
-_NOT_STARTED = ("NEW", "SUBMITTED")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)"
 _TAG = r"^(?P<process>\S+?)\s*(?:\((?P<tag>.*)\))?$"
-# Tasks of a process together are as far as the worst of them.
-_WORST_FIRST = (None, "failed", "timeout", "cancelled", "success", "skipped")
+_ROLES = {
+    "series": "workflow in front of the process",
+    "run": "name of the file",
+    "job": "process",
+    "started_at": "start, else submit",
+    "ended_at": "complete",
+    "duration": "complete - start, else realtime",
+    "status": "status",
+}
 
 
 def read_nextflow(
@@ -111,10 +117,11 @@ def read_nextflow(
         rows["process"] = table["process"].where(table["process"].notna(), rows["process"])
     dropped: dict[str, int] = {}
     rows = _last_tries(rows, dropped, notes)
-    open_ = rows["state"].str.upper().isin(_NOT_STARTED)
-    rows["status"] = to_status(rows["state"].mask(open_), "plain", on_unknown=on_unknown)
+    status, unknown = read_states(rows["state"], "nextflow", on_unknown=on_unknown)
+    rows["outcome"] = status.mask(unknown, UNKNOWN)
     long = long_table(_as_jobs(rows, series, notes), dropped)
-    long.attrs["notes"] = notes
+    named = {} if series is None else {"series": "named"}
+    long.attrs |= {"notes": notes, "columns": {**_ROLES, **named}}
     return long
 
 
@@ -172,25 +179,10 @@ def _seconds(table: pd.DataFrame, name: str) -> pd.Series:
     """Seconds of ``1h 2m 3s``, or of milliseconds as a plain number."""
     if name not in table:
         return pd.Series(np.nan, table.index)
-    text = table[name]
-
-    def seconds(value: object) -> float:
-        if not isinstance(value, str):
-            return np.nan
-        if re.fullmatch(r"\d+(\.\d+)?", value):
-            return float(value) / 1000.0
-        if not re.fullmatch(rf"({_PART}\s*)+", value):
-            return -1.0
-        return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, value))
-
-    found = text.map(seconds).astype("float64")
-    if (wrong := found < 0).any():
-        row = int(wrong.to_numpy().argmax())
-        raise SourceError(
-            f"{table['place'].iloc[row]}, {name}: {text.iloc[row]!r} is no duration; expected such "
-            "as '1h 2m 3s', or milliseconds."
-        )
-    return found
+    try:
+        return to_seconds(table[name], unit=0.001)
+    except BadValueError as error:
+        raise at_its_place(error, table["place"]) from None
 
 
 def _with_times(table: pd.DataFrame, timezone: str | None, notes: list[str]) -> pd.DataFrame:
@@ -274,9 +266,9 @@ def _as_jobs(rows: pd.DataFrame, series: str | None, notes: list[str]) -> pd.Dat
             "the traces do not name their pipeline: all runs are one series, 'pipeline'; read the "
             "traces of each pipeline alone."
         )
-    rank = {status: rank for rank, status in enumerate(_WORST_FIRST)}
+    rank = {status: rank for rank, status in enumerate(WORST_FIRST)}
     rows = rows.assign(
-        series=name, job=rows["process"], rank=[rank[status] for status in rows["status"]]
+        series=name, job=rows["process"], rank=[rank[outcome] for outcome in rows["outcome"]]
     )
     jobs = rows.groupby(["series", "run", "job"], as_index=False).agg(
         started_at=("started_at", "min"),
@@ -293,7 +285,10 @@ def _as_jobs(rows: pd.DataFrame, series: str | None, notes: list[str]) -> pd.Dat
             "start to the last end."
         )
     span = (jobs["ended_at"] - jobs["own_start"]).dt.total_seconds()
-    status = pd.Series([_WORST_FIRST[r] for r in jobs["rank"]], index=jobs.index, dtype=object)
+    outcome = pd.Series([WORST_FIRST[r] for r in jobs["rank"]], index=jobs.index, dtype=object)
+    unknown = outcome == UNKNOWN
     return jobs.assign(
-        status=status, duration=jobs["seconds"].where(jobs["tasks"] == 1, span)
+        status=outcome.mask(unknown, None),
+        has_ended=unknown,
+        duration=jobs["seconds"].where(jobs["tasks"] == 1, span),
     ).drop(columns=["own_start", "tasks", "seconds", "rank"])

@@ -6,21 +6,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders._batch_jobs import batch_long, epochs
-from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files, open_text
-from sklearn_jobtime.loaders._slurm_text import elapsed_seconds
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.exceptions import BadValueError, SourceError
+from sklearn_jobtime.loaders._batch_jobs import batch_long, epochs, read_records
+from sklearn_jobtime.loaders._durations import to_seconds
+from sklearn_jobtime.loaders._open_file import MAX_BYTES
+from sklearn_jobtime.loaders._places import at_its_place
+from sklearn_jobtime.loaders._states import read_codes
 
 __all__ = ["read_pbs"]
 
 
 _TIMES = ("ctime", "qtime", "etime", "start", "end")
 _RECORD = re.compile(r"^\d\d/\d\d/\d{4} \d\d:\d\d:\d\d;([A-Za-z]+);([^;]*);?(.*)$")
-_ARRAY = re.compile(r"^\d+\[\]")
+_ARRAY = r"^\d+\[\]"
 _KILLED_AT_LIMIT = -29  # JOB_EXEC_KILL_WALLTIME
 # The signals by which a server, or a user with qdel, ends a job: 256 (older: 128) is added.
 _ENDED_BY_SIGNAL = (271, 265, 143, 137)
+_ROLES = {
+    **{"series": "user/jobname", "run": "job id", "started_at": "start", "ended_at": "end"},
+    **{"duration": "resources_used.walltime", "status": "Exit_status"},
+}
 
 
 def read_pbs(
@@ -61,6 +66,8 @@ def read_pbs(
     -29, or ended by a signal when it had used the wall time that it asked for. Ended by SIGTERM or
     SIGKILL before that it was cancelled (``qdel``); all else is failed. `duration` is
     `resources_used.walltime`, which leaves out the time that a job was suspended.
+    The user's own states (``states={"3": "skipped"}`` of
+    :func:`~sklearn_jobtime.loaders.read_source`) map an exit status before that.
 
     References
     ----------
@@ -84,30 +91,21 @@ def read_pbs(
           series run  job  duration   status  queued_seconds
     0  alice/etl   7  job     120.0  success            60.0
     """
-    records: list[dict[str, str]] = []
-    arrays = 0
-    for path in find_files(source, ("",)):
-        with open_text(path, max_bytes=max_bytes) as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                record = _record(line.rstrip("\n"), f"{path}, line {number}")
-                if record is not None and _ARRAY.match(record["id"]):
-                    arrays += 1  # of which the parts have records of their own
-                elif record is not None:
-                    records.append(record)
-    if not records:
+    table = pd.DataFrame(read_records(source, _record, max_bytes))
+    if table.empty or (arrays := table["id"].str.contains(_ARRAY)).all():
         raise SourceError(
             f"{source}: holds no record of a job that has ended ('E'); give the files of "
             "server_priv/accounting."
         )
-    table = pd.DataFrame(records)
-    wall = _clock(table, "resources_used.walltime")
+    table = table[~arrays]  # of which the parts have records of their own
+    wall = _durations(table, "resources_used.walltime")
     times = {name: epochs(_numbers(table, name)) for name in _TIMES}
     code = _numbers(table, "Exit_status")
-    dropped = {"array of which the parts are read": arrays}
+    dropped = {"array of which the parts are read": int(arrays.sum())}
     dropped["record without an exit status"] = int(code.isna().sum())
     took = wall.fillna((times["end"] - times["start"]).dt.total_seconds())
+    outcomes = _outcomes(code, took, _durations(table, "Resource_List.walltime"))
+    status, unknown = read_codes(code, outcomes, on_unknown=on_unknown)
     number = table["id"].str.partition(".")
     rows = pd.DataFrame(
         {
@@ -119,16 +117,13 @@ def read_pbs(
             "started_at": times["start"],
             "ended_at": times["end"],
             "duration": wall,
-            "status": to_status(
-                _outcomes(code, took, _clock(table, "Resource_List.walltime")),
-                "plain",
-                on_unknown=on_unknown,
-            ),
+            "status": status,
+            "has_ended": unknown,
             "place": table["place"],
         }
     )
     try:
-        return batch_long(rows[code.notna()], dropped, [], span="resources_used.walltime")
+        return batch_long(rows[code.notna()], dropped, [], roles=_ROLES)
     except SourceError as error:
         raise SourceError(f"{source}: {error}") from None
 
@@ -172,13 +167,13 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     return numbers
 
 
-def _clock(table: pd.DataFrame, name: str) -> pd.Series:
-    """Seconds of ``hours:minutes:seconds``, or of a plain number of them."""
-    values = _column(table, name).astype("str").str.strip('"')
-    values = values.where(_column(table, name).notna(), "")
-    plain = pd.to_numeric(values.where(values.str.fullmatch(r"\d+(\.\d+)?")), errors="coerce")
-    clock = elapsed_seconds(values.where(plain.isna(), "").rename(name))
-    return plain.fillna(clock).astype("float64")
+def _durations(table: pd.DataFrame, name: str) -> pd.Series:
+    """Seconds of ``[[hours:]minutes:]seconds``."""
+    values = _column(table, name).str.strip('"').rename(name)
+    try:
+        return to_seconds(values, short_clock="minutes")
+    except BadValueError as error:
+        raise at_its_place(error, table["place"]) from None
 
 
 def _outcomes(code: pd.Series, took: pd.Series, limit: pd.Series) -> pd.Series:

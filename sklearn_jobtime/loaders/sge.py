@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders._batch_jobs import batch_long, epochs
-from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files, open_text
-from sklearn_jobtime.loaders._states import to_status
+from sklearn_jobtime.loaders._batch_jobs import batch_long, epochs, read_records
+from sklearn_jobtime.loaders._durations import to_seconds
+from sklearn_jobtime.loaders._open_file import MAX_BYTES
+from sklearn_jobtime.loaders._states import read_codes
 
 __all__ = ["read_sge"]
 
@@ -23,6 +24,10 @@ _NUMBERS = ("submitted", "start", "end", "failed", "exit_status", "wallclock")
 _RUN_AGAIN = (24, 25)  # the job was moved, or put back into its queue
 _AT_LIMIT = 37  # "qmaster enforced h_rt, h_cpu, or h_vmem limit"
 _KILLED = (137, 143)  # by SIGKILL or SIGTERM: 128 and the signal
+_ROLES = {
+    **{"series": "owner/job_name", "run": "job_number.task_number", "started_at": "start_time"},
+    **{"ended_at": "end_time", "duration": "ru_wallclock", "status": "failed and exit_status"},
+}
 
 
 def read_sge(
@@ -63,6 +68,8 @@ def read_sge(
     `failed` and `exit_status` 0 are a success. `failed` 37, and a job that was killed when it had
     used its `h_rt`, are timeouts; killed before that it was cancelled (``qdel``); all else is
     failed. Times are in seconds since 1970, in newer versions in milliseconds.
+    The user's own states (``states={"3": "skipped"}`` of
+    :func:`~sklearn_jobtime.loaders.read_source`) map an exit status before that.
 
     References
     ----------
@@ -84,12 +91,7 @@ def read_sge(
           series run  job  duration   status  queued_seconds
     0  alice/etl   7  job     120.0  success            60.0
     """
-    records: list[dict[str, str]] = []
-    for path in find_files(source, ("",)):
-        with open_text(path, max_bytes=max_bytes) as lines:
-            for number, line in enumerate(lines, start=1):
-                if len(line.strip()) > 1 and not line.startswith("#"):
-                    records.append(_record(line.rstrip("\n"), f"{path}, line {number}"))
+    records = read_records(source, _record, max_bytes)
     if not records:
         raise SourceError(f"{source}: holds no record of a job; give the file 'accounting'.")
     table = pd.DataFrame(records)
@@ -97,9 +99,11 @@ def read_sge(
     times = {name: epochs(numbers[name]) for name in ("submitted", "start", "end")}
     span = (times["end"] - times["start"]).dt.total_seconds()
     notes: list[str] = []
-    wall = _seconds(numbers["wallclock"], span, notes)
+    wall = to_seconds(numbers["wallclock"], unit=_unit(numbers["wallclock"], span, notes))
     parallel = ~table["part"].isin(("", "NONE"))
     again = numbers["failed"].isin(_RUN_AGAIN)
+    outcomes = _outcomes(numbers, table["category"], wall.fillna(span))
+    status, unknown = read_codes(numbers["exit_status"], outcomes, on_unknown=on_unknown)
     rows = pd.DataFrame(
         {
             "id": table["number"] + np.where(table["task"] == "0", "", "." + table["task"]),
@@ -109,11 +113,8 @@ def read_sge(
             "started_at": times["start"],
             "ended_at": times["end"],
             "duration": wall,
-            "status": to_status(
-                _outcomes(numbers, table["category"], wall.fillna(span)),
-                "plain",
-                on_unknown=on_unknown,
-            ),
+            "status": status,
+            "has_ended": unknown,
             "place": table["place"],
         }
     )
@@ -122,7 +123,7 @@ def read_sge(
         "try that was put back into the queue": int((again & ~parallel).sum()),
     }
     try:
-        return batch_long(rows[~parallel & ~again], dropped, notes, span="ru_wallclock")
+        return batch_long(rows[~parallel & ~again], dropped, notes, roles=_ROLES)
     except SourceError as error:
         raise SourceError(f"{source}: {error}") from None
 
@@ -151,13 +152,13 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     return numbers
 
 
-def _seconds(wall: pd.Series, span: pd.Series, notes: list[str]) -> pd.Series:
-    """Wall clock in seconds; where it is 1,000 times end minus start in all rows, it is in ms."""
+def _unit(wall: pd.Series, span: pd.Series, notes: list[str]) -> float:
+    """Seconds in a unit of the wall clock; 1,000 times end minus start in all rows are ms."""
     ran = span >= 1
     if ran.any() and (wall[ran] / span[ran]).between(500, 2000).all():
         notes.append("ru_wallclock is 1,000 times end minus start and was read as milliseconds.")
-        return wall / 1000.0
-    return wall
+        return 0.001
+    return 1.0
 
 
 def _outcomes(numbers: dict[str, pd.Series], category: pd.Series, took: pd.Series) -> pd.Series:

@@ -7,10 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.exceptions import BadValueError, SourceError
+from sklearn_jobtime.loaders._durations import to_seconds
 from sklearn_jobtime.loaders._identity import named_apart
 from sklearn_jobtime.loaders._json_documents import field, json_documents
+from sklearn_jobtime.loaders._moments import to_moments, unknown_moments
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
+from sklearn_jobtime.loaders._places import at_its_place
+from sklearn_jobtime.loaders._redundant import forget_unknown_moments
 from sklearn_jobtime.loaders._slurm_text import elapsed_seconds, read_text
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
@@ -21,6 +25,8 @@ __all__ = ["elapsed_seconds", "read_slurm"]
 # A run is the digits of a job, with its place in an array; what follows is a part of the run:
 # the component of a heterogeneous job, and the step.
 _JOB_ID = r"^(?P<run>\d+(?:_(?:\d+|\[.*\]))?)(?P<component>\+\d+)?(?P<step>\..+)?$"
+# How older versions write "infinite" and "no value" into numbers of 32 and 64 bits.
+_NOT_SET = (2**32 - 1, 2**32 - 2, 2**64 - 1, 2**64 - 2)
 # A requeued job was given back to the queue by its end, or by hand as long as Slurm remembers it.
 _REQUEUE = pd.Timedelta(minutes=10)
 _GIVEN_BACK = (
@@ -68,7 +74,7 @@ def read_slurm(
         holds the bar. None finds it in the header.
     columns : sequence of str, default=None
         The fields of a text without a header (``sacct --noheader``), in their order, as in
-        ``--format``.
+        ``--format``. One of `JobName` and `User` will do; a series is then named by it alone.
     on_unknown : {"error", "warn"}, default="error"
         What to do with a state that :data:`~sklearn_jobtime.loaders.STATES` lacks.
     max_bytes : int, default=2 GiB
@@ -137,7 +143,11 @@ def read_slurm(
             max_bytes=max_bytes,
             notes=notes,
         )
-    return _to_long(records, steps=steps, on_unknown=on_unknown, notes=notes)
+    forget_unknown_moments(records, notes, unknown_moments)
+    roles = records.attrs.pop("columns")
+    table = _to_long(records, steps=steps, on_unknown=on_unknown, notes=notes)
+    table.attrs["columns"] = roles
+    return table
 
 
 def _number(value: Any) -> float | None:
@@ -145,7 +155,14 @@ def _number(value: Any) -> float | None:
     if isinstance(value, dict):
         usable = value.get("set") and not value.get("infinite")
         return value.get("number") if usable else None
-    return value if isinstance(value, int | float) else None
+    return value if isinstance(value, int | float) and value not in _NOT_SET else None
+
+
+def _seconds(time: dict[str, Any], name: str, place: str) -> float | None:
+    value = time.get(name)
+    if isinstance(value, str | list | bool):
+        raise SourceError(f"{place}.time.{name}: expected a number of seconds, got {value!r}.")
+    return _number(value)
 
 
 def _state(value: Any, place: str) -> str:
@@ -178,11 +195,27 @@ def _read_json(path: str | Path, max_bytes: int) -> pd.DataFrame:
     columns = ("id", "name", "user", "cluster", "state", "place", *_JSON_TIMES)
     table = pd.DataFrame(rows, columns=columns)
     for column in ("submitted_at", "started_at", "ended_at"):
-        seconds = pd.to_numeric(table[column])
+        seconds = pd.to_numeric(table[column], errors="coerce").astype("float64")
         # 0 means "not yet".
-        table[column] = pd.to_datetime(seconds.where(seconds > 0), unit="s", utc=True)
+        seconds = seconds.where(seconds > 0).rename(f"time.{_JSON_TIMES[column]}")
+        try:
+            table[column] = to_moments(seconds, unit=1.0)
+        except BadValueError as error:
+            raise at_its_place(error, table["place"]) from None
+    elapsed = pd.to_numeric(table["duration"]).astype("float64").rename("time.elapsed")
+    try:
+        elapsed = to_seconds(elapsed)
+    except BadValueError as error:
+        raise at_its_place(error, table["place"]) from None
     span = (table["ended_at"] - table["started_at"]).dt.total_seconds()
-    table["duration"] = pd.to_numeric(table["duration"]).astype("float64").fillna(span)
+    table = table.assign(duration=elapsed.fillna(span))
+    table.attrs["columns"] = {
+        "series": "user/name",
+        "run": "job_id, array and het",
+        "job": "het.job_offset and steps.step.id",
+        **{role: f"time.{name}" for role, name in _JSON_TIMES.items() if role != "submitted_at"},
+        "status": "state.current",
+    }
     return table
 
 
@@ -211,7 +244,7 @@ def _json_rows(job: Any, place: str) -> list[dict[str, Any]]:
     for part, suffix, at in parts:
         state = field(part, "state", (dict, list, str), at)
         time = field(part, "time", dict, at)
-        times = {column: _number(time.get(key)) for column, key in _JSON_TIMES.items()}
+        times = {column: _seconds(time, key, at) for column, key in _JSON_TIMES.items()}
         current = state.get("current") if isinstance(state, dict) else state
         row = {"id": job_id + suffix, "name": name, "user": user, "cluster": cluster, "place": at}
         rows.append({**row, "state": _state(current, f"{at}.state"), **times})
@@ -238,7 +271,8 @@ def _to_long(
     if not steps:
         dropped["job step"] = int(is_step.sum())
         rows = rows[~is_step]
-    of_job = rows["owner"].map(jobs["why_not"]).fillna("step without its job")
+    of_job = jobs["why_not"].reindex(rows["owner"]).set_axis(rows.index).astype("str")
+    of_job = of_job.where(rows["owner"].isin(jobs.index), "step without its job")
     for why in ("earlier try of a requeued job", "row that stands twice", "step without its job"):
         dropped[why] = int((of_job == why).sum())
     rows = rows[of_job == ""]
@@ -254,7 +288,7 @@ def _to_long(
     )
     kept = ["series", "run", "job", "started_at", "ended_at", "duration", "status"]
     table = long_table(rows[[*kept, "has_ended", "queued_seconds"]], dropped)
-    table.attrs["notes"] = notes
+    table.attrs |= {"notes": notes}
     return table
 
 
@@ -262,7 +296,7 @@ def _owners(rows: pd.DataFrame, is_step: pd.Series) -> pd.Series:
     """Row of the job that each row belongs to; `sacct` prints the steps of a job behind it."""
     owner = pd.Series(rows.index, rows.index, dtype="float64").where(~is_step)
     owner = owner.groupby([rows["cluster"], rows["run"], rows["component"]]).ffill()
-    begin = owner.map(rows["started_at"])
+    begin = rows["started_at"].reindex(owner).set_axis(rows.index)
     # Of lines in another order: a step that began before its job is not one of that job.
     return owner.where(~(rows["started_at"] < begin - pd.Timedelta(seconds=1)))
 
@@ -288,7 +322,8 @@ def _told_apart(jobs: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     one = ["cluster", "run", "user", "which"]
     older = jobs.duplicated([*one, "component"], keep="last")
     code = jobs.groupby([*one, "component"]).ngroup()
-    last = code.map(jobs["started_at"].groupby(code).tail(1).set_axis(code[~older]))
+    last = jobs["started_at"].groupby(code).tail(1).set_axis(code[~older])
+    last = last.reindex(code).set_axis(jobs.index)
     twice = older & ((jobs["started_at"] == last) | jobs["started_at"].isna())
     jobs["why_not"] = ""
     jobs.loc[older, "why_not"] = "earlier try of a requeued job"
@@ -303,7 +338,8 @@ def _told_apart(jobs: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
 
 def _series(jobs: pd.DataFrame, notes: list[str]) -> pd.Series:
     """User and name; and the cluster where both are on several."""
-    series = jobs["user"] + "/" + jobs["name"]
+    both = (jobs["user"] != "") & (jobs["name"] != "")
+    series = (jobs["user"] + "/" + jobs["name"]).where(both, jobs["user"] + jobs["name"])
     several = jobs["cluster"].groupby(series).transform("nunique") > 1
     if several.any():
         notes.append(

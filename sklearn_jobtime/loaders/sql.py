@@ -279,6 +279,9 @@ def read_only_connection(url: "str | sa.URL") -> Iterator[tuple["sa.Connection",
             remedy = "check the names of the table and its columns, or the query"
             if target.get_backend_name() == "postgresql":
                 connection.execution_options(postgresql_readonly=True)
+            if target.get_backend_name() == "sqlite":  # text that is no UTF-8 stops with its row
+                driver: Any = connection.connection.driver_connection
+                driver.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
             yield connection, place
     except sa.exc.SQLAlchemyError as error:
         reason = _without_secrets(str(getattr(error, "orig", None) or error).strip(), target)

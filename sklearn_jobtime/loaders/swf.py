@@ -42,6 +42,14 @@ _DECIMAL = r"-?\d{1,15}(\.\d*)?"
 _EXECUTABLE = ("user", "executable")
 ONE_SERIES = "history"
 _LAST_SECOND = pd.Timestamp("2200-01-01", tz="UTC").timestamp()
+_ROLES = {
+    "run": "job number",
+    "job": "each run has one job",
+    "started_at": "submit + wait",
+    "ended_at": "submit + wait + run time",
+    "duration": "run time",
+    "status": "status",
+}
 
 
 def read_swf(
@@ -143,7 +151,7 @@ def read_swf(
     if (jobs["status"] == -1).all():
         notes.append("the log records no status: every job counts as a success.")
     table = long_table(_rows(jobs, begin, by, on_unknown, path, notes), dropped)
-    table.attrs["notes"] = notes
+    table.attrs |= {"notes": notes, "columns": {"series": "/".join(by) or "the log", **_ROLES}}
     return table
 
 

@@ -17,7 +17,7 @@ from sklearn_jobtime.loaders import write_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_trees")]
 
-SMALL = "--horizon 2 --window 3 --epochs 1 --hidden-size 4 --device cpu".split()
+SMALL = ["--horizon=2", "--window=3", "--epochs=1", "--hidden-size=4", "--device=cpu"]
 NO_NUMBER = re.compile(r"(?<![\w.])[-+]?(nan|NaN|inf|Infinity|NaT)(?![\w.-]| as a failure)")
 
 
@@ -73,5 +73,5 @@ def test_every_command_answers_in_numbers_or_says_why_not(seed, tmp_path):
             assert result.stderr.splitlines()[-1].startswith("error: "), said
             assert "unexpected" not in result.stderr, said
         elif as_json:
-            json.loads(result.stdout, parse_constant=lambda name: pytest.fail(f"{name}: {said}"))
+            json.loads(result.stdout)
         assert not NO_NUMBER.search(result.stdout + result.stderr), said

@@ -1,10 +1,13 @@
 """Options of a source in the shell, the same for every command, and the report of a reading."""
 
+import inspect
 import json
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from sklearn_jobtime import loaders
 from sklearn_jobtime.cli.app import app
 
 SMALL = ["--epochs", "1", "--hidden-size", "2", "--window", "3", "--horizon", "1"]
@@ -56,7 +59,7 @@ READING = [
 def test_every_command_that_reads_has_the_options(command):
     names = {
         option
-        for parameter in __import__("typer").main.get_command(app).commands[command].params
+        for parameter in typer.main.get_command(app).commands[command].params
         for option in parameter.opts
     }
     assert names >= {
@@ -154,3 +157,146 @@ def test_series_of_a_standard_workload_are_named_in_the_shell(tmp_path):
     )
     record = answer("load", path, "--series-by", "user,queue")
     assert len(record["series"]) == 6
+
+
+# How a keyword is called in the shell, where that is not --keyword.
+SHELL_NAMES = {
+    "columns": ["--column", "--columns"],
+    "states": ["--state"],
+    "timezone": ["--input-timezone"],
+    "by": ["--series-by"],
+    "series": ["--series-name"],
+    "timeout": ["--query-timeout"],
+}
+NO_OPTION = {"client": "an object of Python", "project": "it stands in bigquery://PROJECT#TABLE"}
+READERS = [name for name in loaders.__all__ if name.startswith("read_") and name != "read_source"]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_every_keyword_of_a_reader_has_an_option_of_the_shell(reader):
+    parameters = inspect.signature(getattr(loaders, reader)).parameters.values()
+    keywords = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    command = typer.main.get_command(app).commands["load"]
+    options = {option for parameter in command.params for option in parameter.opts}
+    wanted = {
+        option
+        for keyword in keywords - set(NO_OPTION)
+        for option in SHELL_NAMES.get(keyword, [f"--{keyword.replace('_', '-')}"])
+    }
+    assert wanted <= options
+    assert len(READERS) >= 14
+
+
+SACCT = (
+    "7|etl|alice|2026-03-01T04:01:00|2026-03-01T04:03:00|COMPLETED\n"
+    "7.batch|batch||2026-03-01T04:01:30|2026-03-01T04:03:00|COMPLETED\n"
+    "8|etl|alice|2026-03-02T04:01:00|2026-03-02T04:02:00|COMPLETED\n"
+)
+FIELDS = ["--columns", "JobID,JobName,User,Start,End,State"]
+
+
+@pytest.mark.parametrize("prefix", ["", "slurm:"])
+def test_sacct_without_a_header_is_read_in_the_shell(tmp_path, prefix):
+    text = tmp_path / "sacct.txt"
+    text.write_text(SACCT)
+    report = answer("load", f"{prefix}{text}", *FIELDS)["report"]
+    assert (report["statuses"], report["total_seconds"]) == ({"success": 2}, 180.0)
+    report = answer("load", f"{prefix}{text}", *FIELDS, "--steps")["report"]
+    assert (report["statuses"], report["total_seconds"]) == ({"success": 3}, 270.0)
+    assert "name its fields with --columns" in jobtime("load", f"slurm:{text}").stderr
+
+
+@pytest.mark.parametrize(
+    ("fields", "series", "note"),
+    [
+        ("JobID,User,Start,End,State", "alice", "no field JobName"),
+        ("JobID,JobName,Start,End,State", "etl", "no field User"),
+    ],
+)
+def test_fixed_width_without_a_header_or_a_name(tmp_path, fields, series, note):
+    text = tmp_path / "sacct.txt"
+    rows = [
+        f"{n}           {series} 2026-03-01T04:0{n}:00 2026-03-01T04:0{n + 1}:00  CANCELLED by 7 "
+        for n in (1, 2)
+    ]
+    rows.append("9           other 2026-03-01T05:00:00 2026-03-01T05:01:00  COMPLETED ")
+    text.write_text("\n".join(rows) + "\n")
+    record = answer("load", text, "--columns", fields)
+    assert {s["series"]: s["runs"] for s in record["series"]} == {series: 2, "other": 1}
+    assert record["report"]["statuses"] == {"cancelled": 2, "success": 1}
+    assert any(note in text for text in record["notes"])
+
+
+def test_the_start_of_a_workload_log_and_the_name_of_a_pipeline(tmp_path):
+    log = tmp_path / "a.swf"
+    log.write_text("1 0 0 120 1 -1 -1 1 -1 -1 1 4 1 3 -1 -1 -1 -1\n")
+    [series] = answer("load", log, "--start", "2026-03-01")["series"]
+    assert series["first"] == "2026-03-01T00:00:00Z"
+    for run in (1, 2):
+        (tmp_path / f"trace_{run}.txt").write_text(
+            "task_id\thash\tnative_id\tname\tstatus\tsubmit\trealtime\n"
+            "1\ta\t1\tA\tCOMPLETED\t2026-03-01 04:00:00.000\t2m\n"
+        )
+    source = f"nextflow:{tmp_path}/trace_*.txt"
+    columns = answer("load", source, "--series-name", "rnaseq")["report"]["columns"]
+    assert columns["series"]["column"] == "named"
+
+
+def test_a_run_table_with_an_index_of_its_own(tmp_path):
+    path = tmp_path / "runs.csv"
+    rows = [f"{plant},{n},2026-03-0{n}T04:00:00Z,60.0,success" for plant in "ab" for n in (1, 2)]
+    path.write_text("plant,night,started_at,mix,mix__status\n" + "\n".join(rows) + "\n")
+    record = answer("load", path, "--index", "plant,night")
+    assert [series["series"] for series in record["series"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("source", "option", "users"),
+    [
+        ("swf:a.swf", ["--steps"], "--steps is used by slurm:, github:"),
+        ("slurm:a.txt", ["--tries", "all"], r"--tries is used by airflow+URL"),
+        ("github:a.json", ["--start", "2020"], "--start is used by swf:"),
+        ("pbs:log", ["--columns", "JobID"], "--columns is used by slurm:"),
+        ("sqlite:///a.db#log", ["--mapped", "separate"], "--mapped is used by airflow+URL"),
+        ("jenkins:a.json", ["--series-name", "x"], "--series-name is used by nextflow:"),
+        ("lsf:acct", ["--index", "a,b"], "--index is used by a run table"),
+    ],
+)
+def test_an_option_of_no_use_names_the_sources_that_use_it(source, option, users):
+    result = jobtime("load", source, *option)
+    assert result.exit_code == 1
+    assert f"does not use {option[0]}; leave it out" in result.stderr
+    assert users in result.stderr
+
+
+def test_tries_and_mapped_tasks_of_airflow(tmp_path):
+    database = pytest.importorskip("sqlite3").connect(tmp_path / "airflow.db")
+    database.executescript(
+        """CREATE TABLE dag_run (dag_id, run_id, run_type, state, start_date);
+        CREATE TABLE task_instance (dag_id, run_id, task_id, map_index, try_number, state,
+                                    start_date, end_date, queued_dttm);
+        CREATE TABLE task_instance_history AS SELECT * FROM task_instance;
+        INSERT INTO dag_run VALUES ('etl', 'r1', 'scheduled', 'success', '2026-03-01 04:00:00');
+        INSERT INTO task_instance VALUES
+            ('etl', 'r1', 'part', 0, 1, 'success', '2026-03-01 04:00', '2026-03-01 04:01', NULL),
+            ('etl', 'r1', 'part', 1, 1, 'success', '2026-03-01 04:00', '2026-03-01 04:03', NULL),
+            ('etl', 'r1', 'load', -1, 2, 'success', '2026-03-01 05:00', '2026-03-01 05:02', NULL);
+        INSERT INTO task_instance_history VALUES
+            ('etl', 'r1', 'load', -1, 1, 'failed', '2026-03-01 04:10', '2026-03-01 04:11', NULL);
+        """
+    )
+    database.commit()
+    database.close()
+    source = f"airflow+sqlite:///{tmp_path}/airflow.db"
+
+    def seconds(*options):
+        return answer("load", source, *options)["report"]["total_seconds"]
+
+    # part 180 s (both of its tasks), load 120 s (its last try).
+    assert seconds() == 300.0
+    assert seconds("--mapped", "separate") == 360.0
+    # Joined, the job failed in one of its tries, so that only part is left.
+    assert seconds("--tries", "all", "--on-duplicate", "join") == 180.0
+    assert answer("load", source, "--tries", "all")["report"]["statuses"] == {"success": 2}
+    assert seconds("--dags", "etl") == 300.0
+    assert jobtime("load", source, "--tries", "never").exit_code == 2

@@ -374,6 +374,22 @@ def test_an_unknown_state_is_an_error_that_names_it(airflow):
     with pytest.warns(UserWarning, match="'pondering'"):
         long = airflow.read(on_unknown="warn")
     assert long.loc[long["job"] == "check", ["status", "duration"]].isna().all(axis=None)
+    # It holds no run open that has ended, and is not left out of it.
+    airflow.run("UPDATE dag_run SET state = 'success'")
+    with pytest.warns(UserWarning, match="'pondering'"):
+        ended = airflow.read(on_unknown="warn")
+    known = airflow.run("SELECT count(*) FROM task_instance WHERE task_id = 'check' AND end_date")
+    assert ended.loc[ended["job"] == "check", "ended_at"].notna().sum() == known[0][0] > 0
+
+
+def test_a_mapped_task_of_an_unknown_state_ends_with_the_others(airflow):
+    part = "run_id = 'run_3' AND task_id = 'transform' AND map_index"
+    before = one(airflow.read(), "etl", "run_3", "transform")
+    airflow.run(f"UPDATE task_instance SET state = 'pondering' WHERE {part} = 1")
+    with pytest.warns(UserWarning, match="'pondering'"):
+        job = one(airflow.read(on_unknown="warn"), "etl", "run_3", "transform")
+    assert (job["status"], job["ended_at"]) == (None, before["ended_at"])
+    assert np.isnan(job["duration"])
 
 
 def test_tasks_that_never_ended_in_runs_that_did_are_counted_out(airflow):

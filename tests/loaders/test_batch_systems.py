@@ -196,3 +196,19 @@ def test_sge_bad_lines(tmp_path):
         read_sge(accounting(tmp_path, sge(7, 120).replace(f":{BEGIN + 60}:", ":soon:")))
     with pytest.raises(SourceError, match="holds no finished job that could be used"):
         read_sge(accounting(tmp_path, sge(7, 120, start=0)))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("00:02:03", 123.0), ("123", 123.0), ("100:00:00", 360000.0)]
+)
+def test_pbs_wall_times_in_all_forms(tmp_path, text, seconds):
+    line = pbs("1.head", 120).replace("used.walltime=00:02:00", f"used.walltime={text}")
+    assert read_pbs(accounting(tmp_path, line))["duration"].tolist() == [seconds]
+
+
+@pytest.mark.parametrize("text", ["-00:02:00", "1:99", "soon"])
+def test_pbs_wall_times_that_are_none_are_named(tmp_path, text):
+    line = pbs("1.head", 120).replace("used.walltime=00:02:00", f"used.walltime={text}")
+    said = rf"20260301, line 1, resources_used\.walltime: '{text}' is "
+    with pytest.raises(SourceError, match=said):
+        read_pbs(accounting(tmp_path, line))

@@ -133,7 +133,7 @@ def test_bad_traces_are_named_with_their_place(tmp_path):
     bad = task(1, "A", 0, 0, 5)
     with pytest.raises(SourceError, match=r"t\.txt, line 1: no field name, status"):
         read_nextflow(trace(tmp_path / "t.txt", bad, header="a\tb"))
-    with pytest.raises(SourceError, match=r"t\.txt, line 2, realtime: 'soon' is no duration"):
+    with pytest.raises(SourceError, match=r"t\.txt, line 2, realtime: 'soon' is not a duration"):
         read_nextflow(trace(tmp_path / "t.txt", bad.replace("\t5s\t98", "\tsoon\t98")))
     with pytest.raises(SourceError, match=r"line 2, submit: 'today' is no time"):
         read_nextflow(trace(tmp_path / "t.txt", bad.replace("2026-03-01 04:00:00.000", "today")))
@@ -141,3 +141,33 @@ def test_bad_traces_are_named_with_their_place(tmp_path):
         read_nextflow(trace(tmp_path / "t.txt", task(1, "A", 0, 0, 5, "MELTED")))
     with pytest.raises(ValueError, match="timezone: expected the name"):
         read_nextflow(trace(tmp_path / "t.txt", bad), timezone="Berlin/Europe")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1d 2h 3m 4s", 93784.0), ("90ms", 0.09), ("1.5s", 1.5), ("90500", 90.5), ("2h 1s", 7201.0)],
+)
+def test_durations_in_all_forms(tmp_path, text, seconds):
+    row = f"1\tA (x)\tCOMPLETED\t2026-03-01 04:00:00.000\t{text}"
+    path = trace(tmp_path / "t.txt", row, header="task_id\tname\tstatus\tstart\trealtime")
+    assert read_nextflow(path)["duration"].tolist() == [seconds]
+
+
+@pytest.mark.parametrize("text", ["-5s", "1,234", "1h 2h", "5 lightyears"])
+def test_what_is_no_duration_is_named(tmp_path, text):
+    row = f"1\tA (x)\tCOMPLETED\t2026-03-01 04:00:00.000\t{text}"
+    path = trace(tmp_path / "t.txt", row, header="task_id\tname\tstatus\tstart\trealtime")
+    with pytest.raises(SourceError, match=rf"t\.txt, line 2, realtime: '{text}' is "):
+        read_nextflow(path)
+
+
+def test_a_task_of_an_unknown_state_does_not_hold_its_process_open(tmp_path):
+    tasks = [task(1, "A (x)", 0, 10, 100), task(2, "A (y)", 0, 10, 300, status="MELTED")]
+    path = trace(tmp_path / "t.txt", *tasks)
+    with pytest.warns(UserWarning, match="MELTED"):
+        [job] = read_nextflow(path, on_unknown="warn").to_dict("records")
+    assert (job["status"], job["ended_at"]) == (None, DAY + pd.Timedelta(seconds=310))
+    assert np.isnan(job["duration"])
+    path = trace(tmp_path / "t.txt", *tasks, task(3, "A (z)", 0, 10, 5, status="RUNNING"))
+    with pytest.warns(UserWarning, match="MELTED"):
+        assert read_nextflow(path, on_unknown="warn")["ended_at"].isna().all()

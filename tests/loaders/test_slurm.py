@@ -448,7 +448,7 @@ def test_an_elapsed_time_that_is_not_end_minus_start_is_said(tmp_path):
 def test_a_text_without_a_header_names_the_remedy(tmp_path):
     with pytest.raises(SourceError, match="no header, name its fields with the option columns"):
         read_slurm(sacct(tmp_path, ROW, header=ROW))
-    with pytest.raises(SourceError, match="no field User, State"):
+    with pytest.raises(SourceError, match="no field State"):
         read_slurm(sacct(tmp_path, ROW, header=ROW), columns=["JobID", "JobName", "Start", "End"])
     with pytest.raises(ValueError, match="columns names the fields of a text"):
         read_slurm(SAMPLES / "sacct.json.gz", columns=HEADER.split("|"))
@@ -456,7 +456,7 @@ def test_a_text_without_a_header_names_the_remedy(tmp_path):
 
 BAD_FILES = {
     "no header": (ROW, r"line 1: no field JobID, .* ask for them with: sacct --parsable2"),
-    "default fields": ("JobID|JobName|State\n7|a|COMPLETED", r"no field User, Start, End"),
+    "default fields": ("JobID|JobName|State\n7|a|COMPLETED", r"no field Start, End"),
     "wrong delimiter": (HEADER.replace("|", " "), r"line 1: no field .*separated by '\|'"),
     "cut off": (f"{HEADER}\n{ROW}\n{ROW[:40]}", r"line 3: 5 fields, the header has 8"),
     "no time": (
@@ -526,3 +526,71 @@ def test_a_thousand_jobs_of_a_real_cluster(tmp_path):
     np.testing.assert_array_equal(took, eagle["run_time"])
     runs = pivot_runs(jobs)
     assert runs.index.get_level_values(0).nunique() == eagle.groupby(["user", "name"]).ngroups
+
+
+WITHOUT_SUBMIT = "JobID|JobName|User|Start|End|State"
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds", "dropped"),
+    [
+        (["7|etl|al|2026-03-01T04:01:00|2026-03-01T04:03:00|COMPLETED"], [120.0], {}),
+        (
+            [
+                "7|etl|al|2026-03-01T04:01:00|2026-03-01T04:03:00|REQUEUED",
+                "7|etl|al|2026-03-01T05:01:00|2026-03-01T05:02:00|COMPLETED",
+                "8|etl|al|Unknown|Unknown|PENDING",
+            ],
+            [60.0],
+            {"earlier try of a requeued job": 1, "not started": 1},
+        ),
+        (
+            ["7.batch|batch||2026-03-01T04:01:00|2026-03-01T04:03:00|COMPLETED"],
+            [],
+            {"step without its job": 1},
+        ),
+        (["7|etl|al|1772337660|2026-03-01T04:03:00+0000|COMPLETED"], [120.0], {}),
+    ],
+)
+@pytest.mark.parametrize("timezone", [None, "UTC"])
+def test_a_text_without_submissions(tmp_path, rows, seconds, dropped, timezone):
+    jobs = read_slurm(sacct(tmp_path, *rows, header=WITHOUT_SUBMIT), steps=True, timezone=timezone)
+    assert jobs["duration"].tolist() == seconds
+    assert jobs.attrs["dropped"] == dropped
+    assert jobs["queued_seconds"].isna().all()
+
+
+BEGIN = 1_772_337_600
+
+
+def json_job(folder, **time):
+    times = {"submission": BEGIN, "start": BEGIN + 60, "end": BEGIN + 180, "elapsed": 120, **time}
+    job = {"job_id": 7, "name": "etl", "user": "al", "state": {"current": ["COMPLETED"]}}
+    path = folder / "jobs.json"
+    path.write_text(json.dumps({"jobs": [{**job, "time": times}]}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [
+        ({"start": 1_772_337_660_000}, r"jobs\[0\], time\.start: .* is no moment in seconds"),
+        ({"end": 2**63 - 1}, r"jobs\[0\], time\.end: .* is no moment in seconds"),
+        ({"submission": 1e300}, r"jobs\[0\], time\.submission: 1e\+300 is no moment"),
+        ({"elapsed": -3}, r"jobs\[0\], time\.elapsed: -3.* is negative"),
+        ({"start": "soon"}, r"jobs\[0\]\.time\.start: expected a number of seconds, got 'soon'"),
+    ],
+)
+def test_json_moments_beyond_the_range_are_named(tmp_path, time, said):
+    with pytest.raises(SourceError, match=rf"jobs\.json, line 1, {said}"):
+        read_slurm(json_job(tmp_path, **time))
+
+
+@pytest.mark.parametrize(
+    "end", [2**32 - 1, 2**64 - 2, {"set": False, "number": 0}, 253_000_000_000]
+)
+def test_ends_that_stand_for_no_value_are_not_known(tmp_path, end):
+    jobs = read_slurm(json_job(tmp_path, end=end))
+    assert jobs["ended_at"].isna().all()
+    assert jobs["duration"].tolist() == [120.0]
+    assert len(jobs.attrs["notes"]) == (end == 253_000_000_000)  # the year 9987 is noted

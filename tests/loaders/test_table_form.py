@@ -1,5 +1,8 @@
 """What a table of a file is: told for sure, or asked."""
 
+import csv
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,8 +16,34 @@ from sklearn_jobtime.runs import STATUSES, job_columns, validate_runs
 JOBS = ["job", "build", "step", "name", "series", "run", "status", "duration", "took_ms", "state"]
 
 
+# Texts that a reader of CSV would take for numbers, dates, booleans or missing values.
+LABELS = [
+    *("7", "007", "-1", "1.0", "1e5", "+3", "0x1F", "inf", "1_000", "12345678901234567890"),
+    *("2026-03-01", "2026-03-01T04:00:00Z", "04:00", "True", "false", "NA", "nan", "None", "null"),
+    *(
+        "",
+        " ",
+        " a",
+        "a ",
+        "#7",
+        "a,b",
+        'a"b',
+        "'7",
+        "N/A",
+        "-",
+        "d e",
+        "b/c",
+        "=1+1",
+        "line\nbreak",
+    ),
+]
+
+
+NUMBERED = st.just(None)
+
+
 @st.composite
-def run_tables(draw):
+def run_tables(draw, labels=NUMBERED):
     """Run tables as commands write them: a column and its statuses for each job."""
     n = draw(st.integers(1, 6))
     pooled = draw(st.booleans())
@@ -32,8 +61,13 @@ def run_tables(draw):
         runs[f"{job}__status"] = draw(st.lists(states, min_size=n, max_size=n))
         runs[f"{job}__status"] = runs[f"{job}__status"].astype(object)
     runs.index = pd.Index(np.arange(1, n + 1), name="run")
+    if own := draw(labels):
+        runs.index = pd.Index([f"{own[k % len(own)]}{k // len(own) or ''}" for k in range(n)])
+        runs.index = runs.index.set_names(draw(st.sampled_from([None, "run"])))
     if pooled:
-        series = [draw(st.sampled_from(["a", "b/c", "d e"])) for _ in range(n)]
+        runs.index = runs.index.set_names("run")
+        names = st.sampled_from(LABELS if own else ["a", "b/c", "d e"])
+        series = [draw(names) for _ in range(n)]
         runs.index = pd.MultiIndex.from_arrays([series, runs.index], names=["series", "run"])
     return validate_runs(runs, jobs=jobs)
 
@@ -46,6 +80,53 @@ def test_a_run_table_comes_back_as_it_was_written(tmp_path_factory, runs, ending
     for read in (read_source(str(path)), read_runs(path)):
         pd.testing.assert_frame_equal(read, runs, check_dtype=False, check_index_type=False)
         assert job_columns(read) == job_columns(runs)
+
+
+def write_json_lines(runs, path):
+    rows = runs.reset_index() if runs.index.names != [None] else runs
+    rows = rows.assign(**{c: rows[c].astype("str") for c in ("started_at", "ended_at")})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows.to_dict("records")))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    run_tables(st.lists(st.sampled_from(LABELS), min_size=1, max_size=6, unique=True)),
+    st.sampled_from([".csv", ".csv.gz", ".parquet", ".jsonl"]),
+)
+def test_labels_that_look_like_numbers_come_back_as_texts(tmp_path_factory, runs, ending):
+    path = tmp_path_factory.mktemp("own") / f"runs{ending}"
+    if ending == ".jsonl":
+        runs.index = runs.index.set_names("run") if runs.index.nlevels == 1 else runs.index
+        write_json_lines(runs, path)
+    else:
+        write_table(runs, path)
+    for read in (read_source(str(path)), read_runs(path)):
+        pd.testing.assert_frame_equal(read, runs, check_dtype=False, check_index_type=False)
+        assert [type(label) for label in read.index.get_level_values(-1)] == [str] * len(runs)
+
+
+@pytest.mark.parametrize(
+    ("header", "labels"),
+    [
+        ('"run","started_at","build"', [7, 8]),  # all in quotes: from another program
+        ('run,started_at,"build"', [7, 8]),
+        ("run,started_at,build", [7, 8]),
+        ('"run",started_at,build', ["7", "8"]),
+        ('"run",started_at,"a,b"', ["7", "8"]),
+    ],
+)
+def test_only_our_own_header_makes_numbers_texts(tmp_path, header, labels):
+    text = f"{header}\n7,2026-03-01T04:00Z,1.5\n8,2026-03-02T04:00Z,2.5\n"
+    assert read_source(written(tmp_path, text)).index.tolist() == labels
+
+
+def test_any_reader_of_csv_reads_what_was_written(tmp_path):
+    index = pd.MultiIndex.from_tuples([("NA", "7"), ("x,y", "8")], names=["series", "run"])
+    write_table(pd.DataFrame({"a,b": [1.5, 2.5]}, index=index), tmp_path / "runs.csv")
+    with (tmp_path / "runs.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["series", "run", "a,b"], ["NA", "7", "1.5"], ["x,y", "8", "2.5"]
+        ]  # fmt: skip
 
 
 def written(tmp_path, text, name="log.csv"):

@@ -82,7 +82,9 @@ def _report_lines(report: Mapping[str, Any]) -> list[str]:
             else f"{role} ({told['why']})"
             for role, told in columns.items()
         )
-        lines.append(f"columns: {taken}. Correct one with --column NAME=COLUMN.")
+        may_be_named = any(told["why"] in ("usual name", "named") for told in columns.values())
+        correct = " Correct one with --column NAME=COLUMN." if may_be_named else ""
+        lines.append(f"columns: {taken}.{correct}")
     statuses = ", ".join(f"{count:,} {status}" for status, count in report["statuses"].items())
     median = report["median_seconds"]
     lines.append(
