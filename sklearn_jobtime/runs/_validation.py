@@ -21,7 +21,6 @@ __all__ = [
     "checked_durations",
     "checked_statuses",
     "row_label",
-    "seconds_in",
     "to_utc",
     "validate_runs",
 ]
@@ -49,6 +48,11 @@ def bad_value(column: pd.Series, row: int, said: str) -> BadValueError:
     )
 
 
+NO_TIME = (
+    "is not a time. Expected a datetime, an ISO 8601 string such as '2026-03-01T04:00:00Z', or "
+    "seconds since 1970 (from the year 1 to 9999); convert the column with pandas.to_datetime "
+    "first."
+)
 # The years 1 to 9999, as far as Python's own datetime goes.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_800
 
@@ -88,9 +92,10 @@ def to_utc(column: pd.Series) -> pd.Series:
     """
     if column.dtype == "datetime64[us, UTC]":
         return column
-    column = _moments(column)
-    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    if numeric:
+    if kind_of(column) in ("m", "b", "c"):  # lengths of time, flags, complex numbers
+        raise bad_value(column, int(column.notna().to_numpy().argmax()), NO_TIME)
+    column = plain_column(column)
+    if pd.api.types.is_numeric_dtype(column):
         seconds = column.astype("float64")
         in_range = (seconds >= _FIRST_SECOND) & (seconds < _LAST_SECOND)
         times = pd.to_datetime(column.where(in_range), unit="s", utc=True)
@@ -102,13 +107,7 @@ def to_utc(column: pd.Series) -> pd.Series:
     if bad.any():  # an empty string is missing, as in a CSV file
         bad[bad] = column[bad].astype(str).str.strip() != ""
     if bad.any():
-        raise bad_value(
-            column,
-            int(bad.to_numpy().argmax()),
-            "is not a time. Expected a datetime, an ISO 8601 string such as "
-            "'2026-03-01T04:00:00Z', or seconds since 1970 (from the year 1 to 9999); convert the "
-            "column with pandas.to_datetime first.",
-        )
+        raise bad_value(column, int(bad.to_numpy().argmax()), NO_TIME)
     return times.dt.as_unit("us")
 
 
@@ -181,30 +180,6 @@ def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> p
     _check_index(runs.index)
     _check_times(runs)
     return runs
-
-
-def _moments(column: pd.Series) -> pd.Series:
-    """Give times in NumPy's types; flags, lengths of time and complex numbers are none."""
-    if kind_of(column) in ("m", "b", "c"):
-        raise RunTableError(
-            f"column {column.name!r} has dtype {column.dtype} and holds no moments. Expected "
-            "datetimes, ISO 8601 strings such as '2026-03-01T04:00:00Z', or seconds since 1970."
-        )
-    return plain_column(column)
-
-
-def seconds_in(column: pd.Series) -> pd.Series:
-    """Give a column of durations as float64 seconds, whatever type and unit it came in.
-
-    Raises
-    ------
-    RunTableError
-        For flags, moments and complex numbers.
-    """
-    if column.dtype == "float64":
-        return column
-    refuse_lookalikes(column, f"column {column.name!r}")
-    return plain_column(column).astype("float64")
 
 
 def checked_durations(column: pd.Series) -> pd.Series:
