@@ -12,6 +12,7 @@ from sklearn.utils import RegressorTags, Tags, get_tags
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from sklearn_jobtime._containers import numeric_rows, plain_table
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows
@@ -79,15 +80,17 @@ def read_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     ----------
     estimator : estimator
         In `fit` it gets `n_features_in_`, and the names of columns in `feature_names_in_`.
-    X : DataFrame, or array-like as for :func:`read_array`
-        The columns of a DataFrame may be of any type.
+    X : DataFrame of any library, or array-like as for :func:`read_array`
+        The columns of a DataFrame may be of any type; see
+        :func:`~sklearn_jobtime._containers.plain_table`.
     reset : bool
         True in `fit`; else the columns have to be those of `fit`.
 
     Returns
     -------
-    DataFrame or ndarray
+    DataFrame of pandas, or ndarray
     """
+    X = plain_table(X)
     if isinstance(X, pd.DataFrame):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return X
@@ -111,6 +114,7 @@ def read_array(estimator: BaseEstimator, X: Any, *, reset: bool) -> Floats:
         Laid out row by row (C order), but for windows: a view on them is not to be copied whole.
     """
     tags = get_tags(estimator).input_tags
+    X = numeric_rows(X)
     X = X if hasattr(X, "ndim") or not tags.three_d_array else np.asarray(X)
     is_windows = tags.three_d_array and X.ndim == 3
     X = validate_data(

@@ -15,6 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_jobtime._containers import plain_numbers, plain_table
 from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime._wording import human_seconds, human_share
@@ -380,11 +381,17 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """Return `X` as a run table."""
+        X = plain_table(X)
         if isinstance(X, pd.DataFrame) and all(isinstance(name, str) for name in X.columns):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return validate_runs(X, jobs=self.jobs)
         X = validate_data(
-            self, X, reset=reset, ensure_all_finite="allow-nan", dtype="float64", order="C"
+            self,
+            plain_numbers(X, "X"),
+            reset=reset,
+            ensure_all_finite="allow-nan",
+            dtype="float64",
+            order="C",
         )
         return pd.DataFrame(X, columns=[f"job_{k}" for k in range(X.shape[1])])
 

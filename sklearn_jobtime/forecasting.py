@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._inside import chosen, fitted_part
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._jobs_of_series import jobs_in_coming
@@ -117,8 +118,8 @@ def forecast(
     ([1, 2], True)
     """
     model = chosen(model)
-    names = target_names(model)
-    coming = next_runs(runs) if coming is None else coming
+    names, runs = target_names(model), plain_table(runs)
+    coming = next_runs(runs) if coming is None else plain_table(coming)
     both = with_coming(runs, coming)
     seconds = np.maximum(model.predict(both)[len(runs) :].reshape(len(coming), -1), 0.0)
     table = pd.DataFrame(

@@ -2,9 +2,12 @@
 
 Every function takes `y_true` and `y_pred` of one shape, ``(n,)`` or ``(n, n_outputs)``. A target
 is NaN where a run failed, has not ended, or lies in the future; it takes no part in the score.
+Numbers are seconds; lengths of time (timedelta of any unit) become seconds; flags, moments and
+complex numbers are errors.
 A NaN *forecast* of an observed target is an error: it must not look like a better score.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +17,13 @@ from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 from sklearn.metrics import make_scorer
 
+from sklearn_jobtime._containers import seconds_of
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows, names_of
 
 __all__ = [
     "SCORERS",
-    "get_scorer",
+    "get_forecast_scorer",
     "observed_mae",
     "observed_mape",
     "observed_pinball",
@@ -40,8 +44,7 @@ def observed_pairs(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np
         When no target was observed at all.
     """
     y_true = _as_forecast(y_true, y_pred)
-    actual = np.asarray(y_true, dtype=float)
-    forecast = np.asarray(y_pred, dtype=float)
+    actual, forecast = seconds_of(y_true, "y_true"), seconds_of(y_pred, "y_pred")
     if actual.ndim == 2 and forecast.ndim == 1:
         forecast = forecast[:, None]
     elif actual.ndim == 1 and forecast.ndim == 2:
@@ -106,6 +109,15 @@ def observed_mae(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool =
 def observed_rmse(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool = False) -> Score:
     """Root mean squared error over the observed targets, in seconds; see :func:`observed_mae`.
 
+    Parameters
+    ----------
+    y_true, y_pred, return_ignored
+        As for :func:`observed_mae`.
+
+    Returns
+    -------
+    float, or (float, int)
+
     Examples
     --------
     >>> from sklearn_jobtime.metrics import observed_rmse
@@ -117,6 +129,15 @@ def observed_rmse(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool 
 
 def observed_mape(y_true: ArrayLike, y_pred: ArrayLike, *, return_ignored: bool = False) -> Score:
     """Mean absolute error as a share of the actual; see :func:`observed_mae`.
+
+    Parameters
+    ----------
+    y_true, y_pred, return_ignored
+        As for :func:`observed_mae`.
+
+    Returns
+    -------
+    float, or (float, int)
 
     Examples
     --------
@@ -137,7 +158,19 @@ def observed_r2(
     """Coefficient of determination, averaged over outputs with two or more observed targets.
 
     Outputs with fewer are skipped: with one target there is no variance to explain. Rows count as
-    much as `sample_weight`, ``(n,)``, says.
+    much as `sample_weight` says.
+
+    Parameters
+    ----------
+    y_true, y_pred, return_ignored
+        As for :func:`observed_mae`.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows; None counts all alike.
+
+    Returns
+    -------
+    float, or (float, int)
+        1 is perfect; NaN where no output has two observed targets.
 
     Examples
     --------
@@ -147,8 +180,9 @@ def observed_r2(
     """
     y_true = _as_forecast(y_true, y_pred)
     _, _, ignored = observed_pairs(y_true, y_pred)
-    actual = np.asarray(y_true, dtype=float).reshape(len(np.asarray(y_true)), -1)
-    forecast = np.asarray(y_pred, dtype=float).reshape(actual.shape)
+    actual = seconds_of(y_true, "y_true")
+    actual = actual.reshape(len(actual), -1)
+    forecast = seconds_of(y_pred, "y_pred").reshape(actual.shape)
     weight = np.ones(len(actual)) if sample_weight is None else np.asarray(sample_weight)
     seen = ~np.isnan(actual) & (weight > 0)[:, None]
     scores = [
@@ -173,6 +207,10 @@ def observed_pinball(
         Which quantile `y_pred` means; 0.5 gives half the mean absolute error.
     return_ignored : bool, default=False
         Also return how many targets were NaN.
+
+    Returns
+    -------
+    float, or (float, int)
 
     Examples
     --------
@@ -200,6 +238,10 @@ def observed_share_within(
     return_ignored : bool, default=False
         Also return how many targets were NaN.
 
+    Returns
+    -------
+    float, or (float, int)
+
     Examples
     --------
     >>> from sklearn_jobtime.metrics import observed_share_within
@@ -224,13 +266,18 @@ SCORERS = {
 }
 
 
-def get_scorer(name: str) -> Callable:
+PINBALL = "neg_observed_pinball"
+
+
+def get_forecast_scorer(scoring: str) -> Callable:
     """Scorer for ``GridSearchCV(scoring=...)`` or ``cross_val_score`` that skips NaN targets.
 
     Parameters
     ----------
-    name : str
-        A key of `SCORERS`; errors are negated ("neg_"), so that greater is better.
+    scoring : str
+        A key of `SCORERS`; errors are negated ("neg_"), so that greater is better. Any quantile can
+        be scored: ``neg_observed_pinball_0.9`` is the pinball loss of forecasts that mean the 90 %
+        quantile, ``neg_observed_pinball`` that of the median.
 
     Returns
     -------
@@ -241,12 +288,28 @@ def get_scorer(name: str) -> Callable:
     ValueError
         When there is no scorer of that name; it lists those there are.
 
+    See Also
+    --------
+    sklearn.metrics.get_scorer : scikit-learn's own scorers, which take no NaN.
+
     Examples
     --------
-    >>> from sklearn_jobtime.metrics import get_scorer
-    >>> get_scorer("neg_observed_mae")
+    >>> from sklearn_jobtime.metrics import get_forecast_scorer
+    >>> get_forecast_scorer("neg_observed_mae")
     make_scorer(observed_mae, greater_is_better=False, ...)
+    >>> get_forecast_scorer("neg_observed_pinball_0.9")
+    make_scorer(observed_pinball, greater_is_better=False, ..., quantile=0.9)
     """
-    if name not in SCORERS:
-        raise ValueError(f"no scorer {name!r}; expected one of {', '.join(sorted(SCORERS))}.")
-    return SCORERS[name]
+    if scoring in SCORERS:
+        return SCORERS[scoring]
+    name, _, level = str(scoring).rpartition("_")
+    try:
+        quantile = float(level) if name == PINBALL else math.nan
+    except ValueError:
+        quantile = math.nan
+    if not 0 < quantile < 1:
+        raise ValueError(
+            f"no scorer {scoring!r}; expected one of {', '.join(sorted(SCORERS))}, or {PINBALL}_q "
+            f"with a quantile q between 0 and 1, such as {PINBALL}_0.9."
+        )
+    return make_scorer(observed_pinball, greater_is_better=False, quantile=quantile)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.dummy import DummyRegressor
+from sklearn.metrics import mean_pinball_loss
 
 from sklearn_jobtime import metrics
 from sklearn_jobtime.exceptions import NoHistoryError
@@ -62,12 +63,22 @@ def test_r2_skips_outputs_with_one_target():
 @pytest.mark.parametrize("name", sorted(metrics.SCORERS))
 def test_scorers_take_targets_with_gaps_and_greater_is_better(name):
     X, y = np.zeros((4, 1)), np.array([1.0, 2.0, np.nan, 3.0])
-    scorer = metrics.get_scorer(name)
+    scorer = metrics.get_forecast_scorer(name)
     near = DummyRegressor(strategy="constant", constant=2.0).fit(X, np.ones(4))
     far = DummyRegressor(strategy="constant", constant=20.0).fit(X, np.ones(4))
     assert scorer(near, X, y) > scorer(far, X, y)
 
 
-def test_an_unknown_scorer_lists_those_there_are():
-    with pytest.raises(ValueError, match="neg_observed_mae"):
-        metrics.get_scorer("mae")
+@pytest.mark.parametrize("quantile", [0.05, 0.5, 0.9])
+def test_any_quantile_has_a_scorer(quantile):
+    X, y = np.zeros((4, 1)), np.array([1.0, 2.0, np.nan, 30.0])
+    model = DummyRegressor(strategy="constant", constant=10.0).fit(X, np.ones(4))
+    expected = mean_pinball_loss([1.0, 2.0, 30.0], [10.0] * 3, alpha=quantile)
+    score = metrics.get_forecast_scorer(f"neg_observed_pinball_{quantile}")(model, X, y)
+    assert score == pytest.approx(-expected)
+
+
+@pytest.mark.parametrize("name", ["mae", "neg_observed_pinball_1", "neg_observed_mae_0.9", ""])
+def test_an_unknown_scorer_lists_those_there_are(name):
+    with pytest.raises(ValueError, match=r"neg_observed_mae.*neg_observed_pinball_0\.9"):
+        metrics.get_forecast_scorer(name)

@@ -19,7 +19,7 @@ from sklearn_jobtime.datasets import load_github_runs, make_job_runs
 from sklearn_jobtime.evaluation import best_of_each_job, default_baselines, evaluate
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import forecast
-from sklearn_jobtime.metrics import get_scorer, observed_mae
+from sklearn_jobtime.metrics import get_forecast_scorer, observed_mae
 from sklearn_jobtime.pipeline import make_anchored_forecaster, make_forecast_pipeline
 from sklearn_jobtime.runs import (
     STARTED_AT,
@@ -150,7 +150,7 @@ def test_grid_search_tunes_the_recipe(runs, n_jobs):
         small_model(),
         grid,
         cv=TimeSeriesSplit(2, gap=1),
-        scoring=get_scorer("neg_observed_mae"),
+        scoring=get_forecast_scorer("neg_observed_mae"),
         n_jobs=n_jobs,
         error_score="raise",
     ).fit(runs, make_targets(runs, horizon=2))

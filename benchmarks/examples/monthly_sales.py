@@ -25,7 +25,7 @@ from sklearn_jobtime import AnchoredRegressor, LSTMForecaster, SequenceWindower,
 from sklearn_jobtime.baselines import SeasonalRule
 from sklearn_jobtime.datasets import load_alcohol_sales
 from sklearn_jobtime.lstm import NetworkOptions
-from sklearn_jobtime.metrics import get_scorer, observed_mape
+from sklearn_jobtime.metrics import get_forecast_scorer, observed_mape
 from sklearn_jobtime.plots import PredictionDisplay
 from sklearn_jobtime.runs import make_targets, validate_runs
 
@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
         make_model(["more_working_days"], asked.seed),
         GRID,
         cv=TimeSeriesSplit(3, test_size=N_TEST),
-        scoring=get_scorer("neg_observed_mape"),
+        scoring=get_forecast_scorer("neg_observed_mape"),
     ).fit(runs[:n], y[:n])
     model = search.best_estimator_
     best = {name.rsplit("__", 1)[-1]: value for name, value in search.best_params_.items()}

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import refuse_lookalikes
 from sklearn_jobtime._estimator import (
     ObservedScoreMixin,
     observed_with_weight,
@@ -291,6 +292,7 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         """Seconds of the successful runs, a column a job, then those recorded, and the clock."""
         if not isinstance(X, pd.DataFrame):
             clock = read_clock(X)
+            refuse_lookalikes(pd.Series(X[:0].ravel()), "X")
             return np.tile(X[:, self._history_jobs], 2).astype(np.float64), clock
         own = [job for job in self._history_jobs if job in X]
         if STARTED_AT in X and pd.api.types.is_numeric_dtype(X[STARTED_AT]):

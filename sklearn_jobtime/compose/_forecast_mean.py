@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._estimator import ObservedScoreMixin
 from sklearn_jobtime._threads import limited_openmp
 from sklearn_jobtime._typing import Floats
@@ -160,7 +161,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         self.target_names_ = given.form.names
         targets, named = given.form.of(given.observed), given.form.named(given.observed, X)
         self._outputs = targets.shape[1:]
-        X = row_by_row(X)
+        X = row_by_row(plain_table(X))
         self.estimators_, self.named_estimators_ = [], Bunch()
         for name, member in zip(names, members, strict=True):
             if member == "drop":
@@ -193,7 +194,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         ndarray of shape (n,) or (n, n_outputs), as `y` was
         """
         check_is_fitted(self)
-        X = row_by_row(X)
+        X = row_by_row(plain_table(X))
         with limited_openmp(self.n_threads):
             forecasts = [np.asarray(one.predict(X), dtype=np.float64) for one in self.estimators_]
         # some members give one output as a column, others as a row

@@ -7,7 +7,8 @@ of the duration around each forecast. Whether its probabilities hold on later ru
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from numbers import Real
 from typing import Any, Self
 
@@ -15,8 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from sklearn_jobtime._containers import seconds_of
 from sklearn_jobtime._typing import Floats, Mask
-from sklearn_jobtime.conformal._quantiles import rows_needed
+from sklearn_jobtime.conformal._quantiles import confidence_levels, rows_needed
 from sklearn_jobtime.conformal._ratio_curve import TIE, RatioCurve, ratio_curve
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
 from sklearn_jobtime.runs._log_ratio import from_log_ratio, indistinct_durations, log_ratio
@@ -122,8 +124,9 @@ class DurationDistribution:
         least: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> None:
-        forecast, target = (np.asarray(part, dtype=np.float64) for part in (forecasts, targets))
-        bound = np.full(target.shape, np.nan) if at_least is None else np.asarray(at_least, float)
+        forecast, target = seconds_of(forecasts, "forecasts"), seconds_of(targets, "targets")
+        unknown = np.full(target.shape, np.nan)
+        bound = unknown if at_least is None else seconds_of(at_least, "at_least")
         if not forecast.shape == target.shape == bound.shape:
             raise ValueError(
                 f"forecasts, targets and at_least have the shapes {forecast.shape}, "
@@ -212,27 +215,33 @@ class DurationDistribution:
         least = 1 / (self.n_counted_ + 1)
         return np.where(seconds > elapsed, np.clip(chance, least, 1 - least), 0.0)
 
-    def longest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
+    def longest(self, forecast: ArrayLike, level: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run will not exceed with a chance of `level`, in seconds.
 
         Parameters
         ----------
         forecast, elapsed : array-like
             As for :meth:`done_by`.
-        level : float
+        level : float, or array-like of shape (n_levels,)
             Between 0 and 1.
 
         Returns
         -------
         ndarray of the shape of `forecast`
-            Infinite where the calibration runs that lasted as long are too few for that level.
+            Infinite where the calibration runs that lasted as long are too few for that level. With
+            several levels, the last axis holds them in the order in which they were given.
         """
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
-        ratio = self._of_each(lambda curve, at: curve.quantile.at(at), share + level * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast, self.least_), elapsed)
 
-    def shortest(self, forecast: ArrayLike, level: float, elapsed: ArrayLike = 0.0) -> Floats:
+        def at_level(level: float) -> Floats:
+            shares = share + level * (1 - share)
+            ratio = self._of_each(lambda curve, at: curve.quantile.at(at), shares)
+            return np.maximum(from_log_ratio(ratio, forecast, self.least_), elapsed)
+
+        return _at_each(at_level, level)
+
+    def shortest(self, forecast: ArrayLike, level: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run will reach with a chance of `level`, in seconds.
 
         Parameters
@@ -247,8 +256,12 @@ class DurationDistribution:
         """
         forecast, elapsed = self._checked(forecast, elapsed)
         share = self._share_done(elapsed, forecast)
-        ratio = self._of_each(RatioCurve.below, share + (1 - level) * (1 - share))
-        return np.maximum(from_log_ratio(ratio, forecast, self.least_), elapsed)
+
+        def at_level(level: float) -> Floats:
+            ratio = self._of_each(RatioCurve.below, share + (1 - level) * (1 - share))
+            return np.maximum(from_log_ratio(ratio, forecast, self.least_), elapsed)
+
+        return _at_each(at_level, level)
 
     def median(self, forecast: ArrayLike, elapsed: ArrayLike = 0.0) -> Floats:
         """Duration that a run exceeds as often as not, in seconds.
@@ -346,9 +359,9 @@ class DurationDistribution:
     def table(
         self,
         forecasts: pd.DataFrame,
-        deadline: pd.Timestamp | str | float | Sequence,
+        deadline: pd.Timestamp | str | float | timedelta | Sequence,
         *,
-        now: pd.Timestamp | str | float | None = None,
+        now: pd.Timestamp | str | float | timedelta | None = None,
         confidence_level: float = 0.9,
         timeout_share: float = 0.01,
     ) -> pd.DataFrame:
@@ -359,9 +372,9 @@ class DurationDistribution:
         forecasts : DataFrame
             Of :func:`~sklearn_jobtime.forecasting.forecast`, with `step`, `job`, `seconds` and, for
             clock times, `started_at`.
-        deadline : Timestamp, str or number, or a sequence with one a row
+        deadline : Timestamp, str, number or Timedelta, or a sequence with one a row
             A clock time (one without a zone is UTC), or seconds from the start of the run.
-        now : Timestamp, str or number, default=None
+        now : Timestamp, str, number or Timedelta, default=None
             The present, or for how many seconds the runs have been running: they are not done.
             A run that starts later has not started. None: no run has started.
         confidence_level : float, default=0.9
@@ -430,7 +443,7 @@ class DurationDistribution:
 
     def _checked(self, forecast: ArrayLike, *times: ArrayLike) -> tuple[Floats, ...]:
         """Forecast, elapsed time and perhaps a deadline, of one shape."""
-        given = [np.asarray(part, dtype=np.float64) for part in (forecast, *times)]
+        given = [seconds_of(part, "a forecast or a time") for part in (forecast, *times)]
         given = [np.atleast_1d(part) for part in np.broadcast_arrays(*given)]
         if given[0].shape[-1] != len(self._curves):
             raise ValueError(
@@ -445,12 +458,18 @@ class DurationDistribution:
         return tuple(given)
 
 
+def _at_each(at_level: Callable[[float], Floats], asked: ArrayLike) -> Floats:
+    levels, is_one = confidence_levels(asked, "level")
+    found = np.stack([at_level(level) for level in levels], axis=-1)
+    return found[..., 0] if is_one else found
+
+
 def seconds_from_start(when: Any, forecasts: pd.DataFrame) -> Floats:
-    """Seconds from the start of each run until `when`, a clock time or such seconds already."""
+    """Seconds from the start of each run until `when`: a clock time, or a length of time."""
     one = isinstance(when, str) or not isinstance(when, Iterable)
     given = [when] * len(forecasts) if one else list(when)
-    if all(isinstance(part, Real) for part in given):
-        return np.array(given, dtype=np.float64)
+    if all(isinstance(part, Real | timedelta | np.timedelta64) for part in given):
+        return seconds_of(given, "deadline")
     if STARTED_AT not in forecasts:
         raise RunTableError(
             f"{given[0]} is a clock time, but the forecasts have no column {STARTED_AT!r}; give "

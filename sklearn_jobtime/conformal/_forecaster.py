@@ -439,7 +439,7 @@ default="log_ratio"
     def predict_interval(
         self,
         X: pd.DataFrame | ArrayLike,
-        confidence_level: float | Sequence[float] | None = None,
+        confidence_level: ArrayLike | None = None,
     ) -> Floats:
         """Forecast between which two durations each run will be.
 
@@ -447,17 +447,19 @@ default="log_ratio"
         ----------
         X : DataFrame or array of shape (n_runs, ...)
             As for :meth:`predict`.
-        confidence_level : float or sequence of float, default=None
-            How often the run is to be inside; None takes the one of the estimator.
+        confidence_level : float or array-like of shape (n_levels,), default=None
+            How often the run is to be inside; None takes the one of the estimator. Several come as
+            a list, tuple, array, Series or Index, in any order.
 
         Returns
         -------
         ndarray of shape (n_runs, n_outputs, 2), in seconds
-            Lower and upper bound; with several levels, of shape (n_runs, n_outputs, 2, n_levels).
+            Lower and upper bound; with several levels (a list of one included), of shape (n_runs,
+            n_outputs, 2, n_levels), in the order in which they were given.
             Never NaN; the upper bound is infinite where the calibration rows are too few.
         """
         check_is_fitted(self)
-        levels = self._levels(confidence_level)
+        levels, is_one = self._levels(confidence_level)
         X = self._checked(X, reset=False)
         forecasts, score = self._forecasts(X), self.conformity_score_
         one_sided = levels if self.symmetric else (1 + levels) / 2
@@ -468,12 +470,12 @@ default="log_ratio"
             above, below = (self._bounds.errors(X, side, one_sided) for side in ("above", "below"))
         ends = [score.lower_bounds(below, forecasts), score.upper_bounds(above, forecasts)]
         interval = np.stack([np.minimum(*ends), np.maximum(*ends)], axis=2)
-        return interval if isinstance(confidence_level, Sequence | np.ndarray) else interval[..., 0]
+        return interval[..., 0] if is_one else interval
 
     def predict_upper(
         self,
         X: pd.DataFrame | ArrayLike,
-        confidence_level: float | Sequence[float] | None = None,
+        confidence_level: ArrayLike | None = None,
     ) -> Floats:
         """Forecast a duration that each run will not exceed.
 
@@ -484,8 +486,9 @@ default="log_ratio"
         ----------
         X : DataFrame or array of shape (n_runs, ...)
             As for :meth:`predict`.
-        confidence_level : float or sequence of float, default=None
-            How often the run is to stay below; None takes the one of the estimator.
+        confidence_level : float or array-like of shape (n_levels,), default=None
+            How often the run is to stay below; None takes the one of the estimator. Several as for
+            :meth:`predict_interval`.
 
         Returns
         -------
@@ -493,15 +496,15 @@ default="log_ratio"
             With several levels, of shape (n_runs, n_outputs, n_levels).
         """
         check_is_fitted(self)
-        levels = self._levels(confidence_level)
+        levels, is_one = self._levels(confidence_level)
         X = self._checked(X, reset=False)
         forecasts = self._forecasts(X)
         warn_if_too_few(self._bounds.n_rows(X), levels, levels)
         errors = self._bounds.errors(X, "above", levels)
         upper = self.conformity_score_.upper_bounds(errors, forecasts)
-        return upper if isinstance(confidence_level, Sequence | np.ndarray) else upper[..., 0]
+        return upper[..., 0] if is_one else upper
 
-    def _levels(self, asked: float | Sequence[float] | None) -> Floats:
+    def _levels(self, asked: ArrayLike | None) -> tuple[Floats, bool]:
         return confidence_levels(self.confidence_level if asked is None else asked)
 
     def _with_remembered(self, X: Any) -> tuple[Any, int]:

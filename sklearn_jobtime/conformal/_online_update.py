@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._group_quantiles import OVER_HORIZON
@@ -103,7 +104,7 @@ def online_update(
     (50, 0)
     """
     _check_model(model)
-    names = target_names(model)
+    names, runs = target_names(model), plain_table(runs)
     if missing := [column for column in (STARTED_AT, ENDED_AT) if column not in runs]:
         raise RunTableError(
             f"the table has no column {missing[0]!r}, so nothing says in which order outcomes were "

@@ -5,11 +5,11 @@ statistic has the finite-sample guarantee of split conformal prediction.
 """
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.conformal._kaplan_meier import survival_masses
@@ -118,14 +118,43 @@ class KaplanMeierQuantile(EmpiricalQuantile):
         return cls.weighted(errors, masses, smaller=n / (n + 1) - masses.sum())
 
 
-def confidence_levels(asked: float | Sequence[float]) -> Floats:
-    """Check one confidence level or several."""
-    levels = np.atleast_1d(np.asarray(asked, dtype=np.float64))
-    if levels.ndim > 1 or not ((levels > 0) & (levels < 1)).all():
+def confidence_levels(asked: ArrayLike, name: str = "confidence_level") -> tuple[Floats, bool]:
+    """Check one confidence level or several.
+
+    Parameters
+    ----------
+    asked : float, or array-like of shape (n_levels,)
+        A list, tuple, array, Series or Index; their order is kept.
+    name : str, default="confidence_level"
+        Of the parameter, for messages.
+
+    Returns
+    -------
+    levels : ndarray of shape (n_levels,)
+    is_one : bool
+        Whether it came as one number, so that what is made of it has no axis of levels.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> confidence_levels((0.9, 0.5)), confidence_levels(0.9)
+    ((array([0.9, 0.5]), False), (array([0.9]), True))
+    """
+    try:
+        given = np.asarray(asked)
+        is_number = given.dtype.kind in "fiuO"
+        levels = np.atleast_1d(given.astype(np.float64)) if is_number else np.empty(0)
+    except (TypeError, ValueError):
+        levels = np.empty(0)
+    if levels.ndim > 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
         raise ValueError(
-            f"confidence_level must be a number between 0 and 1, or a list of such, got {asked}"
+            f"{name} must be a number between 0 and 1, or a list, array or Series of such, got "
+            f"{asked!r}."
         )
-    return levels
+    return levels, given.ndim == 0
 
 
 def warn_if_too_few(n_rows: float | None, one_sided: Floats, levels: Floats) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats, Ints
 from sklearn_jobtime.conformal._calibration_set import CalibrationSet, latest, read_outcomes
 from sklearn_jobtime.conformal._inner_estimators import given_forecasts
@@ -88,7 +89,7 @@ class UpdatesMixin:
         """
         if not hasattr(self, "estimator_"):  # check_is_fitted alone takes a quarter of an update
             check_is_fitted(self)
-        score = self.conformity_score_
+        X, score = plain_table(X), self.conformity_score_
         if forecast is None:
             X = self._checked(X, reset=False)
             forecasts = self._forecasts(X)

@@ -12,7 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
+from sklearn_jobtime._containers import plain_table
+from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.baselines._baseline import Baseline
 from sklearn_jobtime.baselines._rules import RollingRule
 from sklearn_jobtime.exceptions import NoHistoryError
@@ -118,6 +122,47 @@ class Backtest:
         return counts.reset_index().astype({"job": object})
 
 
+@dataclass(frozen=True)
+class _Split:
+    """The training table of one split with its targets, the rows up to its end, the tested ones."""
+
+    train: pd.DataFrame
+    y_train: pd.DataFrame
+    upto: pd.DataFrame
+    is_tested: NDArray[np.bool_]  # among the rows of `upto`
+    is_test: NDArray[np.bool_]  # among all rows
+
+    @property
+    def learnable(self) -> pd.Index:
+        return self.y_train.columns[self.y_train.notna().any()]
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What one model forecast in one split, and how long it took; `baseline` for baselines only."""
+
+    forecasts: Floats
+    fit_seconds: float
+    predict_seconds: float
+    baseline: tuple[BaseEstimator, pd.Index] | None
+
+
+def _tested(
+    model: BaseEstimator, split: _Split, n_threads: int | None, *, is_ready: bool
+) -> _Tested:
+    """Fit a model on the training rows of a split, unless it is ready, and forecast the others."""
+    columns = split.y_train.columns if is_ready else split.learnable
+    with threadpool_limits(n_threads):
+        start = perf_counter()
+        known = model if is_ready else clone(model).fit(split.train, split.y_train[columns])
+        middle = perf_counter()
+        table = _predicted(known, split.upto, columns, split.y_train.columns)
+        end = perf_counter()
+    forecasts = table.to_numpy()[split.is_tested].ravel()
+    baseline = (known, columns) if isinstance(model, Baseline) else None
+    return _Tested(forecasts, middle - start, end - middle, baseline)
+
+
 def _predicted(
     model: BaseEstimator, rows: pd.DataFrame, columns: pd.Index, wanted: pd.Index
 ) -> pd.DataFrame:
@@ -205,6 +250,7 @@ def backtest(
     jobs: Sequence[str] | None = None,
     whole_run: bool | None = None,
     prefit: bool | Collection[str] = False,
+    n_jobs: int | None = None,
 ) -> Backtest:
     """Fit models on the past of one or more moments and forecast the runs after each of them.
 
@@ -238,6 +284,10 @@ def backtest(
     prefit : bool or collection of str, default=False
         The names of models to take as they are, True for all. They must not have seen the test
         rows.
+    n_jobs : int, default=None
+        How many fits run at the same time, each in a process of its own; -1 takes all cores. With a
+        number (1 too) each fit has one thread of BLAS and OpenMP, so that the forecasts are the
+        same, bit for bit, for any number. None: one fit after the other, with all threads.
 
     Returns
     -------
@@ -268,6 +318,7 @@ def backtest(
     3      job_1                skipped        3
     4  whole_run  a job did not succeed        4
     """
+    runs = plain_table(runs)
     y = make_targets(runs, horizon, jobs=jobs, whole_run=whole_run)
     why = why_not_observed(runs, horizon, jobs=jobs, whole_run=whole_run)
     clock = read_clock(runs)
@@ -275,29 +326,31 @@ def backtest(
     spoke = has_past(runs, y.columns)
     ready = set(models) if prefit is True else set(prefit or ())
     baselines = [name for name, model in models.items() if isinstance(model, Baseline)]
-    targets, forecasts, seconds = [], [], []
-    for split, (train, upto, is_test) in enumerate(_splits(runs, test_size, n_splits), start=1):
+    splits = []
+    for train, upto, is_test in _splits(runs, test_size, n_splits):
         y_train = make_targets(train, horizon, jobs=jobs, whole_run=whole_run)
         y_train = y_train.reindex(columns=y.columns)
-        learnable = y.columns[y_train.notna().any()]
-        fitted, predicted = {}, {}
-        for name, model in models.items():
-            columns = y.columns if name in ready else learnable
-            start = perf_counter()
-            known = model if name in ready else clone(model).fit(train, y_train[columns])
-            middle = perf_counter()
-            table = _predicted(known, runs[upto], columns, y.columns)
-            seconds.append((name, middle - start, perf_counter() - middle))
-            predicted[name] = table.to_numpy()[is_test[upto]].ravel()
-            fitted[name] = known, columns
-        of_training = _of_training(train, y_train, {name: fitted[name] for name in baselines})
-        tested = _long_targets(runs, y, why, is_test, learnable).assign(split=split)
-        tested["least"] = np.tile(least, int(is_test.sum()))
+        splits.append(_Split(train, y_train, runs[upto], is_test[upto], is_test))
+    found = iter(
+        Parallel(n_jobs=n_jobs)(
+            delayed(_tested)(model, split, n_jobs and 1, is_ready=name in ready)
+            for split in splits
+            for name, model in models.items()
+        )
+    )
+    targets, forecasts, seconds = [], [], []
+    for number, split in enumerate(splits, start=1):
+        tested = {name: next(found) for name in models}
+        seconds += [(name, one.fit_seconds, one.predict_seconds) for name, one in tested.items()]
+        forecasts.append(pd.DataFrame({name: one.forecasts for name, one in tested.items()}))
+        fitted = {name: one.baseline for name, one in tested.items() if one.baseline is not None}
+        of_training = _of_training(split.train, split.y_train, fitted)
+        rows = _long_targets(runs, y, why, split.is_test, split.learnable).assign(split=number)
+        rows["least"] = np.tile(least, int(split.is_test.sum()))
         if baselines:  # what a baseline takes from other series there is no error of its own
-            first = ~spoke[is_test].ravel() & tested["actual"].notna()
-            tested.loc[first, ["actual", "why"]] = np.nan, NO_PAST
-        targets.append(_with_training(tested, of_training))
-        forecasts.append(pd.DataFrame(predicted))
+            first = ~spoke[split.is_test].ravel() & rows["actual"].notna()
+            rows.loc[first, ["actual", "why"]] = np.nan, NO_PAST
+        targets.append(_with_training(rows, of_training))
     took = pd.DataFrame(seconds, columns=["model", "fit_seconds", "predict_seconds"])
     all_targets, all_forecasts = (pd.concat(t, ignore_index=True) for t in (targets, forecasts))
     _check(all_targets, all_forecasts)

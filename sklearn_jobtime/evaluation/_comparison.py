@@ -140,6 +140,7 @@ def evaluate(
     jobs: Sequence[str] | None = None,
     whole_run: bool | None = None,
     prefit: bool | Collection[str] = False,
+    n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Score models and baselines on the runs after one or more moments.
 
@@ -147,7 +148,7 @@ def evaluate(
 
     Parameters
     ----------
-    models, runs, horizon, test_size, n_splits, jobs, whole_run, prefit
+    models, runs, horizon, test_size, n_splits, jobs, whole_run, prefit, n_jobs
         See :func:`~sklearn_jobtime.evaluation.backtest`.
     by : sequence of {"job", "series", "step", "split"}, default=("job",)
         One row for each of these; ``("series", "job", "step")`` is the finest.
@@ -204,6 +205,7 @@ def evaluate(
         jobs=jobs,
         whole_run=whole_run,
         prefit=prefit,
+        n_jobs=n_jobs,
     )
     return scores(found, by)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta, binomtest
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime.conformal._effective_size import effective_sample_size
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._log_ratio import indistinct_durations
@@ -124,6 +125,7 @@ def holdout_intervals(
     DataFrame
         See :func:`interval_table`.
     """
+    runs = plain_table(runs)
     y = targets_named(runs, model.target_names_)
     interval = np.asarray(model.predict_interval(runs, confidence_level))
     forecast = np.reshape(model.predict(runs), y.shape)

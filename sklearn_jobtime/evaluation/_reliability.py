@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from sklearn_jobtime._containers import plain_table, seconds_of
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.conformal._duration_distribution import DurationDistribution
 from sklearn_jobtime.conformal._kaplan_meier import survival_masses
@@ -119,8 +120,10 @@ def holdout_events(
     G. A. Satten, S. Datta, "The Kaplan-Meier estimator as an inverse-probability-of-censoring
     weighted average", The American Statistician 55(3), 2001.
     """
-    forecast, target = (np.atleast_2d(np.asarray(part, float)) for part in (forecasts, targets))
-    bound = np.full(target.shape, np.nan) if at_least is None else np.asarray(at_least, float)
+    forecast = np.atleast_2d(seconds_of(forecasts, "forecasts"))
+    target = np.atleast_2d(seconds_of(targets, "targets"))
+    unknown = np.full(target.shape, np.nan)
+    bound = unknown if at_least is None else seconds_of(at_least, "at_least")
     is_censored = np.isnan(target)
     reached = np.where(is_censored, bound, target)  # NaN compares as False below
     least = known.least_
@@ -275,6 +278,7 @@ def reliability_of_deadlines(
     >>> bool(expected_calibration_error(reliability_of_deadlines(model, runs, is_test)) < 0.1)
     True
     """
+    runs = plain_table(runs)
     y = targets_named(runs, model.target_names_)
     horizon = int(y.columns.get_level_values("step").max())
     jobs = [job for job in y.columns.get_level_values("job").unique() if job != WHOLE_RUN]

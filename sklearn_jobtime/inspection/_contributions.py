@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.forecasting import outputs_of_step
 from sklearn_jobtime.inspection._counterfactual import LEVEL, Pasts, covariates_of, read_pasts
@@ -198,6 +199,7 @@ def forecast_contributions(
     >>> why.baseline["build"], why.forecast["build"]
     (np.float64(60.0), np.float64(90.0))
     """
+    runs = plain_table(runs)
     if not -len(runs) <= row < len(runs):
         raise ValueError(f"row={row} came, the table has {len(runs)} rows.")
     wanted, targets = outputs_of_step(model, step)

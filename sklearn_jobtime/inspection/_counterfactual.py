@@ -387,9 +387,10 @@ def _covariate_columns(runs: pd.DataFrame, sources: Sequence[str]) -> list[pd.Se
             if (numbers > 0).all():  # of rows or bytes, durations are a power
                 columns.append(np.log(numbers))
         elif not pd.api.types.is_datetime64_any_dtype(column):
-            text = column.astype(str)
-            common = text.value_counts().index[:MOST_NAMES]
-            columns += [(text == value).astype("float64") for value in common]
+            codes, _ = pd.factorize(column.astype(object), use_na_sentinel=False)
+            code = pd.Series(codes, column.index)
+            common = code.value_counts().index[:MOST_NAMES]
+            columns += [(code == value).astype("float64") for value in common]
     return columns
 
 

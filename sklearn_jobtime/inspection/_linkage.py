@@ -11,6 +11,7 @@ from scipy.stats import false_discovery_control, median_abs_deviation
 from scipy.stats import t as student_t
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.forecasting import outputs_of_step
@@ -152,12 +153,12 @@ class Linkage:
     q_values: pd.DataFrame
     n_scored: pd.Series
 
-    def links(self, fdr: float = 0.05) -> pd.DataFrame:
+    def links(self, false_discovery_rate: float = 0.05) -> pd.DataFrame:
         """List the links between different jobs, the strongest first.
 
         Parameters
         ----------
-        fdr : float, default=0.05
+        false_discovery_rate : float, default=0.05
             False discovery rate: the share of wrong ones among them, on average, that is asked for.
             With common causes that the table does not show there may be more: see the
             notes of :func:`job_linkage`.
@@ -180,7 +181,7 @@ class Linkage:
         )
         columns = {name: table.to_numpy().ravel() for name, table in tables.items()}
         long = pairs.to_frame(index=False).assign(**columns)
-        found = long[(long["source"] != long["target"]) & (long["q_value"] <= fdr)]
+        found = long[(long["source"] != long["target"]) & (long["q_value"] <= false_discovery_rate)]
         return found.sort_values("seconds", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -285,7 +286,7 @@ def job_linkage(
     >>> len(found.links())
     0
     """
-    is_test = np.asarray(is_test, dtype=bool)
+    runs, is_test = plain_table(runs), np.asarray(is_test, dtype=bool)
     if is_test.shape != (len(runs),):
         raise ValueError(
             f"is_test has shape {is_test.shape}, expected one flag for each of the {len(runs)} runs"

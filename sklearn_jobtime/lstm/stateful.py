@@ -16,6 +16,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._estimator import pop_weights, with_forecaster_tags
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import SameRunsWarning
@@ -274,6 +275,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 "forecaster came with warm_start=True, but each fit of StatefulForecaster starts "
                 "anew; set it to False."
             )
+        X = plain_table(X)
         steps = self._read_steps(X, reset=True)
         codes, names = read_series(X, series, len(steps))
         self.named_series_ = series is not None or is_indexed(X)
@@ -336,6 +338,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             `X` are now the ones behind their last row.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         steps = self._read_steps(X, reset=False)
         if self.named_series_ and series is None and not is_indexed(X):
             raise ValueError(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import validate_data
 
+from sklearn_jobtime._containers import numeric_rows
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.lstm.usual_values import mean_and_scale, usual_range
 
@@ -78,6 +79,7 @@ def read_windows(estimator: Any, X: ArrayLike, reset: bool) -> Floats:
     With `reset`, `estimator` learns the shape that it then expects: its `ndim_in_`, `n_steps_in_`
     and `n_features_in_`.
     """
+    X = numeric_rows(X)
     X = X if hasattr(X, "ndim") else np.asarray(X)
     ndim = X.ndim
     if ndim > 3 or (not reset and ndim in (2, 3) and ndim != estimator.ndim_in_):

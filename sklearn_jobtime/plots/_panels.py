@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
+from sklearn_jobtime._containers import plain_numbers, plain_table, seconds_of
 from sklearn_jobtime.plots._style import TESTED, TRAINED
 from sklearn_jobtime.runs._jobs_of_series import has_job
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
@@ -79,6 +80,7 @@ def times_of(y: Any, times: Any) -> tuple[NDArray[Any], str]:
 
 def times_of_rows(X: Any) -> Any:
     """Column `started_at` of a run table, the dates in the index of another one, else None."""
+    X = plain_table(X)
     if isinstance(X, pd.DataFrame) and STARTED_AT in X:
         return X[STARTED_AT]
     index = getattr(X, "index", None)
@@ -112,9 +114,10 @@ def read_panels(
         At most eight.
     time_name : str
     """
-    table = pd.DataFrame(y_true)
+    table = pd.DataFrame(plain_numbers(y_true, "y_true"))
     actual = table.to_numpy(dtype="float64")
-    forecast = np.asarray(y_pred, dtype="float64").reshape(len(np.asarray(y_pred)), -1)
+    forecast = seconds_of(y_pred, "y_pred")
+    forecast = forecast.reshape(len(forecast), -1)
     if forecast.shape != actual.shape:
         raise ValueError(
             f"y_true has shape {np.shape(y_true)} and y_pred {np.shape(y_pred)}; expected one "

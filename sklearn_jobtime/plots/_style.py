@@ -1,6 +1,6 @@
 """What all pictures share: colours, the unit of an axis, its limits, its dates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,22 @@ ACTUAL, TESTED, COMING, FAILED = "#4d4d4d", "#0072B2", "#D55E00", "#CC79A7"
 TRAINED = "#009E73"
 # A panel is read in the largest unit that a typical run fills.
 UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
+
+
+def styled(artist: type, usual: dict[str, Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Keywords of an artist: the usual ones, but for those that the caller gave.
+
+    Both may be spelled either way, such as ``lw`` and ``linewidth``.
+
+    Examples
+    --------
+    >>> from matplotlib.lines import Line2D
+    >>> styled(Line2D, {"linewidth": 1.4, "color": "blue"}, {"lw": 3})
+    {'linewidth': 3, 'color': 'blue'}
+    """
+    from matplotlib.cbook import normalize_kwargs
+
+    return normalize_kwargs(usual, artist) | normalize_kwargs(dict(given or {}), artist)
 
 
 def unit_of(seconds: NDArray[np.floating]) -> tuple[str, float]:

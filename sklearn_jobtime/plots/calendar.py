@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._wording import shortened
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.plots._panels import own_panels, panel_title
@@ -15,6 +16,7 @@ from sklearn_jobtime.plots._style import (
     panels_on,
     set_panel_titles,
     spread_ticks,
+    styled,
     tick_count,
     unit_of,
 )
@@ -127,7 +129,7 @@ class CalendarDisplay:
     def __init__(
         self, runs: pd.DataFrame, *, jobs: list[str] | None = None, timezone: str = "UTC"
     ) -> None:
-        self.runs = runs
+        self.runs = plain_table(runs)
         self.jobs = jobs
         self.timezone = timezone
 
@@ -140,6 +142,7 @@ class CalendarDisplay:
         timezone: str = "UTC",
         n_weeks: int = 53,
         ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "CalendarDisplay":
         """Draw a run table.
 
@@ -147,16 +150,24 @@ class CalendarDisplay:
         ----------
         runs, jobs, timezone
             See the class.
-        n_weeks, ax
+        n_weeks, ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
         -------
         CalendarDisplay
         """
-        return cls(runs, jobs=jobs, timezone=timezone).plot(n_weeks=n_weeks, ax=ax)
+        display = cls(runs, jobs=jobs, timezone=timezone)
+        return display.plot(n_weeks=n_weeks, ax=ax, **artist_kwargs)
 
-    def plot(self, *, n_weeks: int = 53, ax: Any = None) -> "CalendarDisplay":
+    def plot(
+        self,
+        *,
+        n_weeks: int = 53,
+        ax: Any = None,
+        mesh_kwargs: dict[str, Any] | None = None,
+        scatter_kwargs: dict[str, Any] | None = None,
+    ) -> "CalendarDisplay":
         """Draw the panels.
 
         Parameters
@@ -165,6 +176,10 @@ class CalendarDisplay:
             How many of the last weeks to draw: a year, which is what the width of a page shows.
         ax : Axes or array of Axes, default=None
             One for each panel; None makes a figure.
+        mesh_kwargs : dict, default=None
+            Keywords of matplotlib's `pcolormesh` for the colours, such as ``{"cmap": "magma"}``.
+        scatter_kwargs : dict, default=None
+            Keywords of `plot` for the marks of failures.
 
         Returns
         -------
@@ -184,13 +199,25 @@ class CalendarDisplay:
         self.images_, self.marks_ = [], []
         titles = []
         for axis, (series, job) in zip(self.ax_, pairs, strict=True):
-            runs = self.runs[codes == series]
-            self._draw(axis, runs, observed.loc[codes == series, job], n_weeks)
+            mine = codes == series
+            runs, style = self.runs[mine], (mesh_kwargs, scatter_kwargs)
+            self._draw(axis, runs, observed.loc[mine, job], n_weeks, *style)
             titles.append(panel_title(runs.index, job))
         set_panel_titles(self.ax_, titles)
         return self
 
-    def _draw(self, ax: "Axes", runs: pd.DataFrame, seconds: pd.Series, n_weeks: int) -> None:
+    def _draw(
+        self,
+        ax: "Axes",
+        runs: pd.DataFrame,
+        seconds: pd.Series,
+        n_weeks: int,
+        mesh_kwargs: dict[str, Any] | None,
+        scatter_kwargs: dict[str, Any] | None,
+    ) -> None:
+        from matplotlib.collections import QuadMesh
+        from matplotlib.lines import Line2D
+
         job = seconds.name
         days = daily_durations(runs[STARTED_AT], seconds, has_failed(runs, job), self.timezone)
         days = days[days.index > days.index[-1] - pd.Timedelta(weeks=n_weeks)]
@@ -202,14 +229,17 @@ class CalendarDisplay:
 
         any_run = np.where(np.isnan(failed), np.nan, 0.75)
         ax.pcolormesh(any_run, cmap="gray", vmin=0, vmax=1, edgecolors="white", linewidth=0.5)
-        image = ax.pcolormesh(
-            np.ma.masked_invalid(grid), cmap="viridis", vmin=low, vmax=high, edgecolors="white",
-            linewidth=0.5,
-        )  # fmt: skip
+        mesh = {
+            "cmap": "viridis",
+            "vmin": low,
+            "vmax": high,
+            "edgecolor": "white",
+            "linewidth": 0.5,
+        }
+        image = ax.pcolormesh(np.ma.masked_invalid(grid), **styled(QuadMesh, mesh, mesh_kwargs))
         rows, columns = np.nonzero(np.nan_to_num(failed))
-        (marks,) = ax.plot(
-            columns + 0.5, rows + 0.5, linewidth=0, marker="x", markersize=4, color=COMING
-        )
+        cross = {"linewidth": 0, "marker": "x", "markersize": 4, "color": COMING}
+        (marks,) = ax.plot(columns + 0.5, rows + 0.5, **styled(Line2D, cross, scatter_kwargs))
         self.images_.append(image)
         self.marks_.append(marks)
         bar = ax.figure.colorbar(image, ax=ax, pad=0.01, extend=_beyond(grid, low, high))

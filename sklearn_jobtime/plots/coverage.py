@@ -21,6 +21,7 @@ from sklearn_jobtime.plots._style import (
     panels_on,
     quiet_frame,
     set_panel_titles,
+    styled,
 )
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
 
@@ -88,6 +89,7 @@ class CoverageDisplay:
         confidence_level: float | None = None,
         n_rows: int = 100,
         ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "CoverageDisplay":
         """Check a fitted model on runs that it has not seen, and draw.
 
@@ -95,7 +97,7 @@ class CoverageDisplay:
         ----------
         model, runs, is_test, confidence_level
             See :func:`~sklearn_jobtime.evaluation.holdout_intervals`.
-        n_rows, ax
+        n_rows, ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
@@ -104,11 +106,17 @@ class CoverageDisplay:
         """
         level = model.confidence_level if confidence_level is None else confidence_level
         intervals = holdout_intervals(model, runs, is_test, level)
-        return cls(intervals, level).plot(n_rows=n_rows, ax=ax)
+        return cls(intervals, level).plot(n_rows=n_rows, ax=ax, **artist_kwargs)
 
     @classmethod
     def from_predictions(
-        cls, intervals: pd.DataFrame, nominal: float, *, n_rows: int = 100, ax: Any = None
+        cls,
+        intervals: pd.DataFrame,
+        nominal: float,
+        *,
+        n_rows: int = 100,
+        ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "CoverageDisplay":
         """Draw intervals that you have.
 
@@ -116,16 +124,24 @@ class CoverageDisplay:
         ----------
         intervals, nominal
             See the class.
-        n_rows, ax
+        n_rows, ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
         -------
         CoverageDisplay
         """
-        return cls(intervals, nominal).plot(n_rows=n_rows, ax=ax)
+        return cls(intervals, nominal).plot(n_rows=n_rows, ax=ax, **artist_kwargs)
 
-    def plot(self, *, n_rows: int = 100, ax: Any = None) -> "CoverageDisplay":
+    def plot(
+        self,
+        *,
+        n_rows: int = 100,
+        ax: Any = None,
+        errorbar_kwargs: dict[str, Any] | None = None,
+        line_kwargs: dict[str, Any] | None = None,
+        fill_between_kwargs: dict[str, Any] | None = None,
+    ) -> "CoverageDisplay":
         """Draw both panels.
 
         Parameters
@@ -134,6 +150,10 @@ class CoverageDisplay:
             Targets that are counted together in the lower panel.
         ax : array of two Axes, default=None
             When you have a figure of your own.
+        errorbar_kwargs : dict, default=None
+            Keywords of matplotlib's `errorbar`: the counts of the upper panel.
+        line_kwargs, fill_between_kwargs : dict, default=None
+            Keywords of `plot` and `fill_between`: the coverage over time and its bounds.
 
         Returns
         -------
@@ -142,15 +162,23 @@ class CoverageDisplay:
         report = coverage_report(self.intervals, self.nominal)[:MOST_COUNTS]
         self.ax_ = panels_on(ax, 2, height=0.9 + 0.14 * len(report))
         self.figure_ = self.ax_[0].figure
-        self._draw_counts(self.ax_[0], report)
-        self._draw_rolling(self.ax_[1], n_rows)
+        self._draw_counts(self.ax_[0], report, errorbar_kwargs)
+        self._draw_rolling(self.ax_[1], n_rows, line_kwargs, fill_between_kwargs)
         return self
 
-    def _draw_counts(self, ax: "Axes", report: pd.DataFrame) -> None:
+    def _draw_counts(
+        self, ax: "Axes", report: pd.DataFrame, errorbar_kwargs: dict[str, Any] | None
+    ) -> None:
+        from matplotlib.lines import Line2D
+
         places = np.arange(len(report))[::-1]
         off = report["coverage"] - report["low"], report["high"] - report["coverage"]
+        style = {"marker": "o", "linestyle": "none", "color": TESTED, "markersize": 4}
         ax.errorbar(
-            report["coverage"], places, xerr=np.stack(off), fmt="o", color=TESTED, markersize=4
+            report["coverage"],
+            places,
+            xerr=np.stack(off),
+            **styled(Line2D, style, errorbar_kwargs),
         )
         which = report["which"].replace(WHOLE_RUN, "whole run")
         labels = report["what"] + which.map(lambda name: f" {name}" if name else "")
@@ -162,13 +190,26 @@ class CoverageDisplay:
         ax.set_xlabel("share inside, with 95 % bounds")
         quiet_frame(ax)
 
-    def _draw_rolling(self, ax: "Axes", n_rows: int) -> None:
+    def _draw_rolling(
+        self,
+        ax: "Axes",
+        n_rows: int,
+        line_kwargs: dict[str, Any] | None,
+        fill_between_kwargs: dict[str, Any] | None,
+    ) -> None:
+        from matplotlib.collections import PolyCollection
+        from matplotlib.lines import Line2D
+
         rolling = rolling_coverage(self.intervals, n_rows)
         is_timed = STARTED_AT in rolling
         # matplotlib wants times without a zone; the axis says which one they are in
         when = rolling[STARTED_AT].dt.tz_localize(None) if is_timed else rolling["row"]
-        ax.fill_between(when, rolling["low"], rolling["high"], color=TESTED, alpha=0.2, lw=0)
-        ax.plot(when, rolling["coverage"], color=TESTED, linewidth=1.4)
+        fill = styled(
+            PolyCollection, {"facecolor": TESTED, "alpha": 0.2, "linewidth": 0}, fill_between_kwargs
+        )
+        ax.fill_between(when, rolling["low"], rolling["high"], **fill)
+        line = styled(Line2D, {"color": TESTED, "linewidth": 1.4}, line_kwargs)
+        ax.plot(when, rolling["coverage"], **line)
         ax.axhline(self.nominal, color=COMING, linestyle="--", linewidth=1.2)
         if rolling.empty:
             ax.text(

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._wording import shortened
 from sklearn_jobtime.forecasting import outputs_of_step
 from sklearn_jobtime.plots._panels import own_panels, panel_title
@@ -22,6 +23,7 @@ from sklearn_jobtime.plots._style import (
     quiet_frame,
     set_panel_titles,
     spread_ticks,
+    styled,
     tick_count,
     unit_of,
 )
@@ -110,7 +112,7 @@ class ForecastDisplay:
         tested_upper: pd.DataFrame | None = None,
         interval: str = "interval",
     ) -> None:
-        self.runs = runs
+        self.runs = plain_table(runs)
         self.forecasts = forecasts
         self.tested = tested
         self.tested_lower = tested_lower
@@ -127,6 +129,7 @@ class ForecastDisplay:
         is_test: NDArray[np.bool_] | None = None,
         n_runs: int = 60,
         ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "ForecastDisplay":
         """Forecast with a fitted model, and draw.
 
@@ -148,6 +151,8 @@ class ForecastDisplay:
             How many of the last runs to draw.
         ax : Axes or array of Axes, default=None
             Where to draw; see :meth:`plot`.
+        **artist_kwargs : dict
+            `scatter_kwargs`, `line_kwargs` and `bar_kwargs` of :meth:`plot`.
 
         Returns
         -------
@@ -155,6 +160,7 @@ class ForecastDisplay:
         """
         from sklearn_jobtime.forecasting import forecast
 
+        runs = plain_table(runs)
         bounded = hasattr(model, "predict_interval")
         of_tests: dict[str, pd.DataFrame] = {}
         if is_test is not None:
@@ -173,7 +179,7 @@ class ForecastDisplay:
             }
         interval = f"{100 * model.confidence_level:.3g} % interval" if bounded else "interval"
         display = cls(runs, forecast(model, runs, coming), interval=interval, **of_tests)
-        return display.plot(n_runs=n_runs, ax=ax)
+        return display.plot(n_runs=n_runs, ax=ax, **artist_kwargs)
 
     @classmethod
     def from_predictions(
@@ -187,6 +193,7 @@ class ForecastDisplay:
         interval: str = "interval",
         n_runs: int = 60,
         ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "ForecastDisplay":
         """Draw forecasts that you have.
 
@@ -194,7 +201,7 @@ class ForecastDisplay:
         ----------
         runs, forecasts, tested, tested_lower, tested_upper, interval
             See the class.
-        n_runs, ax
+        n_runs, ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
@@ -209,7 +216,7 @@ class ForecastDisplay:
             tested_upper=tested_upper,
             interval=interval,
         )
-        return display.plot(n_runs=n_runs, ax=ax)
+        return display.plot(n_runs=n_runs, ax=ax, **artist_kwargs)
 
     def panels(self) -> list[tuple[int, str]]:
         """Series (by number, in order of appearance) and job of each panel, most time first.
@@ -221,7 +228,15 @@ class ForecastDisplay:
         pairs = own_panels(self.runs, list(total))
         return sorted(pairs, key=lambda pair: -total.loc[pair])[:MOST_PANELS]
 
-    def plot(self, *, n_runs: int = 60, ax: Any = None) -> "ForecastDisplay":
+    def plot(
+        self,
+        *,
+        n_runs: int = 60,
+        ax: Any = None,
+        scatter_kwargs: dict[str, Any] | None = None,
+        line_kwargs: dict[str, Any] | None = None,
+        bar_kwargs: dict[str, Any] | None = None,
+    ) -> "ForecastDisplay":
         """Draw the panels.
 
         Parameters
@@ -231,6 +246,12 @@ class ForecastDisplay:
             apart in a picture as wide as a page.
         ax : Axes or array of Axes, default=None
             One for each panel (see :meth:`panels`), when you have a figure of your own.
+        scatter_kwargs : dict, default=None
+            Keywords of matplotlib's `plot` for the marks of what happened.
+        line_kwargs : dict, default=None
+            The same for the forecasts.
+        bar_kwargs : dict, default=None
+            Keywords of `bar` for the intervals.
 
         Returns
         -------
@@ -242,10 +263,10 @@ class ForecastDisplay:
         self.ax_ = panels_on(ax, len(panels), height=1.9, columns=columns)
         self.figure_ = self.ax_[0].figure
         observed, codes = self._observed(), series_of(self.runs.index)
-        titles = []
+        styles, titles = _styles(scatter_kwargs, line_kwargs, bar_kwargs), []
         for axis, (series, job) in zip(self.ax_, panels, strict=True):
             rows = observed.loc[codes == series, job]
-            self._draw(axis, rows, n_runs)
+            self._draw(axis, rows, n_runs, styles)
             titles.append(panel_title(rows.index, job))
         set_panel_titles(self.ax_, titles)
         if own:
@@ -254,7 +275,7 @@ class ForecastDisplay:
                 axis.set_xlabel("")
                 axis.tick_params(labelbottom=not one_series)
             self.figure_.align_ylabels()
-        self._add_legend()
+        self._add_legend(styles)
         return self
 
     def _observed(self) -> pd.DataFrame:
@@ -262,7 +283,9 @@ class ForecastDisplay:
         named = [job for job in jobs if job != WHOLE_RUN] or None
         return observed_durations(self.runs, named)[jobs]
 
-    def _draw(self, ax: "Axes", actual: pd.Series, n_runs: int) -> None:
+    def _draw(
+        self, ax: "Axes", actual: pd.Series, n_runs: int, styles: dict[str, dict[str, Any]]
+    ) -> None:
         job = actual.name
         actual = actual.iloc[-n_runs:]
         runs = self.runs.loc[actual.index]
@@ -276,24 +299,20 @@ class ForecastDisplay:
         low, high = (limit / unit for limit in axis_limits(shown))
         x = np.arange(len(runs))
         ahead = len(runs) + np.arange(len(coming))
-        for where, bounds, color in ((x, past, TESTED), (ahead, coming, COMING)):
+        for where, bounds, of in ((x, past, "tested"), (ahead, coming, "coming")):
             seen = bounds[["lower", "upper"]].notna().all(axis=1).to_numpy()
             bottom, top = np.clip(bounds[["lower", "upper"]][seen].to_numpy() / unit, low, high).T
-            ax.bar(where[seen], top - bottom, 0.8, bottom, color=color, alpha=0.25, lw=0)
-        layers: list[tuple[NDArray[Any], pd.Series, dict[str, Any]]] = [
-            (x, actual, {"color": ACTUAL, "marker": "o", "markersize": 3.5, "linewidth": 0}),
-            (x, past["seconds"], {"color": TESTED, "linewidth": 1.6}),
-            (x, failed, {"color": FAILED, "marker": "x", "markersize": 5, "linewidth": 0}),
-            (
-                ahead,
-                coming["seconds"],
-                {"color": COMING, "marker": "D", "markersize": 4, "linewidth": 1.2},
-            ),
+            ax.bar(where[seen], top - bottom, bottom=bottom, **styles[f"{of} interval"])
+        layers: list[tuple[NDArray[Any], pd.Series, str]] = [
+            (x, actual, "actual"),
+            (x, past["seconds"], "tested"),
+            (x, failed, "failed"),
+            (ahead, coming["seconds"], "coming"),
         ]
-        for where, y, style in layers:
+        for where, y, of in layers:
             seen = y.notna().to_numpy()
-            (line,) = ax.plot(where[seen], np.clip(y[seen] / unit, low, high), **style)
-            line.set(clip_on=False, in_layout=False, zorder=3)  # whole marks at the edge
+            (line,) = ax.plot(where[seen], np.clip(y[seen] / unit, low, high), **styles[of])
+            line.set(clip_on=False, in_layout=False)  # whole marks at the edge
         ax.axvspan(len(runs) - 0.5, len(runs) + len(coming) - 0.5, color=COMING, alpha=0.08, lw=0)
 
         ax.set_ylabel(name)
@@ -336,24 +355,54 @@ class ForecastDisplay:
         year = "" if "%Y" in form else f", {starts.iloc[-1].year}"
         ax.set_xlabel(f"start of the run (UTC{year}), run by run")
 
-    def _add_legend(self) -> None:
+    def _add_legend(self, styles: dict[str, dict[str, Any]]) -> None:
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
 
+        names = {
+            "actual": "actual",
+            "tested": "forecast at its start, tested",
+            "failed": "failed or cancelled",
+            "coming": "next runs",
+        }
+        if self.tested is None:
+            names.pop("tested")
         entries: list[Any] = [
-            Line2D([], [], color=ACTUAL, marker="o", markersize=4, lw=0, label="actual")
+            Line2D([], [], **styles[of] | {"label": name}) for of, name in names.items()
         ]
-        if self.tested is not None:
-            entries.append(
-                Line2D([], [], color=TESTED, lw=1.6, label="forecast at its start, tested")
-            )
-        entries += [
-            Line2D([], [], color=FAILED, marker="x", lw=0, label="failed or cancelled"),
-            Line2D([], [], color=COMING, marker="D", markersize=4, lw=1.2, label="next runs"),
-        ]
+
+        def patch(of: str, label: str) -> Any:
+            style = styles[f"{of} interval"]
+            kept = {key: value for key, value in style.items() if key not in ("width", "align")}
+            return Patch(**kept | {"label": label})
+
         if self.tested_upper is not None:
-            entries.append(Patch(color=TESTED, alpha=0.25, lw=0, label=self.interval))
+            entries.append(patch("tested", self.interval))
         if "upper" in self.forecasts:
             label = self.interval if self.tested_upper is None else f"{self.interval}, next runs"
-            entries.append(Patch(color=COMING, alpha=0.25, lw=0, label=label))
+            entries.append(patch("coming", label))
         legend_above(self.figure_, entries)
+
+
+def _styles(
+    scatter_kwargs: dict[str, Any] | None,
+    line_kwargs: dict[str, Any] | None,
+    bar_kwargs: dict[str, Any] | None,
+) -> dict[str, dict[str, Any]]:
+    """Keywords of the artists, by what they show."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+
+    actual = {"color": ACTUAL, "marker": "o", "markersize": 3.5, "linewidth": 0, "zorder": 3}
+    failed = {"color": FAILED, "marker": "x", "markersize": 5, "linewidth": 0, "zorder": 3}
+    tested = {"color": TESTED, "linewidth": 1.6, "zorder": 3}
+    coming = {"color": COMING, "marker": "D", "markersize": 4, "linewidth": 1.2, "zorder": 3}
+    bar = {"width": 0.8, "alpha": 0.25, "linewidth": 0}
+    return {
+        "actual": styled(Line2D, actual, scatter_kwargs),
+        "failed": failed,
+        "tested": styled(Line2D, tested, line_kwargs),
+        "coming": styled(Line2D, coming, line_kwargs),
+        "tested interval": styled(Rectangle, {**bar, "color": TESTED}, bar_kwargs),
+        "coming interval": styled(Rectangle, {**bar, "color": COMING}, bar_kwargs),
+    }

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_jobtime._wording import shortened_apart
 from sklearn_jobtime.inspection._linkage import Linkage, job_linkage
-from sklearn_jobtime.plots._style import COMING, panels_on, unit_of
+from sklearn_jobtime.plots._style import COMING, panels_on, styled, unit_of
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ class LinkageDisplay:
         jobs: Sequence[str] | None = None,
         n_repeats: int = 20,
         random_state: int = 0,
-        fdr: float = 0.05,
+        false_discovery_rate: float = 0.05,
         ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "LinkageDisplay":
         """Measure the links of a fitted model, and draw.
 
@@ -88,7 +89,7 @@ class LinkageDisplay:
         ----------
         model, runs, is_test, step, jobs, n_repeats, random_state
             See :func:`~sklearn_jobtime.inspection.job_linkage`.
-        fdr, ax
+        false_discovery_rate, ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
@@ -104,11 +105,16 @@ class LinkageDisplay:
             n_repeats=n_repeats,
             random_state=random_state,
         )
-        return cls(found).plot(fdr=fdr, ax=ax)
+        return cls(found).plot(false_discovery_rate=false_discovery_rate, ax=ax, **artist_kwargs)
 
     @classmethod
     def from_predictions(
-        cls, linkage: Linkage, *, fdr: float = 0.05, ax: Any = None
+        cls,
+        linkage: Linkage,
+        *,
+        false_discovery_rate: float = 0.05,
+        ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "LinkageDisplay":
         """Draw links that you have.
 
@@ -116,31 +122,47 @@ class LinkageDisplay:
         ----------
         linkage : Linkage
             See the class.
-        fdr, ax
+        false_discovery_rate, ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
         -------
         LinkageDisplay
         """
-        return cls(linkage).plot(fdr=fdr, ax=ax)
+        return cls(linkage).plot(false_discovery_rate=false_discovery_rate, ax=ax, **artist_kwargs)
 
-    def plot(self, *, fdr: float = 0.05, ax: Any = None) -> "LinkageDisplay":
+    def plot(
+        self,
+        *,
+        false_discovery_rate: float = 0.05,
+        ax: Any = None,
+        im_kwargs: dict[str, Any] | None = None,
+        text_kwargs: dict[str, Any] | None = None,
+        frame_kwargs: dict[str, Any] | None = None,
+    ) -> "LinkageDisplay":
         """Draw the heat map.
 
         Parameters
         ----------
-        fdr : float, default=0.05
+        false_discovery_rate : float, default=0.05
             False discovery rate: the share of false ones among the framed links, on average,
             that is asked for. With common causes that the table does not show there may be more:
             see the notes of :func:`~sklearn_jobtime.inspection.job_linkage`.
         ax : Axes, default=None
             When you have a figure of your own.
+        im_kwargs : dict, default=None
+            Keywords of matplotlib's `imshow`, such as ``{"cmap": "magma"}``.
+        text_kwargs : dict, default=None
+            Keywords of `text` for the numbers in the cells.
+        frame_kwargs : dict, default=None
+            Keywords of `Rectangle` for the frames of links.
 
         Returns
         -------
         LinkageDisplay
         """
+        from matplotlib.image import AxesImage
+
         matrix = self._shown()
         n_rows, n_columns = matrix.shape
         (self.ax_,) = panels_on(
@@ -153,14 +175,15 @@ class LinkageDisplay:
         values = matrix.to_numpy() / unit
         top = between.max(initial=0.0) / unit
         top = top if top > 0 else np.nanmax(values, initial=1e-9)
-        image = self.ax_.imshow(values, cmap="Blues", vmin=0.0, vmax=top, aspect="auto")
+        colours = {"cmap": "Blues", "vmin": 0.0, "vmax": top, "aspect": "auto"}
+        image = self.ax_.imshow(values, **styled(AxesImage, colours, im_kwargs))
         beyond = bool((values > top).any())
         bar = self.figure_.colorbar(image, ax=self.ax_, extend="max" if beyond else "neither")
         bar.set_label(f"{name} by which the forecast moves")
         self._label(self.ax_, matrix)
         if max(matrix.shape) <= MOST_WRITTEN:
-            self._write(self.ax_, values, top)
-        self._frame(self.ax_, matrix, fdr)
+            self._write(self.ax_, values, top, text_kwargs)
+        self._frame(self.ax_, matrix, false_discovery_rate, frame_kwargs)
         return self
 
     def _shown(self) -> pd.DataFrame:
@@ -188,25 +211,41 @@ class LinkageDisplay:
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
 
-    def _write(self, ax: "Axes", values: NDArray[np.floating], top: float) -> None:
+    def _write(
+        self,
+        ax: "Axes",
+        values: NDArray[np.floating],
+        top: float,
+        text_kwargs: dict[str, Any] | None,
+    ) -> None:
+        from matplotlib.text import Text
+
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 text = f"{value:.0f}" if value >= 10 else f"{value:.2g}"
                 colour = "white" if value > 0.6 * top else "black"
-                ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+                style = {"ha": "center", "va": "center", "color": colour, "fontsize": 8}
+                ax.text(column, row, text, **styled(Text, style, text_kwargs))
 
-    def _frame(self, ax: "Axes", matrix: pd.DataFrame, fdr: float) -> None:
+    def _frame(
+        self,
+        ax: "Axes",
+        matrix: pd.DataFrame,
+        false_discovery_rate: float,
+        frame_kwargs: dict[str, Any] | None,
+    ) -> None:
         from matplotlib.patches import Rectangle
 
-        found = self.linkage.q_values.loc[matrix.index, matrix.columns].to_numpy() <= fdr
+        found = (
+            self.linkage.q_values.loc[matrix.index, matrix.columns].to_numpy()
+            <= false_discovery_rate
+        )
+        style = styled(Rectangle, {"fill": False, "ec": COMING, "lw": 2.0}, frame_kwargs)
         for row, column in np.argwhere(found):
-            frame = Rectangle(
-                (column - 0.46, row - 0.46), 0.92, 0.92, fill=False, ec=COMING, lw=2.0
-            )
-            ax.add_patch(frame)
+            ax.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, **style))
         ax.set_title(
             "framed: better forecasts on unseen runs\n"
-            f"(asked: at most {100 * fdr:.3g} % false among these)",
+            f"(asked: at most {100 * false_discovery_rate:.3g} % false among these)",
             loc="left",
             fontsize=9,
         )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sklearn_jobtime.plots._fitted_part import fitted_part
 from sklearn_jobtime.plots._network_trace import INPUT, OUTPUT, Layer, Shape, trace_network
-from sklearn_jobtime.plots._style import ACTUAL, TESTED, panels_on
+from sklearn_jobtime.plots._style import ACTUAL, TESTED, panels_on, styled
 
 __all__ = ["NetworkDisplay"]
 
@@ -137,7 +137,9 @@ class NetworkDisplay:
         self.title = title
 
     @classmethod
-    def from_estimator(cls, model: Any, X: Any = None, *, ax: Any = None) -> "NetworkDisplay":
+    def from_estimator(
+        cls, model: Any, X: Any = None, *, ax: Any = None, **artist_kwargs: Any
+    ) -> "NetworkDisplay":
         """Draw the network of a fitted model.
 
         Parameters
@@ -150,6 +152,8 @@ class NetworkDisplay:
             features as the model was fitted on, which does for :class:`LSTMForecaster`.
         ax : Axes, default=None
             Where to draw; None makes a figure that fits.
+        **artist_kwargs : dict
+            `text_kwargs` and `line_kwargs` of :meth:`plot`.
 
         Returns
         -------
@@ -171,10 +175,12 @@ class NetworkDisplay:
             model.predict(X)
         finally:
             hook.remove()
-        return cls.from_module(part.net_.module_, seen[0], ax=ax)
+        return cls.from_module(part.net_.module_, seen[0], ax=ax, **artist_kwargs)
 
     @classmethod
-    def from_module(cls, module: Any, inputs: Any, *, ax: Any = None) -> "NetworkDisplay":
+    def from_module(
+        cls, module: Any, inputs: Any, *, ax: Any = None, **artist_kwargs: Any
+    ) -> "NetworkDisplay":
         """Draw any torch module.
 
         Parameters
@@ -184,6 +190,8 @@ class NetworkDisplay:
             What its ``forward`` takes, with one row at least.
         ax : Axes, default=None
             Where to draw; None makes a figure that fits.
+        **artist_kwargs : dict
+            `text_kwargs` and `line_kwargs` of :meth:`plot`.
 
         Returns
         -------
@@ -191,7 +199,7 @@ class NetworkDisplay:
         """
         n_parameters = sum(weights.numel() for weights in module.parameters())
         title = f"{type(module).__name__}: {n_parameters:,} parameters (n = rows)"
-        return cls(trace_network(module, inputs), title=title).plot(ax=ax)
+        return cls(trace_network(module, inputs), title=title).plot(ax=ax, **artist_kwargs)
 
     def frame(self) -> pd.DataFrame:
         """Give the layers as a table, one row a layer: what Keras's ``summary`` prints."""
@@ -207,13 +215,23 @@ class NetworkDisplay:
             for layer in self.layers
         )
 
-    def plot(self, *, ax: Any = None) -> "NetworkDisplay":
+    def plot(
+        self,
+        *,
+        ax: Any = None,
+        text_kwargs: dict[str, Any] | None = None,
+        line_kwargs: dict[str, Any] | None = None,
+    ) -> "NetworkDisplay":
         """Draw the layers from top to bottom.
 
         Parameters
         ----------
         ax : Axes, default=None
             Where to draw; the text shrinks until it fits. None makes a figure that fits.
+        text_kwargs : dict, default=None
+            Keywords of matplotlib's `text` for the boxes.
+        line_kwargs : dict, default=None
+            Keywords of `FancyArrowPatch` for the lines.
 
         Returns
         -------
@@ -235,26 +253,38 @@ class NetworkDisplay:
         self.ax_.axis("off")
         self.ax_.set_title(self.title, fontsize=size * 1.2, fontweight="bold", parse_math=False)
         self.boxes_ = {
-            name: self._draw_box(places[name], lines, size) for name, lines in text.items()
+            name: self._draw_box(places[name], lines, size, text_kwargs)
+            for name, lines in text.items()
         }
-        self.lines_ = {pair: self._draw_line(way, places, sizes) for pair, way in ways.items()}
+        self.lines_ = {
+            pair: self._draw_line(way, places, sizes, line_kwargs) for pair, way in ways.items()
+        }
         return self
 
-    def _draw_box(self, place: Point, lines: list[str], size: float) -> Any:
-        is_end = len(lines) == 2
-        style = {"boxstyle": "round,pad=0.4", "edgecolor": ACTUAL if is_end else TESTED}
-        return self.ax_.text(
-            *place,
-            "\n".join(lines),
-            ha="center",
-            va="center",
-            fontsize=size,
-            linespacing=1.3,
-            parse_math=False,
-            bbox={**style, "facecolor": "white", "linewidth": 1.0},
-        )
+    def _draw_box(
+        self, place: Point, lines: list[str], size: float, text_kwargs: dict[str, Any] | None
+    ) -> Any:
+        from matplotlib.text import Text
 
-    def _draw_line(self, way: list[str], places: dict[str, Point], sizes: dict[str, Point]) -> Any:
+        is_end = len(lines) == 2
+        box = {"boxstyle": "round,pad=0.4", "edgecolor": ACTUAL if is_end else TESTED}
+        style = {
+            "ha": "center",
+            "va": "center",
+            "fontsize": size,
+            "linespacing": 1.3,
+            "parse_math": False,
+            "bbox": {**box, "facecolor": "white", "linewidth": 1.0},
+        }
+        return self.ax_.text(*place, "\n".join(lines), **styled(Text, style, text_kwargs))
+
+    def _draw_line(
+        self,
+        way: list[str],
+        places: dict[str, Point],
+        sizes: dict[str, Point],
+        line_kwargs: dict[str, Any] | None,
+    ) -> Any:
         from matplotlib.patches import FancyArrowPatch
         from matplotlib.path import Path
 
@@ -264,10 +294,11 @@ class NetworkDisplay:
             half = sizes.get(name, (LANE, ROW_HEIGHT / 2))[1] / 2
             points += [(x, y + half), (x, y - half)]
         points = points[1:-1]  # from the bottom of the first box to the top of the last
-        line = FancyArrowPatch(
-            path=Path(points), arrowstyle="-|>", mutation_scale=9, color=ACTUAL, joinstyle="round"
-        )
-        return self.ax_.add_patch(line)
+        style: dict[str, Any] = {
+            "arrowstyle": "-|>", "mutation_scale": 9, "color": ACTUAL, "joinstyle": "round",
+        }  # fmt: skip
+        style = styled(FancyArrowPatch, style, line_kwargs)
+        return self.ax_.add_patch(FancyArrowPatch(path=Path(points), **style))
 
 
 def _places(rows: list[list[str]], sizes: dict[str, Point]) -> tuple[dict[str, Point], float]:

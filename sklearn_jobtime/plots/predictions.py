@@ -14,6 +14,7 @@ from sklearn_jobtime.plots._style import (
     panels_on,
     quiet_frame,
     set_panel_titles,
+    styled,
     unit_of,
 )
 
@@ -24,6 +25,7 @@ __all__ = ["PredictionDisplay"]
 
 
 KINDS = ("over_time", "scatter")
+Style = dict[str, Any] | None
 
 
 class PredictionDisplay:
@@ -96,6 +98,7 @@ class PredictionDisplay:
         unit: str = "seconds",
         kind: str = "over_time",
         ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "PredictionDisplay":
         """Forecast with a fitted model, and draw.
 
@@ -109,6 +112,8 @@ class PredictionDisplay:
             What became of them, NaN where not observed.
         is_test, times, step, unit, kind, ax
             See :meth:`from_predictions`. `times` None takes the column `started_at` of `X`.
+        **artist_kwargs : dict
+            `line_kwargs` and `scatter_kwargs` of :meth:`plot`.
 
         Returns
         -------
@@ -123,6 +128,7 @@ class PredictionDisplay:
             unit=unit,
             kind=kind,
             ax=ax,
+            **artist_kwargs,
         )
 
     @classmethod
@@ -137,6 +143,7 @@ class PredictionDisplay:
         unit: str = "seconds",
         kind: str = "over_time",
         ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "PredictionDisplay":
         """Draw forecasts that you have.
 
@@ -157,15 +164,25 @@ class PredictionDisplay:
             See :meth:`plot`.
         ax : Axes or array of Axes, default=None
             See :meth:`plot`.
+        **artist_kwargs : dict
+            `line_kwargs` and `scatter_kwargs` of :meth:`plot`.
 
         Returns
         -------
         PredictionDisplay
         """
         panels, time_name = read_panels(y_true, y_pred, is_test=is_test, times=times, step=step)
-        return cls(panels, time_name=time_name, unit=unit).plot(kind=kind, ax=ax)
+        display = cls(panels, time_name=time_name, unit=unit)
+        return display.plot(kind=kind, ax=ax, **artist_kwargs)
 
-    def plot(self, *, kind: str = "over_time", ax: Any = None) -> "PredictionDisplay":
+    def plot(
+        self,
+        *,
+        kind: str = "over_time",
+        ax: Any = None,
+        line_kwargs: dict[str, Any] | None = None,
+        scatter_kwargs: dict[str, Any] | None = None,
+    ) -> "PredictionDisplay":
         """Draw the panels.
 
         Parameters
@@ -175,6 +192,10 @@ class PredictionDisplay:
             forecast lies on the diagonal.
         ax : Axes or array of Axes, default=None
             One for each panel; None makes a figure.
+        line_kwargs : dict, default=None
+            Keywords of matplotlib's `plot` for the lines: the forecasts over time, or the diagonal.
+        scatter_kwargs : dict, default=None
+            The same for the marks: the actual durations over time, or the points.
 
         Returns
         -------
@@ -190,7 +211,10 @@ class PredictionDisplay:
             self.ax_ = panels_on(ax, n, height=3.2 if n == 1 else 2.2, columns=1 if n <= 4 else 2)
         self.figure_ = self.ax_[0].figure
         draw = self._over_time if kind == "over_time" else self._scatter
-        self.lines_ = [draw(*each) for each in zip(self.ax_, self.panels, strict=True)]
+        self.lines_ = [
+            draw(*each, line_kwargs, scatter_kwargs)
+            for each in zip(self.ax_, self.panels, strict=True)
+        ]
         set_panel_titles(self.ax_, [panel.title for panel in self.panels])
         named = {line.get_label(): line for lines in self.lines_ for line in lines.values()}
         legend_above(self.figure_, list(named.values()))
@@ -203,21 +227,33 @@ class PredictionDisplay:
         low, high = axis_limits(values / factor)
         return name, factor, (low, high)
 
-    def _over_time(self, ax: "Axes", panel: Panel) -> dict[str, Any]:
+    def _over_time(
+        self, ax: "Axes", panel: Panel, line_kwargs: Style, scatter_kwargs: Style
+    ) -> dict[str, Any]:
+        from matplotlib.lines import Line2D
+
         name, factor, limits = self._scale(panel)
         rows = panel.rows
         few = len(rows) <= 150
         values = (rows[["actual", "forecast"]] / factor).clip(*limits)
         lines = {}
+        style: dict[str, Any] = {
+            "color": ACTUAL, "linewidth": 0.8 if few else 0, "marker": "o",
+            "markersize": 3 if few else 1.8, "label": "actual",
+        }  # fmt: skip
         (lines["actual"],) = ax.plot(
-            rows["time"], values["actual"], color=ACTUAL, linewidth=0.8 if few else 0,
-            marker="o", markersize=3 if few else 1.8, label="actual",
-        )  # fmt: skip
+            rows["time"], values["actual"], **styled(Line2D, style, scatter_kwargs)
+        )
         for part, label, color, mine in panel.parts():
+            style = {
+                "color": color, "linewidth": 1.4, "marker": "D" if mine.sum() == 1 else None,
+                "markersize": 4, "label": f"forecast, {label}",
+            }  # fmt: skip
             (lines[part],) = ax.plot(
-                rows["time"], values["forecast"].where(mine), color=color, linewidth=1.4,
-                marker="D" if mine.sum() == 1 else None, markersize=4, label=f"forecast, {label}",
-            )  # fmt: skip
+                rows["time"],
+                values["forecast"].where(mine),
+                **styled(Line2D, style, line_kwargs),
+            )
         for line in lines.values():
             line.set(clip_on=False, in_layout=False)
         ax.set(ylabel=name, ylim=limits)
@@ -225,18 +261,26 @@ class PredictionDisplay:
         quiet_frame(ax)
         return lines
 
-    def _scatter(self, ax: "Axes", panel: Panel) -> dict[str, Any]:
+    def _scatter(
+        self, ax: "Axes", panel: Panel, line_kwargs: Style, scatter_kwargs: Style
+    ) -> dict[str, Any]:
+        from matplotlib.lines import Line2D
+
         name, factor, limits = self._scale(panel)
         values = (panel.rows[["actual", "forecast"]] / factor).clip(*limits)
         lines = {}
-        (lines["diagonal"],) = ax.plot(
-            limits, limits, color=ACTUAL, linewidth=0.8, linestyle="--", label="perfect forecast"
-        )
+        style = {"color": ACTUAL, "linewidth": 0.8, "linestyle": "--", "label": "perfect forecast"}
+        (lines["diagonal"],) = ax.plot(limits, limits, **styled(Line2D, style, line_kwargs))
         for part, label, color, mine in panel.parts():
+            style = {
+                "color": color, "linewidth": 0, "marker": "o", "markersize": 3, "alpha": 0.6,
+                "label": f"forecast, {label}",
+            }  # fmt: skip
             (lines[part],) = ax.plot(
-                values["forecast"][mine], values["actual"][mine], color=color, linewidth=0,
-                marker="o", markersize=3, alpha=0.6, label=f"forecast, {label}",
-            )  # fmt: skip
+                values["forecast"][mine],
+                values["actual"][mine],
+                **styled(Line2D, style, scatter_kwargs),
+            )
             lines[part].set(clip_on=False, in_layout=False)
         ax.set(xlabel=f"forecast ({name})", ylabel=f"actual ({name})", xlim=limits, ylim=limits)
         ax.locator_params(axis="x", nbins=5)

@@ -15,6 +15,7 @@ from sklearn_jobtime.plots._style import (
     panels_on,
     quiet_frame,
     set_panel_titles,
+    styled,
     unit_of,
 )
 
@@ -103,6 +104,7 @@ class ResidualDisplay:
         kind: str = "over_time",
         log_ratio: bool = False,
         ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "ResidualDisplay":
         """Forecast with a fitted model, and draw.
 
@@ -117,7 +119,7 @@ class ResidualDisplay:
         is_test, times, step, unit
             See :meth:`PredictionDisplay.from_predictions`. `times` None takes the column
             `started_at` of `X`.
-        kind, log_ratio, ax
+        kind, log_ratio, ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
@@ -134,6 +136,7 @@ class ResidualDisplay:
             kind=kind,
             log_ratio=log_ratio,
             ax=ax,
+            **artist_kwargs,
         )
 
     @classmethod
@@ -149,6 +152,7 @@ class ResidualDisplay:
         kind: str = "over_time",
         log_ratio: bool = False,
         ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "ResidualDisplay":
         """Draw the residuals of forecasts that you have.
 
@@ -156,7 +160,7 @@ class ResidualDisplay:
         ----------
         y_true, y_pred, is_test, times, step, unit
             See :meth:`PredictionDisplay.from_predictions`.
-        kind, log_ratio, ax
+        kind, log_ratio, ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
@@ -165,10 +169,17 @@ class ResidualDisplay:
         """
         panels, time_name = read_panels(y_true, y_pred, is_test=is_test, times=times, step=step)
         display = cls(panels, time_name=time_name, unit=unit)
-        return display.plot(kind=kind, log_ratio=log_ratio, ax=ax)
+        return display.plot(kind=kind, log_ratio=log_ratio, ax=ax, **artist_kwargs)
 
     def plot(
-        self, *, kind: str = "over_time", log_ratio: bool = False, ax: Any = None
+        self,
+        *,
+        kind: str = "over_time",
+        log_ratio: bool = False,
+        ax: Any = None,
+        scatter_kwargs: dict[str, Any] | None = None,
+        bar_kwargs: dict[str, Any] | None = None,
+        line_kwargs: dict[str, Any] | None = None,
     ) -> "ResidualDisplay":
         """Draw two panels for each output.
 
@@ -181,11 +192,19 @@ class ResidualDisplay:
             of the difference. Values that are not positive have none and are left out.
         ax : array of Axes, default=None
             Two for each output; None makes a figure.
+        scatter_kwargs : dict, default=None
+            Keywords of matplotlib's `plot` for the marks of the residuals.
+        bar_kwargs : dict, default=None
+            Keywords of `stairs` for the histograms.
+        line_kwargs : dict, default=None
+            Keywords of `axhline` and `axvline` for the lines at zero.
 
         Returns
         -------
         ResidualDisplay
         """
+        from matplotlib.lines import Line2D
+
         if kind not in KINDS:
             raise ValueError(f"kind came as {kind!r}; expected one of {', '.join(KINDS)}.")
         n = len(self.panels)
@@ -193,15 +212,28 @@ class ResidualDisplay:
         self.figure_ = self.ax_[0].figure
         self.lines_, self.bars_ = [], []
         for panel, (where, how_often) in zip(self.panels, self.ax_.reshape(-1, 2), strict=True):
-            self._draw(panel, where, how_often, kind, log_ratio)
+            self._draw(panel, where, how_often, kind, log_ratio, scatter_kwargs, bar_kwargs)
+            line = {"color": ACTUAL, "linewidth": 0.8, "linestyle": "--"}
+            where.axhline(0.0, **styled(Line2D, line, line_kwargs))
+            how_often.axvline(0.0, **styled(Line2D, line, line_kwargs))
         set_panel_titles(self.ax_.reshape(-1, 2)[:, 0], [panel.title for panel in self.panels])
         handles = {line.get_label(): line for lines in self.lines_ for line in lines.values()}
         legend_above(self.figure_, list(handles.values()))
         return self
 
     def _draw(
-        self, panel: Panel, where: "Axes", how_often: "Axes", kind: str, log_ratio: bool
+        self,
+        panel: Panel,
+        where: "Axes",
+        how_often: "Axes",
+        kind: str,
+        log_ratio: bool,
+        scatter_kwargs: dict[str, Any] | None,
+        bar_kwargs: dict[str, Any] | None,
     ) -> None:
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import StepPatch
+
         rows = panel.rows
         wrong_by = residuals(rows, log_ratio=log_ratio)
         finite = wrong_by[np.isfinite(wrong_by)].to_numpy()
@@ -221,19 +253,21 @@ class ResidualDisplay:
         x = rows["time"] if kind == "over_time" else rows["forecast"] / factor
         for part, of_part, color, rows_of_part in panel.parts():
             mine = rows_of_part & wrong_by.notna()
+            marks = {
+                "color": color, "linewidth": 0, "marker": "o", "markersize": 3, "alpha": 0.7,
+                "label": of_part,
+            }  # fmt: skip
             (lines[part],) = where.plot(
-                x[mine], wrong_by[mine], color=color, linewidth=0, marker="o", markersize=3,
-                alpha=0.7, label=of_part,
-            )  # fmt: skip
+                x[mine], wrong_by[mine], **styled(Line2D, marks, scatter_kwargs)
+            )
             lines[part].set(clip_on=False, in_layout=False)
             counts, _ = np.histogram(wrong_by[mine], edges)
             share = 100 * counts / max(1, counts.sum())
-            bars[part] = how_often.stairs(share, edges, color=color, fill=True, alpha=0.4)
+            fill = {"color": color, "fill": True, "alpha": 0.4}
+            bars[part] = how_often.stairs(share, edges, **styled(StepPatch, fill, bar_kwargs))
         self.lines_.append(lines)
         self.bars_.append(bars)
 
-        where.axhline(0.0, color=ACTUAL, linewidth=0.8, linestyle="--")
-        how_often.axvline(0.0, color=ACTUAL, linewidth=0.8, linestyle="--")
         where.set(ylabel=label, ylim=(low, high))
         how_often.set(xlabel=label, ylabel="share of the rows (%)", xlim=(low, high))
         how_often.set_ylim(bottom=0)

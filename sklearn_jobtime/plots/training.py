@@ -12,6 +12,7 @@ from sklearn_jobtime.plots._style import (
     legend_above,
     panels_on,
     quiet_frame,
+    styled,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ class TrainingDisplay:
         self.kept_epoch = kept_epoch
 
     @classmethod
-    def from_estimator(cls, model: Any, *, ax: Any = None) -> "TrainingDisplay":
+    def from_estimator(
+        cls, model: Any, *, ax: Any = None, **artist_kwargs: Any
+    ) -> "TrainingDisplay":
         """Draw how a fitted model was trained.
 
         Parameters
@@ -81,7 +84,7 @@ class TrainingDisplay:
         model : estimator
             Fitted, with `training_history_` and `kept_epoch_` as :class:`LSTMForecaster` has them,
             or a pipeline, search or AnchoredRegressor that ends in one.
-        ax : Axes or array of Axes, default=None
+        ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
@@ -90,11 +93,16 @@ class TrainingDisplay:
         """
         part = fitted_part(model, "training_history_")
         kept_epoch = getattr(part, "kept_epoch_", None)
-        return cls(part.training_history_, kept_epoch=kept_epoch).plot(ax=ax)
+        return cls(part.training_history_, kept_epoch=kept_epoch).plot(ax=ax, **artist_kwargs)
 
     @classmethod
     def from_history(
-        cls, history: pd.DataFrame, *, kept_epoch: int | None = None, ax: Any = None
+        cls,
+        history: pd.DataFrame,
+        *,
+        kept_epoch: int | None = None,
+        ax: Any = None,
+        **artist_kwargs: Any,
     ) -> "TrainingDisplay":
         """Draw a history that you have.
 
@@ -102,22 +110,26 @@ class TrainingDisplay:
         ----------
         history, kept_epoch
             See the class.
-        ax : Axes or array of Axes, default=None
+        ax, **artist_kwargs
             See :meth:`plot`.
 
         Returns
         -------
         TrainingDisplay
         """
-        return cls(history, kept_epoch=kept_epoch).plot(ax=ax)
+        return cls(history, kept_epoch=kept_epoch).plot(ax=ax, **artist_kwargs)
 
-    def plot(self, *, ax: Any = None) -> "TrainingDisplay":
+    def plot(
+        self, *, ax: Any = None, line_kwargs: dict[str, Any] | None = None
+    ) -> "TrainingDisplay":
         """Draw the curves.
 
         Parameters
         ----------
         ax : Axes or array of Axes, default=None
             One for the loss, and one for the accuracy if there is one; None makes a figure.
+        line_kwargs : dict, default=None
+            Keywords of matplotlib's `plot` for the curves.
 
         Returns
         -------
@@ -134,25 +146,34 @@ class TrainingDisplay:
         self.figure_ = self.ax_[0].figure
         self.lines_, self.kept_lines_ = {}, []
         for axis, (score, label, factor) in zip(self.ax_, panels, strict=True):
-            self._draw(axis, shown, score, factor)
+            self._draw(axis, shown, score, factor, line_kwargs)
             axis.set_ylabel(label)
         legend_above(self.figure_, self.ax_[0].get_legend_handles_labels()[0])
         return self
 
-    def _draw(self, ax: "Axes", shown: pd.DataFrame, score: str, factor: float) -> None:
+    def _draw(
+        self,
+        ax: "Axes",
+        shown: pd.DataFrame,
+        score: str,
+        factor: float,
+        line_kwargs: dict[str, Any] | None,
+    ) -> None:
+        from matplotlib.lines import Line2D
         from matplotlib.ticker import MaxNLocator
 
         for part, label, color in PARTS:
             column = f"{part}_{score}"
             if column in shown:
+                style = {
+                    "color": color,
+                    "label": label,
+                    "marker": "o",
+                    "markersize": 3 if len(shown) > 1 else 5,
+                    "markevery": [-1] if len(shown) > 1 else None,
+                }
                 (self.lines_[column],) = ax.plot(
-                    shown["epoch"],
-                    factor * shown[column],
-                    color=color,
-                    label=label,
-                    marker="o",
-                    markersize=3 if len(shown) > 1 else 5,
-                    markevery=[-1] if len(shown) > 1 else None,
+                    shown["epoch"], factor * shown[column], **styled(Line2D, style, line_kwargs)
                 )
         if self.kept_epoch is not None:
             self.kept_lines_.append(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats, Mask, Rows
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
@@ -78,6 +79,7 @@ def split_in_time(X: Any, seen: Mask, steps: NDArray[np.intp], fraction: float) 
     >>> split.older, split.known(np.hstack([X, X + 1]))[-1]
     (array([0, 1, 2, 3, 4, 5]), array([ 5., nan]))
     """
+    X = plain_table(X)
     is_newer, cut = split_rows(X, seen, fraction)
     had_ended = ~is_newer
     older = np.flatnonzero(had_ended)

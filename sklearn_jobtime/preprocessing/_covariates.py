@@ -12,9 +12,15 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import is_flags, plain_table, plain_value
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
+from sklearn_jobtime.preprocessing._tables import (
+    names_out,
+    read_table,
+    resolve_columns,
+    transformed,
+)
 from sklearn_jobtime.runs._schema import marked_jobs, owner_of, series_of
 
 __all__ = ["CovariateEncoder", "drifts"]
@@ -67,9 +73,21 @@ def drifts(column: pd.Series, most: float = MOST_PERSISTENCE) -> bool:
     return persistence(_numbers(column), series_of(column.index)) > most
 
 
-def bucket(text: str, n_buckets: int) -> int:
+def bucket(value: Hashable, n_buckets: int) -> int:
     """Bucket of a category, the same on every machine and in every process."""
-    return crc32(text.encode()) % n_buckets
+    return crc32(str(value).encode()) % n_buckets
+
+
+def feature_names(categories: Sequence[Hashable], others: Sequence[str]) -> list[str]:
+    """Names of the columns of some values: as text, or as Python writes them where that is taken.
+
+    Examples
+    --------
+    >>> feature_names(["push", 1, "1", "missing"], others=["missing"])
+    ['push', '1', "'1'", "'missing'"]
+    """
+    taken = {*others, *(str(value) for value in categories if not isinstance(value, str))}
+    return [repr(v) if isinstance(v, str) and v in taken else str(v) for v in categories]
 
 
 class CovariateEncoder(TransformerMixin, BaseEstimator):
@@ -114,8 +132,9 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
         The covariates.
     knots_ : dict of str to ndarray
         The knots of each number; empty for one that is left out or constant.
-    categories_ : dict of str to list of str
-        The values of each name that have a column, the most frequent first.
+    categories_ : dict of str to list
+        The values of each name that have a column, the most frequent first. Values are compared
+        as Python compares them: 1, 1.0 and True are one, the text "1" is another.
     n_features_in_ : int
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of str
@@ -182,6 +201,7 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
         -------
         self : CovariateEncoder
         """
+        X = plain_table(X)
         table = read_table(self, X, reset=True, dtype=None)
         if self.columns is None:
             self.columns_ = [name for name in table.columns if _is_name(table[name])]
@@ -196,7 +216,7 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
                     "would count as known at the start of a run: rename one of the two."
                 )
             if _is_name(table[name]):
-                counts = _texts(table[name]).value_counts().sort_index()
+                counts = _names(table[name]).value_counts().sort_index(key=_as_text)
                 order = list(counts.sort_values(ascending=False, kind="stable").index)
                 self.categories_[name] = order[: self.max_categories]
             else:
@@ -210,11 +230,11 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
         added = []
         for name in self.columns_:
             if name in self.categories_:
-                features = list(self.categories_[name])
-                features += [f"rare_{k}" for k in range(self.n_buckets)]
+                others = [*(f"rare_{k}" for k in range(self.n_buckets)), "missing"]
+                features = [*feature_names(self.categories_[name], others), *others]
             else:
-                features = [f"knot_{k}" for k in range(len(self.knots_[name]))]
-            added += [(name, feature) for feature in [*features, "missing"]]
+                features = [*(f"knot_{k}" for k in range(len(self.knots_[name]))), "missing"]
+            added += [(name, feature) for feature in features]
         return added
 
     def transform(self, X: Any) -> Any:
@@ -231,6 +251,7 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
             Rows and index as given; first the columns that stay, then those of each covariate.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=None)
         blocks = [
             self._encode_name(name, table[name])
@@ -246,15 +267,15 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
             columns=names[kept.shape[1] :],
         )
         out = pd.concat([kept, added], axis=1)
-        return like_input(out, X)
+        return transformed(self, out, X)
 
     def _encode_name(self, name: str, column: pd.Series) -> Floats:
-        text = _texts(column)
+        values = _names(column)
         categories = self.categories_[name]
-        place = pd.Index(categories).get_indexer(text)
-        rare = (place < 0) & text.notna().to_numpy()
-        place[rare] = [len(categories) + bucket(value, self.n_buckets) for value in text[rare]]
-        place[text.isna().to_numpy()] = len(categories) + self.n_buckets
+        place = pd.Index(categories, dtype=object).get_indexer(values)
+        rare = (place < 0) & values.notna().to_numpy()
+        place[rare] = [len(categories) + bucket(value, self.n_buckets) for value in values[rare]]
+        place[values.isna().to_numpy()] = len(categories) + self.n_buckets
         return np.eye(len(categories) + self.n_buckets + 1)[place]
 
     def _encode_number(self, name: str, column: pd.Series) -> Floats:
@@ -288,21 +309,27 @@ def _is_name(column: pd.Series) -> bool:
     column = column.infer_objects()
     return not (
         pd.api.types.is_numeric_dtype(column)
+        or is_flags(column)
         or pd.api.types.is_datetime64_any_dtype(column)
         or column.isna().all()
     )
 
 
-def _texts(column: pd.Series) -> pd.Series:
-    texts = column.astype(object)
-    wrong = texts.notna() & ~texts.map(lambda value: isinstance(value, Hashable)).astype(bool)
+def _names(column: pd.Series) -> pd.Series:
+    """Values of a name, equal ones of one type: 1, 1.0 and True are one value, "1" another."""
+    names = column.astype(object)
+    wrong = names.notna() & ~names.map(lambda value: isinstance(value, Hashable)).astype(bool)
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise TypeError(
             f"column {column.name!r}, row {column.index[row]!r}: argument must be a string or a "
-            f"number, got {texts.iloc[row]!r}; drop the column or write it as text."
+            f"number, got {names.iloc[row]!r}; drop the column or write it as text."
         )
-    return texts.map(str, na_action="ignore")
+    return names.map(plain_value, na_action="ignore").astype(object)
+
+
+def _as_text(values: pd.Index) -> pd.Index:
+    return values.map(str)
 
 
 def _numbers(column: pd.Series) -> Floats:

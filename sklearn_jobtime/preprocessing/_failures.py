@@ -10,12 +10,18 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import plain_table, refuse_lookalikes
 from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import ended_order
-from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
+from sklearn_jobtime.preprocessing._tables import (
+    names_out,
+    read_table,
+    resolve_columns,
+    transformed,
+)
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, STATUSES, status_column
 from sklearn_jobtime.runs._validation import row_label
 
@@ -31,6 +37,7 @@ SILENT = {"cancelled": "missing", "skipped": "missing"}
 
 def read_durations(column: pd.Series) -> np.ndarray:
     """Seconds of one job as float64: NaN = not observed, inf = failed."""
+    refuse_lookalikes(column, f"column {column.name!r}")
     try:
         seconds = column.to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
@@ -217,6 +224,7 @@ class FailureImputer(TransformerMixin, BaseEstimator):
         self : FailureImputer
         """
         self.strategies_ = self._strategies()
+        X = plain_table(X)
         table = read_table(self, X, reset=True, dtype=(np.float64, np.float32))
         self.jobs_ = self._find_jobs(table)
         owners = {job: status_column(job) in table for job in self.jobs_}
@@ -335,6 +343,7 @@ class FailureImputer(TransformerMixin, BaseEstimator):
             Rows and index as given.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         seconds, outcomes = self._read(table)
         newest = self._newest(X, table, _successes(seconds, outcomes))
@@ -356,7 +365,7 @@ class FailureImputer(TransformerMixin, BaseEstimator):
         }
         kept = table.drop(columns=list(self._dropped)).assign(**filled)
         added = pd.DataFrame(channels, index=table.index, dtype=np.float64)
-        return like_input(pd.concat([kept, added], axis=1), X)
+        return transformed(self, pd.concat([kept, added], axis=1), X)
 
     def _newest(self, X: Any, table: pd.DataFrame, successes: np.ndarray) -> np.ndarray:
         """Last success known to each row, shape (n_runs, n_jobs); NaN where nobody asks."""

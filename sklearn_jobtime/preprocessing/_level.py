@@ -10,13 +10,14 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_jobtime._containers import plain_table, refuse_lookalikes
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order
 from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median
-from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
+from sklearn_jobtime.preprocessing._tables import read_table, resolve_columns, transformed
 from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
 from sklearn_jobtime.runs._schema import ENDED_AT, RESERVED, SPOILS_RUN, STARTED_AT, STATUSES
 
@@ -196,6 +197,7 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         -------
         self : LevelScaler
         """
+        X = plain_table(X)
         table = read_table(self, X, reset=True, dtype=(np.float64, np.float32))
         self.jobs_ = find_jobs(self, table, self.jobs, whole=not isinstance(X, pd.DataFrame))
         self.get_feature_names_out()  # a clash of names shows now
@@ -222,9 +224,10 @@ class LevelScaler(TransformerMixin, BaseEstimator):
             Rows and index as given; NaN where there is no duration, or no level yet.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         if not self.jobs_:
-            return like_input(table, X)
+            return transformed(self, table, X)
         seconds, successes = read_successes(table, self.jobs_)
         kept, clock = recall(self._memory, successes, table_clock(X, table))
         history = np.concatenate([self._memory.table[kept], successes])
@@ -236,7 +239,7 @@ class LevelScaler(TransformerMixin, BaseEstimator):
             scaled[job] = log_ratio(seconds[:, column], level, floor, self.clip)
             levels[_level_column(job)] = np.log(np.maximum(level, floor))
         added = pd.DataFrame(levels if self.keep_level else {}, index=table.index)
-        return like_input(pd.concat([table.assign(**scaled), added], axis=1), X)
+        return transformed(self, pd.concat([table.assign(**scaled), added], axis=1), X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that `transform` gives.
@@ -276,6 +279,7 @@ def table_clock(X: Any, table: pd.DataFrame) -> Clock:
 
 
 def _seconds(column: pd.Series) -> Floats:
+    refuse_lookalikes(column, f"column {column.name!r}")
     try:
         seconds = column.to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:

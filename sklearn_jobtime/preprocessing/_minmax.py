@@ -13,7 +13,9 @@ from sklearn.utils import check_array
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import numeric_rows
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
+from sklearn_jobtime.preprocessing._tables import transformed
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
 __all__ = ["MinMaxScaler"]
@@ -154,6 +156,7 @@ class MinMaxScaler(SklearnMinMaxScaler, auto_wrap_output_keys=None):  # type: ig
         -------
         self : MinMaxScaler
         """
+        X = numeric_rows(X)
         if not hasattr(self, "n_samples_seen_"):
             columns = list(X.columns) if isinstance(X, pd.DataFrame) else []
             self.kept_ = [i for i, name in enumerate(columns) if name in tuple(self.keep)]
@@ -206,6 +209,7 @@ class MinMaxScaler(SklearnMinMaxScaler, auto_wrap_output_keys=None):  # type: ig
         ndarray or DataFrame of the shape of X
         """
         check_is_fitted(self)
+        X = numeric_rows(X)
         if _ndim(X) == 3:
             return self._by_block(super().transform, X)
         return self._in_container(self._scaled(super().transform, X), X)
@@ -223,6 +227,7 @@ class MinMaxScaler(SklearnMinMaxScaler, auto_wrap_output_keys=None):  # type: ig
         ndarray or DataFrame of the shape of X
         """
         check_is_fitted(self)
+        X = numeric_rows(X)
         if _ndim(X) == 3:
             return self._by_block(super().inverse_transform, X)
         out = self._scaled(super().inverse_transform, X)
@@ -250,7 +255,9 @@ class MinMaxScaler(SklearnMinMaxScaler, auto_wrap_output_keys=None):  # type: ig
     def _in_container(self, out: np.ndarray, X: Any) -> Any:
         # scikit-learn's own wrapper, switched off in the class line, would wrap windows too.
         adapter = _get_container_adapter("transform", self)
-        framed = self._framed(out, X) if isinstance(X, pd.DataFrame) else out
+        framed = out
+        if isinstance(X, pd.DataFrame):
+            framed = transformed(self, self._framed(out, X), X)
         if adapter is None:
             return framed
         return adapter.create_container(framed, X, columns=self.get_feature_names_out)

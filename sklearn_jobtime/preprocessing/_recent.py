@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_jobtime._containers import plain_table, plain_value
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock
@@ -23,7 +24,7 @@ from sklearn_jobtime.preprocessing._level import (
     read_successes,
     table_clock,
 )
-from sklearn_jobtime.preprocessing._tables import like_input, read_table, resolve_columns
+from sklearn_jobtime.preprocessing._tables import read_table, resolve_columns, transformed
 from sklearn_jobtime.runs._log_ratio import least_duration
 from sklearn_jobtime.runs._schema import STARTED_AT
 
@@ -196,6 +197,7 @@ class RecentRuns(TransformerMixin, BaseEstimator):
         positive = Interval(Integral, 1, None, closed="left")
         if not len(self.windows) or not all(positive.is_satisfied_by(n) for n in self.windows):
             raise ValueError(f"windows must be some whole numbers of runs, got {self.windows!r}.")
+        X = plain_table(X)
         table = read_table(self, X, reset=True, dtype=(np.float64, np.float32))
         self.jobs_ = find_jobs(self, table, self.jobs, whole=not isinstance(X, pd.DataFrame))
         named = [] if self.by is None else resolve_columns(self, self.by, "by")
@@ -241,8 +243,8 @@ class RecentRuns(TransformerMixin, BaseEstimator):
             place = np.searchsorted(self.cuts_[name], numbers, side="right").astype(np.float64)
             return np.where(np.isnan(numbers), -1.0, place)
         codes, values = pd.factorize(column.astype(object))
-        hashes = np.array([*[float(crc32(str(value).encode())) for value in values], -1.0])
-        return hashes[codes]
+        hashes = [float(crc32(repr(plain_value(value)).encode())) for value in values]
+        return np.array([*hashes, -1.0])[codes]
 
     def transform(self, X: Any) -> Any:
         """Add the columns.
@@ -258,6 +260,7 @@ class RecentRuns(TransformerMixin, BaseEstimator):
             Rows and index as given; NaN where there is no history.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         values = self._read(table)
         kept, clock = recall(self._memory, values, table_clock(X, table))
@@ -279,7 +282,7 @@ class RecentRuns(TransformerMixin, BaseEstimator):
         columns.append(np.log1p(overlap(clock, ended)))
         names = self.get_feature_names_out()[table.shape[1] :]
         added = pd.DataFrame(np.column_stack(columns), index=table.index, columns=names)
-        return like_input(pd.concat([table, added], axis=1), X)
+        return transformed(self, pd.concat([table, added], axis=1), X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that `transform` gives.

@@ -11,9 +11,10 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_jobtime._containers import plain_table, plain_value
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import read_clock
-from sklearn_jobtime.preprocessing._tables import like_input, read_table
+from sklearn_jobtime.preprocessing._tables import read_table, transformed
 from sklearn_jobtime.runs._schema import STARTED_AT
 
 __all__ = ["SeriesEncoder"]
@@ -23,7 +24,7 @@ CODE_LENGTH = 32  # bits of a checksum
 
 
 def sign_code(key: tuple) -> NDArray[np.float64]:
-    """Give a key 32 signs that look random and are the same in every process.
+    """Give a key 32 signs that look random, the same in every process and for equal keys.
 
     Examples
     --------
@@ -31,7 +32,7 @@ def sign_code(key: tuple) -> NDArray[np.float64]:
     >>> int((sign_code(("etl", "eu")) == sign_code(("etl", "us"))).sum())
     18
     """
-    bits = crc32(repr(key).encode())
+    bits = crc32(repr(plain_value(key)).encode())
     return np.array([1.0 if bits >> place & 1 else -1.0 for place in range(CODE_LENGTH)])
 
 
@@ -99,6 +100,7 @@ class SeriesEncoder(TransformerMixin, BaseEstimator):
         -------
         self : SeriesEncoder
         """
+        X = plain_table(X)
         table = read_table(self, X, reset=True, dtype=(np.float64, np.float32))
         keys = read_clock(table, None, None).keys
         if len(keys) == 1:
@@ -124,13 +126,14 @@ class SeriesEncoder(TransformerMixin, BaseEstimator):
             Rows and index as given.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         clock = read_clock(table, None, None)
         unknown = np.zeros(self._n_added)
         codes = np.array([self.codes_.get(key, unknown) for key in clock.keys])
         names = self.get_feature_names_out()[table.shape[1] :]
         added = pd.DataFrame(codes[clock.series], index=table.index, columns=names)
-        return like_input(pd.concat([table, added], axis=1), X)
+        return transformed(self, pd.concat([table, added], axis=1), X)
 
     @property
     def _n_added(self) -> int:

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, validate_data
 
+from sklearn_jobtime._containers import numeric_rows, plain_table
 from sklearn_jobtime.exceptions import RunTableError
 
-__all__ = ["like_input", "names_out", "read_table", "resolve_columns"]
+__all__ = ["like_input", "names_out", "read_table", "resolve_columns", "transformed"]
 
 
 def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, dtype: Any) -> pd.DataFrame:
@@ -34,6 +36,7 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, dtype: Any) -> 
     -------
     DataFrame
     """
+    X = plain_table(X) if dtype is None else numeric_rows(X)
     if isinstance(X, pd.DataFrame):
         if not X.columns.is_unique:
             twice = X.columns[X.columns.duplicated()][0]
@@ -58,6 +61,27 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, dtype: Any) -> 
 def like_input(table: pd.DataFrame, X: Any) -> pd.DataFrame | np.ndarray:
     """Give `table` in the form that the caller gave `X`; an array is a new one, row by row."""
     return table if isinstance(X, pd.DataFrame) else np.array(table.to_numpy(), order="C")
+
+
+def transformed(estimator: BaseEstimator, table: pd.DataFrame, X: Any) -> Any:
+    """Give the table that a `transform` made in the container that `set_output` asked for.
+
+    Raises
+    ------
+    RunTableError
+        For polars and a table whose index names series: without it, their runs would be mixed.
+    """
+    if _get_output_config("transform", estimator)["dense"] != "polars":
+        return like_input(table, X)
+    if table.index.nlevels > 1:
+        raise RunTableError(
+            f"{type(estimator).__name__} cannot give a polars frame of this table: such a frame "
+            "has no index, and it is the index that names the series of each run. Choose "
+            "transform_output='pandas' or 'default'."
+        )
+    import polars  # noqa: PLC0415 - an optional container
+
+    return polars.from_pandas(table)
 
 
 def resolve_columns(

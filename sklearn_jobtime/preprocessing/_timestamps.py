@@ -10,9 +10,16 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime.preprocessing._epoch import dtype_back, from_epoch, to_seconds
-from sklearn_jobtime.preprocessing._tables import like_input, names_out, read_table, resolve_columns
+from sklearn_jobtime.preprocessing._tables import (
+    like_input,
+    names_out,
+    read_table,
+    resolve_columns,
+    transformed,
+)
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
 __all__ = ["TimestampToNumeric"]
@@ -220,6 +227,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
                 f"timezone={self.timezone!r} is not known here; expected an IANA name such as "
                 "'UTC' or 'Europe/Berlin'."
             ) from error
+        X = plain_table(X)
         table = read_table(self, X, reset=True, dtype=None)
         self.columns_ = self._time_columns(table, whole=not isinstance(X, pd.DataFrame))
         self.dtypes_ = {name: dtype_back(table[name]) for name in self.columns_}
@@ -273,6 +281,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
             Rows and index as given; times in seconds since 1970-01-01 UTC.
         """
         check_is_fitted(self)
+        X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=None)
         seconds = {name: to_seconds(table[name]) for name in self.columns_}
         added = {}
@@ -290,7 +299,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
             for column, feature in self._added
         }
         out = pd.concat([table.assign(**seconds), pd.DataFrame(derived, index=table.index)], axis=1)
-        return like_input(out, X)
+        return transformed(self, out, X)
 
     def _gaps(self, index: pd.Index, started: np.ndarray) -> np.ndarray:
         series, seen = self._seen
@@ -314,6 +323,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names = self.get_feature_names_out()
+        X = plain_table(X)
         if isinstance(X, pd.DataFrame):
             table = X.copy(deep=False)
         else:

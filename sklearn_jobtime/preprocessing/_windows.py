@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_jobtime._containers import is_flags, numeric_rows
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
@@ -309,6 +310,20 @@ class SequenceWindower(  # type: ignore[call-arg]
         windows = gathered_windows(past, values, clock, self._known, self.n_steps, pad, self.dtype)
         return TimedWindows.of(windows, clock.take(np.arange(len(past), len(clock.series))))
 
+    def set_output(self, *, transform: str | None = None) -> SequenceWindower:  # noqa: ARG002
+        """Change nothing: windows have three axes, no place in a DataFrame, and stay arrays.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Not used; taken so that a pipeline can set the output of its other steps.
+
+        Returns
+        -------
+        self
+        """
+        return self
+
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Name the channels, which are the last axis of the windows.
 
@@ -329,6 +344,7 @@ class SequenceWindower(  # type: ignore[call-arg]
         self, X: pd.DataFrame | ArrayLike, *, reset: bool, y: Any = None
     ) -> tuple[Floats, Clock]:
         """Check a table, and give its channels and its clock."""
+        X = numeric_rows(X)
         if isinstance(X, pd.DataFrame):
             if not X.columns.is_unique:
                 twice = X.columns[X.columns.duplicated()][0]
@@ -407,6 +423,8 @@ def _is_part(column: Any, name: Any, columns: list[Any], jobs: list[Any]) -> boo
 
 def _numbers(table: pd.DataFrame) -> Floats:
     for at, dtype in enumerate(table.dtypes):
+        if dtype.kind == "O" and is_flags(table.iloc[:, at]):
+            continue
         if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype):
             raise RunTableError(
                 f"Column {table.columns[at]!r} has dtype {dtype}; windows are made of numbers. "

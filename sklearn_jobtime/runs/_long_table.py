@@ -5,6 +5,7 @@ from collections.abc import Container, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import plain_table, plain_value
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
@@ -63,7 +64,7 @@ def long_table(rows: pd.DataFrame, dropped: Mapping[str, int] | None = None) -> 
     >>> long_table(rows)["duration"].tolist()
     [120.0]
     """
-    rows = rows.copy()
+    rows = plain_table(rows, is_long=True).copy()
     for column in (STARTED_AT, ENDED_AT):
         rows[column] = to_utc(rows[column])
     if "duration" not in rows:
@@ -145,11 +146,19 @@ def pivot_runs(
     1     40.0  300.0
     2     41.0    NaN
     """
+    long = plain_table(long, is_long=True)
     long, dropped = _checked_long(long, covariates, on_duplicate)
     long, fewer = _top_jobs(long, top_jobs)
     keys = [c for c in ("series", "run") if c in long]
     row = long.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
-    job, names = pd.factorize(long["job"].astype(str))
+    job, values = pd.factorize(long["job"].astype(object))
+    names = [str(plain_value(value)) for value in values]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RunTableError(
+            f"column 'job' holds the number {twice} and the text {twice!r}, which would be one "
+            "column of the run table; rename one of them, or write both as text."
+        )
     columns = [job_column(name, frozenset(names)) for name in names]
     first = long.drop_duplicates(keys)
     index = first.set_index(keys).index
@@ -275,6 +284,7 @@ def melt_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.DataFrame
     1    0   test     300.0
     2    1  build      41.0
     """
+    runs = plain_table(runs)
     if runs.index.nlevels > 2:
         raise ValueError(
             f"{runs.index.nlevels - 1} index levels name the series, expected one; join them, as "

@@ -4,11 +4,13 @@ One row is one run of a pipeline of jobs, in start order; one float column a job
 duration in seconds. See :func:`validate_runs` for every column and rule.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import plain_table, plain_value
 from sklearn_jobtime.exceptions import RunTableError
 
 __all__ = ["STATUSES", "job_columns", "series_of"]
@@ -81,12 +83,36 @@ def series_of(index: pd.Index) -> np.ndarray:
 
 
 def series_names(index: pd.Index) -> np.ndarray:
-    """Name of each row's series, its levels joined by slashes; ``all`` where there is only one."""
+    """Name of each row's series, its levels joined by slashes; ``all`` where there is only one.
+
+    Series that would share a name, such as 1 and "1", are written as Python writes their keys.
+
+    Parameters
+    ----------
+    index : Index
+        Every level but the last names the series.
+
+    Returns
+    -------
+    ndarray of str, shape (n_rows,)
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.runs import series_names
+    >>> series_names(pd.MultiIndex.from_tuples([("etl", "eu", 1), ("ci", "us", 1)])).tolist()
+    ['etl/eu', 'ci/us']
+    >>> series_names(pd.MultiIndex.from_tuples([(1, 7), ("1", 8)])).tolist()
+    ['1', "'1'"]
+    """
     if index.nlevels == 1:
         return np.full(len(index), "all", dtype=object)
-    keys = index.droplevel(-1)
-    names = ["/".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in keys]
-    return np.array(names, dtype=object)
+    codes, keys = pd.factorize(index.droplevel(-1))
+    plain = [plain_value(key) for key in keys]
+    names = ["/".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in plain]
+    shared = {name for name, n in Counter(names).items() if n > 1}
+    unique = [repr(p) if name in shared else name for name, p in zip(names, plain, strict=True)]
+    return np.array([*unique, "nan"], dtype=object)[codes]  # a missing key has the code -1
 
 
 def job_columns(runs: pd.DataFrame, jobs: Sequence[str] | None = None) -> list[str]:
@@ -117,6 +143,7 @@ def job_columns(runs: pd.DataFrame, jobs: Sequence[str] | None = None) -> list[s
     >>> job_columns(pd.DataFrame({"build": [3.0], "build__status": ["success"], "size": [1.5]}))
     ['build']
     """
+    runs = plain_table(runs)
     columns = list(runs.columns)
     if jobs is not None:
         wanted = list(jobs)

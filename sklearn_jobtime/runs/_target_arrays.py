@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _num_samples, check_array
 
+from sklearn_jobtime._containers import plain_numbers, plain_table, seconds_of
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.runs._target_jobs import (
     in_order_of,
@@ -38,6 +39,7 @@ class TargetForm:
     """
 
     def __init__(self, y: Any) -> None:
+        y = plain_table(y)
         self.names = names_of(y)
         self.ndim = np.asarray(y).ndim
 
@@ -175,7 +177,7 @@ def read_targets(
 
 def _read_numbers(values: Any, name: str) -> Floats:
     numbers = check_array(
-        values,
+        plain_numbers(values, name),
         dtype="float64",
         order="C",
         ensure_2d=False,
@@ -187,7 +189,7 @@ def _read_numbers(values: Any, name: str) -> Floats:
 
 def shaped(values: ArrayLike, name: str) -> Floats:
     """Read numbers that may be NaN, with one column an output; quick, for one row at a time."""
-    array = np.asarray(values, dtype=np.float64, order="C")
+    array = np.asarray(seconds_of(values, name), order="C")
     if np.isinf(array).any():
         raise ValueError(f"{name} holds infinity; pass NaN where a run was not observed.")
     return array.reshape(len(array), -1)

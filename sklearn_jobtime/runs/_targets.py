@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import plain_table, refuse_lookalikes
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
@@ -45,7 +46,11 @@ def observed_durations(runs: pd.DataFrame, jobs: Sequence[str] | None = None) ->
     >>> observed_durations(runs)["build"].tolist()
     [40.0, nan]
     """
+    runs = plain_table(runs)
     jobs = job_columns(runs, jobs)
+    for job, dtype in runs[jobs].dtypes.items():
+        if dtype.kind not in "fiu":
+            refuse_lookalikes(runs[job], f"column {job!r}")
     seconds = runs[jobs].astype("float64")
     good = np.isfinite(seconds.to_numpy())
     marked = [k for k, job in enumerate(jobs) if status_column(job) in runs]
@@ -197,6 +202,7 @@ def make_lower_bounds(
             f"cut_by holds {min(unknown)!r}; expected 'timeout' or 'cancelled': no other status "
             "says how long a run would have taken."
         )
+    runs = plain_table(runs)
     targets = make_targets(runs, horizon, jobs=jobs, whole_run=whole_run)[1]
     bounds = pd.DataFrame(np.nan, index=runs.index, columns=targets.columns)
     all_jobs = job_columns(runs, jobs)

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterable
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
@@ -68,6 +69,7 @@ def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:
     >>> as_of(runs, pd.Timestamp("2026-03-02T00:30", tz="UTC"))["build"].tolist()
     [3600.0, nan]
     """
+    runs = plain_table(runs)
     if STARTED_AT not in runs:
         raise RunTableError(
             f"the table has no column {STARTED_AT!r}, so nothing says what was known at {when}."
@@ -122,6 +124,7 @@ def split_by_time(runs: pd.DataFrame, test_size: float = 0.2) -> tuple[pd.DataFr
     """
     if not 0 < test_size < 1:
         raise ValueError(f"test_size must be a share between 0 and 1, got {test_size}.")
+    runs = plain_table(runs)
     if STARTED_AT not in runs:
         series = pd.Series(series_of(runs.index))
         rank = series.groupby(series).cumcount()
@@ -173,6 +176,7 @@ def next_runs(
                      started_at  build
     2 2026-03-03 00:00:00+00:00    NaN
     """
+    runs = plain_table(runs)
     if started_at is not None and STARTED_AT not in runs:
         raise RunTableError(
             f"started_at was given, but the table has no column {STARTED_AT!r} to put it in."
@@ -218,6 +222,7 @@ def retired_series(runs: pd.DataFrame) -> pd.Series:
     >>> retired_series(pd.concat({"old": old, "new": new})).dt.day.to_dict()
     {'old': 20}
     """
+    runs = plain_table(runs)
     if STARTED_AT not in runs:
         return pd.Series(dtype="datetime64[ns, UTC]", name=STARTED_AT)
     last = runs.loc[_is_retired(runs), STARTED_AT]

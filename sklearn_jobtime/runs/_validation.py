@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import kind_of, plain_column, plain_table, refuse_lookalikes
 from sklearn_jobtime.exceptions import BadValueError, RunTableError
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
@@ -47,6 +48,11 @@ def bad_value(column: pd.Series, row: int, said: str) -> BadValueError:
     )
 
 
+NO_TIME = (
+    "is not a time. Expected a datetime, an ISO 8601 string such as '2026-03-01T04:00:00Z', or "
+    "seconds since 1970 (from the year 1 to 9999); convert the column with pandas.to_datetime "
+    "first."
+)
 # The years 1 to 9999, as far as Python's own datetime goes.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_800
 
@@ -86,8 +92,10 @@ def to_utc(column: pd.Series) -> pd.Series:
     """
     if column.dtype == "datetime64[us, UTC]":
         return column
-    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    if numeric:
+    if kind_of(column) in ("m", "b", "c"):  # lengths of time, flags, complex numbers
+        raise bad_value(column, int(column.notna().to_numpy().argmax()), NO_TIME)
+    column = plain_column(column)
+    if pd.api.types.is_numeric_dtype(column):
         seconds = column.astype("float64")
         in_range = (seconds >= _FIRST_SECOND) & (seconds < _LAST_SECOND)
         times = pd.to_datetime(column.where(in_range), unit="s", utc=True)
@@ -99,13 +107,7 @@ def to_utc(column: pd.Series) -> pd.Series:
     if bad.any():  # an empty string is missing, as in a CSV file
         bad[bad] = column[bad].astype(str).str.strip() != ""
     if bad.any():
-        raise bad_value(
-            column,
-            int(bad.to_numpy().argmax()),
-            "is not a time. Expected a datetime, an ISO 8601 string such as "
-            "'2026-03-01T04:00:00Z', or seconds since 1970 (from the year 1 to 9999); convert the "
-            "column with pandas.to_datetime first.",
-        )
+        raise bad_value(column, int(bad.to_numpy().argmax()), NO_TIME)
     return times.dt.as_unit("us")
 
 
@@ -126,15 +128,17 @@ def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> p
 
     Parameters
     ----------
-    runs : DataFrame
-        The table; it is not changed.
+    runs : DataFrame of pandas, polars or pyarrow
+        The table; it is not changed. Nullable and Arrow-backed columns become NumPy's own types,
+        and lengths of time (timedelta of any unit) seconds. Containers other than pandas have no
+        index: their columns `series` and `run`, where they have them, become it.
     jobs : sequence of str, default=None
         The job columns; None finds them as :func:`job_columns` does.
 
     Returns
     -------
     DataFrame
-        A copy with UTC datetimes and float64 seconds.
+        A pandas copy with UTC datetimes and float64 seconds.
 
     Raises
     ------
@@ -151,9 +155,11 @@ def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> p
     ...
     sklearn_jobtime.exceptions.RunTableError: column 'build', row 1: '-1.0' is negative, ...
     """
+    runs = plain_table(runs)
     if not isinstance(runs, pd.DataFrame):
         raise RunTableError(
-            f"expected a pandas DataFrame with one row a run, got {type(runs).__name__}."
+            "expected a DataFrame (of pandas, polars or pyarrow) with one row a run, got "
+            f"{type(runs).__name__}."
         )
     if runs.empty:
         raise RunTableError(
@@ -177,6 +183,8 @@ def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> p
 
 
 def checked_durations(column: pd.Series) -> pd.Series:
+    refuse_lookalikes(column, f"column {column.name!r}")
+    column = plain_column(column)
     seconds = pd.to_numeric(column, errors="coerce").astype("float64")
     for wrong, what in ((seconds.isna() & column.notna(), "no number"), (seconds < 0, "negative")):
         if wrong.any():
@@ -191,6 +199,7 @@ def checked_durations(column: pd.Series) -> pd.Series:
 
 
 def checked_statuses(column: pd.Series) -> pd.Series:
+    column = plain_column(column)
     unknown = column.notna() & ~column.isin(STATUSES)
     if unknown.any():
         row = int(unknown.to_numpy().argmax())

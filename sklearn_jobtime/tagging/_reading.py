@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
@@ -16,7 +17,26 @@ from sklearn_jobtime.tagging._events import (
     read_nested,
 )
 
-__all__ = ["has_one_tag_a_sequence", "read_sequences", "read_tags"]
+__all__ = ["has_one_tag_a_sequence", "in_pandas", "read_sequences", "read_tags"]
+
+
+def in_pandas(X: Any) -> Any:
+    """Give polars and pyarrow containers, also those in a list, as pandas; all else as it is.
+
+    The columns stay Arrow's: integer codes of which some are missing are codes, and no floats.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> in_pandas([pa.table({"step": [1, None]})])[0].dtypes.to_dict()
+    {'step': int64[pyarrow]}
+    """
+    if isinstance(X, list | tuple):
+        return [in_pandas(item) for item in X] if any(hasattr(i, "to_pandas") for i in X) else X
+    if not hasattr(X, "to_pandas"):
+        return X
+    arrow = X.to_arrow() if hasattr(X, "to_arrow") else X
+    return arrow.to_pandas(types_mapper=pd.ArrowDtype)
 
 
 def read_sequences(estimator: Any, X: Any, reset: bool) -> Sequences:
@@ -25,6 +45,7 @@ def read_sequences(estimator: Any, X: Any, reset: bool) -> Sequences:
     With `reset`, `estimator` learns the shape that it then expects: its `ndim_in_`, `n_steps_in_`
     and `n_features_in_`.
     """
+    X = in_pandas(X)
     if is_nested(X):
         sequences = read_nested(X)
         if reset:
@@ -65,6 +86,7 @@ def _read_array(estimator: Any, X: Any, reset: bool) -> NDArray[Any]:
 
 def has_one_tag_a_sequence(y: Any, sequences: Sequences) -> bool:
     """Tell whether `y` has one tag a sequence, not one an event."""
+    y = in_pandas(y)
     check_consistent_length(sequences.lengths, y)
     if is_nested(y):
         return False
@@ -78,6 +100,7 @@ def read_tags(
     y: Any, sequences: Sequences, one_tag: bool, padding_tag: Any
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return the tags that are there, and which events, or sequences, have one."""
+    y = in_pandas(y)
     if one_tag:
         labels = check_array(y, ensure_2d=False, dtype=None, input_name="y")
         labels = column_or_1d(labels, warn=True)

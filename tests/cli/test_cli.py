@@ -278,6 +278,17 @@ def test_tune_ranks_the_grid_and_stores_the_best(folder, tmp_path):
     assert "rank" in shown.stdout
 
 
+def test_tune_ranks_by_the_scoring_that_was_asked_for(folder, tmp_path):
+    args = ["tune", folder / "runs.csv", "-o", tmp_path / "best.joblib", "--splits", 2]
+    grid = ["--window", "2,4", "--hidden-size", "4", "--lr", "0.003", "--epochs", 1]
+    options = ["--n-jobs", 1, "--device", "cpu", "--scoring", "neg_observed_pinball_0.9"]
+    record = answer(*args, *grid, *options)
+    assert record["scoring"] == "neg_observed_pinball_0.9"
+    losses = [row["pinball_0.9"] for row in record["ranking"]]
+    assert losses == sorted(losses)
+    assert min(losses) > 0
+
+
 def test_a_job_that_never_succeeds_keeps_no_other_from_a_forecast(table, tmp_path):
     broken = table.drop(columns=["event", "branch"]).assign(job_1__status="failed")
     write_table(broken, tmp_path / "runs.csv")
@@ -403,6 +414,7 @@ WRONG_USE = {
     "a folder": ["fit", "RUNS", "-o", "."],
     "grid of words": ["tune", "RUNS", "--window", "five"],
     "negative grid": ["tune", "RUNS", "--lr", "0.1,-1"],
+    "no scoring": ["tune", "RUNS", "--scoring", "neg_observed_pinball_1.5"],
     "no time": ["forecast", "MODEL", "RUNS", "--at", "tonight"],
     "a time in the past": ["forecast", "MODEL", "RUNS", "--at", "2020-01-01"],
     "no zone": ["forecast", "MODEL", "RUNS", "--timezone", "Mars/Olympus"],

@@ -27,7 +27,7 @@ from sklearn_jobtime.compose._anchored import (
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.forecasting import forecast
-from sklearn_jobtime.metrics import get_scorer, observed_mae
+from sklearn_jobtime.metrics import get_forecast_scorer, observed_mae
 from sklearn_jobtime.pipeline import make_anchored_forecaster
 from sklearn_jobtime.point_in_time import newest_share
 from sklearn_jobtime.runs import STARTED_AT, job_columns, make_lower_bounds, make_targets, next_runs
@@ -268,7 +268,7 @@ def test_it_clones_searches_and_pickles(runs):
         model,
         {"regressor__ridge__alpha": [1.0, 1e4], "base_forecaster__n_runs": [5, 10]},
         cv=TimeSeriesSplit(2),
-        scoring=get_scorer("neg_observed_mae"),
+        scoring=get_forecast_scorer("neg_observed_mae"),
         error_score="raise",
     ).fit(runs, y)
     assert len(search.cv_results_["params"]) == 4

@@ -16,7 +16,7 @@ from sklearn_jobtime import DirectMultiStepRegressor
 from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.compose._direct_steps import grouped_outputs, thinned
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.metrics import get_scorer
+from sklearn_jobtime.metrics import get_forecast_scorer
 
 
 def table(n_steps, jobs, seed=0, n=40):
@@ -111,7 +111,7 @@ def test_it_searches_pickles_and_is_the_same_each_time():
         DirectMultiStepRegressor(boosting),
         {"regressor__max_iter": [1, 5], "max_rows": [10, 100]},
         cv=TimeSeriesSplit(2),
-        scoring=get_scorer("neg_observed_mae"),
+        scoring=get_forecast_scorer("neg_observed_mae"),
         error_score="raise",
     ).fit(X, y)
     best = search.best_estimator_

@@ -21,7 +21,7 @@ from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.compose._forecast_mean import weighted_mean
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.metrics import get_scorer
+from sklearn_jobtime.metrics import get_forecast_scorer
 from sklearn_jobtime.pipeline import UNKNOWN, flatten, make_anchored_forecaster
 from sklearn_jobtime.runs import make_targets
 
@@ -116,7 +116,7 @@ def test_a_search_reaches_every_member_and_can_leave_one_out(windows):
             "weights": [None, [1, 3]],
         },
         cv=TimeSeriesSplit(2),
-        scoring=get_scorer("neg_observed_mae"),
+        scoring=get_forecast_scorer("neg_observed_mae"),
         error_score="raise",
     ).fit(X, y)
     assert len(search.cv_results_["params"]) == 8

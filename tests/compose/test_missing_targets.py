@@ -30,10 +30,10 @@ from sklearn_jobtime.baselines import OnlineMix, RollingRule
 from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.compose._missing_targets import observing
 from sklearn_jobtime.forecasting import forecast
-from sklearn_jobtime.metrics import get_scorer, observed_mae
+from sklearn_jobtime.metrics import get_forecast_scorer, observed_mae
 from sklearn_jobtime.runs import make_targets, validate_runs
 
-IN_TIME = {"cv": TimeSeriesSplit(2), "scoring": get_scorer("neg_observed_mae")}
+IN_TIME = {"cv": TimeSeriesSplit(2), "scoring": get_forecast_scorer("neg_observed_mae")}
 
 
 class Wrapper(RegressorMixin, BaseEstimator):

@@ -7,9 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_pinball_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
+from sklearn_jobtime import FailureImputer, SequenceWindower, TimestampToNumeric
 from sklearn_jobtime.baselines import OnlineMix, RollingRule
+from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.evaluation import (
     as_text,
@@ -46,6 +51,30 @@ def runs():
 @pytest.fixture(scope="module")
 def found(runs):
     return backtest(MODELS, runs, horizon=2, n_splits=3, test_size=0.4)
+
+
+def flat(windows):
+    return np.nan_to_num(windows.reshape(len(windows), -1))
+
+
+def test_any_number_of_processes_gives_the_same_numbers(runs):
+    windows = make_pipeline(
+        TimestampToNumeric(), FailureImputer(), SequenceWindower(3, pad_value=0)
+    )
+    ridge = CompleteCaseRegressor(Ridge())
+    models = {"mix": OnlineMix(), "ridge": make_pipeline(windows, FunctionTransformer(flat), ridge)}
+
+    def tested(n_jobs):
+        return backtest(models, runs, n_splits=2, n_jobs=n_jobs, whole_run=False)
+
+    one, two = tested(1), tested(2)
+    pd.testing.assert_frame_equal(one.forecasts, two.forecasts, check_exact=True)
+    pd.testing.assert_frame_equal(one.targets, two.targets, check_exact=True)
+    assert list(two.seconds.index) == list(models)
+    table = evaluate(models, runs, n_splits=2, n_jobs=2, whole_run=False)
+    expected = scores(one)
+    same = [c for c in expected if not c.endswith("_seconds")]
+    pd.testing.assert_frame_equal(table[same], expected[same], check_exact=True)
 
 
 class Recorder(RegressorMixin, BaseEstimator):

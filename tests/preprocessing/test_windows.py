@@ -282,7 +282,7 @@ def test_other_names_of_the_times():
     [
         (["x", "y"], "'build' has dtype .*; windows are made of numbers.*Encode"),
         (pd.to_datetime(["2026-03-01"] * 2), "'build' has dtype datetime64.*TimestampToNumeric"),
-        (pd.Categorical(["x", "y"]), "'build' has dtype category"),
+        (pd.Categorical(["x", "y"]), "'build' has dtype (str|object);.*OneHotEncoder"),
         ([1j, 2j], "'build' has dtype complex"),
         ([1.0, np.inf], "'build' contains infinity.*FailureImputer"),
     ],

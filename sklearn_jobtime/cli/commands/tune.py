@@ -42,19 +42,32 @@ def tune(
     seed: Seed = 0,
     splits: Annotated[int, typer.Option(min=2, help="Splits in time to validate on.")] = 3,
     n_jobs: Annotated[int, typer.Option(min=1, help="Fits at the same time.")] = 2,
+    scoring: Annotated[
+        str,
+        typer.Option(
+            help="What ranks them: neg_observed_mae, _rmse, _mape, observed_r2, "
+            "observed_share_within, or neg_observed_pinball_Q for the quantile Q (0.9, say)."
+        ),
+    ] = "neg_observed_mae",
     coverage: Coverage = 0.9,
     simultaneous: Simultaneous = "none",
     as_json: AsJson = False,
 ) -> None:
     """Search the best window, size and learning rate, fit with them on all runs, store the model.
 
-    With --json: `model`, `runs`, `jobs`, `horizon`, `splits`, `ranking` (`rank`, `params`, `mae`
-    and its `std` over the splits in seconds, `fit_seconds`), `coverage`, `notes`.
+    With --json: `model`, `runs`, `jobs`, `horizon`, `splits`, `scoring`, `ranking` (`rank`,
+    `params`, `mae` (or what else is scored) and its `std` over the splits in seconds,
+    `fit_seconds`), `coverage`, `notes`.
     """
     from sklearn_jobtime.cli.holdout import Recipe
     from sklearn_jobtime.cli.inputs import read_history
     from sklearn_jobtime.cli.run.tune import run_tune
+    from sklearn_jobtime.metrics import get_forecast_scorer
 
+    try:
+        get_forecast_scorer(scoring)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}", param_hint="--scoring") from error
     grid = {
         "regressor__mean__lstm__windows__n_steps": _numbers("--window", window, int),
         "regressor__mean__lstm__network__hidden_size": _numbers("--hidden-size", hidden_size, int),
@@ -69,6 +82,7 @@ def tune(
         horizon=horizon,
         splits=splits,
         n_jobs=n_jobs,
+        scoring=scoring,
         as_json=as_json,
     )
 

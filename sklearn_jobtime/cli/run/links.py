@@ -54,8 +54,12 @@ def run_links(
         n_repeats=repeats,
         random_state=seed,
     )
+
+    def draw(path: Path) -> None:
+        save_plot(LinkageDisplay(found).plot(false_discovery_rate=fdr), path)
+
     files = Files()
-    files.add(plot, lambda path: save_plot(LinkageDisplay(found).plot(fdr=fdr), path))
+    files.add(plot, draw)
     few = found.n_scored[found.n_scored < LEAST_ROWS].index
     for name in few:
         history.note(f"{name}: not tested, fewer than {LEAST_ROWS} test runs were observed.")

@@ -20,24 +20,22 @@ from sklearn_jobtime.cli.inputs import History, history_record
 from sklearn_jobtime.cli.intervals import NominalCoverage, coverage_record
 from sklearn_jobtime.cli.output import print_coverage, print_json, print_notes, print_table, results
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.metrics import get_scorer
+from sklearn_jobtime.metrics import get_forecast_scorer
 from sklearn_jobtime.persistence import save_model
 from sklearn_jobtime.runs._schema import STARTED_AT
 
 __all__ = ["run_tune"]
 
 
-SCORER = "neg_observed_mae"
-
-
 class CountedScorer:
     """The scorer of the search; it adds one byte to a file for each score, from any process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, scoring: str, path: Path) -> None:
+        self.scorer = get_forecast_scorer(scoring)
         self.path = path
 
     def __call__(self, estimator: BaseEstimator, X: pd.DataFrame, y: pd.DataFrame) -> float:
-        score = get_scorer(SCORER)(estimator, X, y)
+        score = self.scorer(estimator, X, y)
         with self.path.open("ab") as file:
             file.write(b".")
         return score
@@ -75,6 +73,7 @@ def run_tune(
     horizon: int,
     splits: int,
     n_jobs: int,
+    scoring: str,
     as_json: bool,
 ) -> None:
     """Search the grid over splits in time, store the best pipeline fitted on all runs."""
@@ -98,8 +97,8 @@ def run_tune(
     ranking: list[dict[str, Any]] = []
     best_params = next(iter(ParameterGrid(grid)))
     if tested:
-        found = _search(recipe.forecaster(history), grid, tested, runs, y, n_jobs)
-        ranking, best_params = _ranking(found.cv_results_), found.best_params_
+        found = _search(recipe.forecaster(history), grid, tested, runs, y, n_jobs, scoring)
+        ranking, best_params = _ranking(found.cv_results_, scoring), found.best_params_
     best = recipe.forecaster(history).set_params(**best_params)
     fitted = fit_with_intervals(best, nominal, history, runs, horizon)
     save_model(fitted, output)
@@ -107,10 +106,10 @@ def run_tune(
     coverage = coverage_record(fitted)
     if as_json:
         record = {"model": str(output), **history_record(history, horizon), "splits": len(tested)}
-        print_json({**record, "ranking": ranking, "coverage": coverage})
+        print_json({**record, "scoring": scoring, "ranking": ranking, "coverage": coverage})
         return
     if ranking:
-        _print_ranking(ranking, list(grid), len(tested))
+        _print_ranking(ranking, list(grid), len(tested), scoring)
     print_coverage(coverage)
     results().print(
         f"Fitted the first on all {len(runs)} runs, {horizon} ahead, and stored as {output}.",
@@ -138,6 +137,7 @@ def _search(
     runs: pd.DataFrame,
     y: pd.DataFrame,
     n_jobs: int,
+    scoring: str,
 ) -> GridSearchCV:
     """Score every combination of the grid, with a progress bar."""
     with tempfile.TemporaryDirectory() as folder:
@@ -147,7 +147,7 @@ def _search(
             model,
             grid,
             cv=splits,
-            scoring=CountedScorer(counted),
+            scoring=CountedScorer(scoring, counted),
             refit=False,
             n_jobs=n_jobs,
             error_score="raise",
@@ -156,13 +156,18 @@ def _search(
             return search.fit(runs, y)
 
 
-def _ranking(found: dict[str, Any]) -> list[dict[str, Any]]:
+def _score_name(scoring: str) -> str:
+    return scoring.removeprefix("neg_").removeprefix("observed_")
+
+
+def _ranking(found: dict[str, Any], scoring: str) -> list[dict[str, Any]]:
+    sign = -1 if scoring.startswith("neg_") else 1
     order = found["rank_test_score"].argsort(kind="stable")
     return [
         {
             "rank": found["rank_test_score"][k],
             "params": found["params"][k],
-            "mae": -found["mean_test_score"][k],
+            _score_name(scoring): sign * found["mean_test_score"][k],
             "std": found["std_test_score"][k],
             "fit_seconds": found["mean_fit_time"][k],
         }
@@ -170,15 +175,22 @@ def _ranking(found: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _print_ranking(ranking: list[dict[str, Any]], names: list[str], splits: int) -> None:
+def _print_ranking(
+    ranking: list[dict[str, Any]], names: list[str], splits: int, scoring: str
+) -> None:
+    score = _score_name(scoring)
+    in_seconds = score.startswith(("mae", "rmse", "pinball"))
+    what = {"mae": "Mean absolute error"}.get(score, score)
+    title = "error" if scoring.startswith("neg_") else "score"
     print_table(
-        f"Mean absolute error over {splits} splits in time",
-        ["rank", *(name.split("__")[-1] for name in names), "error", "spread", "time of a fit"],
+        f"{what} over {splits} splits in time",
+        ["rank", *(name.split("__")[-1] for name in names), title, "spread", "time of a fit"],
         (
             [
                 str(row["rank"]),
                 *(str(row["params"][name]) for name in names),
-                *(human_seconds(row[key]) for key in ("mae", "std", "fit_seconds")),
+                *(human_seconds(row[k]) if in_seconds else f"{row[k]:.3g}" for k in (score, "std")),
+                human_seconds(row["fit_seconds"]),
             ]
             for row in ranking
         ),
