@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import BadValueError
-from sklearn_jobtime.runs._validation import bad_value, to_utc
+from sklearn_jobtime.runs._validation import bad_value, first_number, to_utc
 
 __all__ = ["UNIT_NAMES", "epoch_unit", "moment_kind", "to_moments", "unknown_moments"]
 
@@ -107,8 +107,9 @@ def to_moments(column: pd.Series, *, unit: float | None = None) -> pd.Series:
     if (digits := _as_numbers(column)) is not None:
         return _from_numbers(digits, unit)
     try:
-        with_zone = pd.to_datetime(column, format="ISO8601")
-        if not _says_now(column) and pd.api.types.is_datetime64_any_dtype(with_zone):
+        one_form = first_number(column) is None and not _says_now(column)
+        with_zone = pd.to_datetime(column, format="ISO8601") if one_form else column
+        if pd.api.types.is_datetime64_any_dtype(with_zone):
             return to_utc(with_zone)
     except (ValueError, TypeError, OverflowError):
         pass  # a value is no time, or of another zone than the others

@@ -4,14 +4,14 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from sklearn_jobtime._atomic import replacing
-from sklearn_jobtime.exceptions import RunTableError, SourceError
+from sklearn_jobtime.exceptions import BadValueError, RunTableError, SourceError
 from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
 from sklearn_jobtime.loaders._conversion import NO_STATUS, ONE_JOB, mapped_long, typed_columns
 from sklearn_jobtime.loaders._csv_labels import text_labels, write_csv
@@ -23,6 +23,7 @@ from sklearn_jobtime.loaders._named_jobs import with_statuses
 from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_bytes, open_text
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders._table_form import owned_statuses
+from sklearn_jobtime.loaders._text import inferred, is_unicode, to_text
 from sklearn_jobtime.runs._long_table import pivot_runs
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 from sklearn_jobtime.runs._validation import to_utc, validate_runs
@@ -115,12 +116,21 @@ def as_runs(
 ) -> pd.DataFrame:
     """Make the run table of what :func:`read_table` read from `path`; see :func:`read_runs`."""
     try:
-        table = _in_zone(table, timezone)
+        table = _in_zone(_with_plain_cells(table), timezone)
         if index is None and jobs is None and is_long(table):
+            if table["job"].dtype == object:
+                table = table.assign(job=to_text(table["job"]))
             return validate_runs(pivot_runs(table))
         return validate_runs(_with_index(_with_seconds(table), index), jobs=jobs)
     except RunTableError as error:
         raise RunTableError(f"{path}: {error}") from error
+
+
+def _with_plain_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Give columns of objects the dtype of all their cells; those of names are text then."""
+    objects = {name: inferred(table[name]) for name in table if table[name].dtype == object}
+    names = {k: to_text(v) for k, v in objects.items() if k in _KEYS and v.dtype == object}
+    return table.assign(**{**objects, **names}) if objects else table
 
 
 def is_long(table: pd.DataFrame) -> bool:
@@ -485,7 +495,23 @@ def _read_json_lines(path: Path, max_bytes: int) -> pd.DataFrame:
             rows.append(row)
     if not rows:
         raise SourceError(f"{path}: is empty; expected one JSON object a line.")
-    return pd.DataFrame(rows)
+    names = dict.fromkeys(chain.from_iterable(rows))
+    if halved := next((name for name in names if not is_unicode(name)), None):
+        raise SourceError(
+            f"{path}: the name {halved[:80]!r} holds half of a character, which is no text; "
+            "correct it."
+        )
+    try:
+        return pd.DataFrame(rows)
+    except (UnicodeEncodeError, OverflowError):  # in one of the cells; not all are needed
+        return pd.DataFrame(rows, dtype=object).apply(_inferred_if_it_can_be)
+
+
+def _inferred_if_it_can_be(column: pd.Series) -> pd.Series:
+    try:
+        return inferred(column)
+    except BadValueError:
+        return column
 
 
 def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:

@@ -284,7 +284,8 @@ def read_only_connection(url: "str | sa.URL") -> Iterator[tuple["sa.Connection",
                 driver.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
             yield connection, place
     except sa.exc.SQLAlchemyError as error:
-        reason = _without_secrets(str(getattr(error, "orig", None) or error).strip(), target)
+        reason = str(getattr(error, "orig", None) or error).partition("\n[SQL:")[0].strip()
+        reason = _without_secrets(reason, target)
         if re.search("locked|conflicting lock|different configuration", reason, re.IGNORECASE):
             remedy = "another program is writing to it: try again when that is done"
         raise SourceError(f"{place}: {reason}\nTo do: {remedy}.") from None

@@ -1,6 +1,7 @@
 """Check a run table, and bring its times, durations and statuses into one form."""
 
 from collections.abc import Sequence
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ __all__ = [
     "bad_value",
     "checked_durations",
     "checked_statuses",
+    "first_number",
     "row_label",
     "to_utc",
     "validate_runs",
@@ -86,6 +88,15 @@ def to_utc(column: pd.Series) -> pd.Series:
     """
     if column.dtype == "datetime64[us, UTC]":
         return column
+    if (row := first_number(column)) is not None:
+        if pd.api.types.infer_dtype(column, skipna=True) not in _ALL_NUMBERS:
+            raise bad_value(
+                column,
+                row,
+                "is a number among times that are none; write all of them in one form, such as "
+                "2026-03-01T04:00:00Z.",
+            )
+        column = column.map(float, na_action="ignore").astype("float64")
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if numeric:
         seconds = column.astype("float64")
@@ -97,7 +108,7 @@ def to_utc(column: pd.Series) -> pd.Series:
         times = times.mask(column.isin(["now", "today"]))
     bad = times.isna() & column.notna()
     if bad.any():  # an empty string is missing, as in a CSV file
-        bad[bad] = column[bad].astype(str).str.strip() != ""
+        bad[bad] = [str(value).strip() != "" for value in column[bad].tolist()]
     if bad.any():
         raise bad_value(
             column,
@@ -107,6 +118,20 @@ def to_utc(column: pd.Series) -> pd.Series:
             "column with pandas.to_datetime first.",
         )
     return times.dt.as_unit("us")
+
+
+_ALL_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
+
+
+def first_number(column: pd.Series) -> int | None:
+    """Place of the first number in a column of objects, which pandas would read as a year."""
+    if column.dtype != object:
+        return None
+    if pd.api.types.infer_dtype(column, skipna=True) in ("string", "datetime", "date", "empty"):
+        return None
+    values = enumerate(column.tolist())
+    numbers = (place for place, value in values if isinstance(value, Number) and value == value)  # noqa: PLR0124 - not NaN
+    return next(numbers, None)
 
 
 def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> pd.DataFrame:
