@@ -279,15 +279,13 @@ def _pivoted(long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | Non
             + ". Check the filters."
         )
     attrs = long.attrs
-    if {"status", "ended_at"} <= set(long):
-        unknown = long["status"].isna() & long["ended_at"].notna()
-        attrs = {**attrs, "unknown": int(unknown.sum())}
     try:
         runs = pivot_runs(long, top_jobs=top_jobs)
     except RunTableError as error:
         raise RunTableError(f"{error} {job_question(long)}".strip()) from None
     runs.attrs = {
         **attrs,
+        "no_outcome": runs.attrs["no_outcome"],
         "dropped": {**attrs.get("dropped", {}), **runs.attrs["dropped"]},
     }
     if runs.index.nlevels == 2 and len(runs.index.levels[0]) == 1:

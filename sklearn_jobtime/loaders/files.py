@@ -1,12 +1,11 @@
 """Run histories from CSV, Parquet and JSON lines files."""
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -20,16 +19,14 @@ from sklearn_jobtime.loaders._local_times import localise
 from sklearn_jobtime.loaders._log_columns import error_flag, with_projects
 from sklearn_jobtime.loaders._moments import moment_kind
 from sklearn_jobtime.loaders._named_jobs import with_statuses
-from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_bytes, open_text
+from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_text
+from sklearn_jobtime.loaders._parquet import read_parquet
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders._table_form import owned_statuses
 from sklearn_jobtime.loaders._text import inferred, is_unicode, to_text
 from sklearn_jobtime.runs._long_table import pivot_runs
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 from sklearn_jobtime.runs._validation import to_utc, validate_runs
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["FILE_ENDINGS", "TABLE_ENDINGS", "read_log", "read_runs", "read_table", "write_table"]
 
@@ -215,7 +212,7 @@ def read_table(
         )
     kind = next(suffix for suffix in reversed(path.suffixes) if suffix not in COMPRESSED)
     if kind == ".parquet":
-        return _read_parquet(path, max_bytes)
+        return read_parquet(path, max_bytes)
     if kind in (".csv", ".tsv"):
         return _read_csv(path, delimiter or _separator(path, max_bytes), max_bytes)
     return _read_json_lines(path, max_bytes)
@@ -345,6 +342,8 @@ def as_long(
         rows = rows.assign(status=status, duration=rows["duration"].where(status.notna()))
     else:
         notes.append(NO_STATUS)
+        status = pd.Series("success", index=rows.index, dtype=object)
+        rows = rows.assign(status=status.where(rows["duration"].notna(), None))
     rows = rows if "job" in rows else rows.assign(job=ONE_JOB)
     rows.attrs = {
         "columns": mapping,
@@ -512,67 +511,6 @@ def _inferred_if_it_can_be(column: pd.Series) -> pd.Series:
         return inferred(column)
     except BadValueError:
         return column
-
-
-def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
-    import pyarrow as pa  # noqa: PLC0415  slow to load
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    with open_bytes(path, max_bytes=max_bytes) as file:
-        magic = file.read(4)
-        packed = path.suffix in COMPRESSED
-        source = io.BytesIO(magic + file.read()) if packed else path
-    try:
-        if magic != b"PAR1":
-            raise pa.ArrowInvalid("it does not begin with the bytes PAR1")
-        with pq.ParquetFile(source) as parquet:
-            groups = range(parquet.num_row_groups)
-            size = sum(parquet.metadata.row_group(k).total_byte_size for k in groups)
-            if size > max_bytes:
-                raise SourceError(
-                    f"{path}: holds {size} bytes uncompressed, more than max_bytes={max_bytes}; if "
-                    "the file is to be trusted, raise max_bytes."
-                )
-            return _to_pandas(parquet.read(), path)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SourceError(
-            f"{path}: is no whole Parquet file ({str(error).strip()}); write or fetch it again."
-        ) from error
-
-
-def _to_pandas(table: "pa.Table", path: Path) -> pd.DataFrame:
-    """Leave out the columns of types that pandas does not know; they never stop a load.
-
-    Text that is no UTF-8 stays bytes: a column of names that needs it says which row it is.
-    """
-    import pyarrow as pa  # noqa: PLC0415  slow to load
-
-    try:
-        (table.schema.metadata or {}).get(b"pandas", b"").decode()
-        return table.to_pandas()
-    except pa.ArrowException:
-        pass
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise SourceError(
-            f"{path}: what pandas has noted in its schema is damaged ({error!r}); write or fetch "
-            "it again."
-        ) from error
-    for name in table.column_names:
-        at = table.column_names.index(name)
-        column = table.column(name)
-        for candidate in (
-            column,
-            *([column.cast(pa.binary())] if pa.types.is_string(column.type) else []),
-        ):
-            try:
-                candidate.to_pandas()
-            except pa.ArrowException:
-                continue
-            table = table.set_column(at, name, candidate)
-            break
-        else:
-            table = table.remove_column(at)
-    return table.to_pandas()
 
 
 def _with_index(table: pd.DataFrame, index: Sequence[str] | None) -> pd.DataFrame:

@@ -283,6 +283,10 @@ def read_only_connection(url: "str | sa.URL") -> Iterator[tuple["sa.Connection",
                 driver: Any = connection.connection.driver_connection
                 driver.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
             yield connection, place
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{place}: holds text that is no UTF-8 ({error}); check it for damage, or export it."
+        ) from None
     except sa.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).partition("\n[SQL:")[0].strip()
         reason = _without_secrets(reason, target)

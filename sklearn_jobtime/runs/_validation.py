@@ -99,9 +99,7 @@ def to_utc(column: pd.Series) -> pd.Series:
         column = column.map(float, na_action="ignore").astype("float64")
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if numeric:
-        seconds = column.astype("float64")
-        in_range = (seconds >= _FIRST_SECOND) & (seconds < _LAST_SECOND)
-        times = pd.to_datetime(column.where(in_range), unit="s", utc=True)
+        times = _from_seconds(column)
     else:
         times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
         # pandas reads these two words as the time of reading
@@ -118,6 +116,18 @@ def to_utc(column: pd.Series) -> pd.Series:
             "column with pandas.to_datetime first.",
         )
     return times.dt.as_unit("us")
+
+
+def _from_seconds(column: pd.Series) -> pd.Series:
+    """Moments of seconds since 1970; pandas knows none with a fraction after the year 2262."""
+    seconds = column.to_numpy(dtype="float64", na_value=np.nan)
+    with np.errstate(invalid="ignore"):
+        in_range = (seconds >= _FIRST_SECOND) & (seconds < _LAST_SECOND)
+    whole = np.floor(np.where(in_range, seconds, 0.0))
+    micros = np.rint((np.where(in_range, seconds, 0.0) - whole) * 1e6)
+    moments = (whole.astype("int64") * 10**6 + micros.astype("int64")).astype("datetime64[us]")
+    moments[~in_range] = np.datetime64("NaT")
+    return pd.Series(moments, index=column.index, name=column.name).dt.tz_localize("UTC")
 
 
 _ALL_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")

@@ -405,7 +405,9 @@ def test_changed_cells_of_a_database_are_read_or_refused(table, tmp_path_factory
     check(f"sqlite:///{folder}/ops.db#{'log' if table == 'log' else 'SELECT * FROM log'}", folder)
 
 
-AIRFLOW = gzip.decompress(Path(__file__).parents[1].joinpath("airflow/airflow_3.db.gz").read_bytes())
+AIRFLOW = gzip.decompress(
+    Path(__file__).parents[1].joinpath("airflow/airflow_3.db.gz").read_bytes()
+)
 USED = {
     "dag_run": ["dag_id", "run_id", "run_type", "state", "start_date"],
     "task_instance": ["dag_id", "run_id", "task_id", "map_index", "try_number", "state",
