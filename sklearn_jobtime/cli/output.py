@@ -1,6 +1,7 @@
 """What a user reads: tables, durations and times for people, one JSON object for scripts."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,6 +16,7 @@ from rich.table import Table
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 
 __all__ = [
+    "PlainConsole",
     "as_records",
     "forecast_records",
     "human_seconds",
@@ -25,22 +27,47 @@ __all__ = [
     "print_json",
     "print_notes",
     "print_table",
+    "printable",
     "results",
     "row_name",
     "span",
 ]
 
 PIPED_WIDTH = 120
+# All but tab and line feed; with those that turn the direction of what follows.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+class PlainConsole(Console):
+    """Console that shows the control characters of names and values instead of obeying them."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        shown = (printable(item) if isinstance(item, str) else item for item in objects)
+        super().print(*shown, **options)
+
+
+def printable(text: str) -> str:
+    r"""Text with its control characters, and halves of characters, written as escapes.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.cli.output import printable
+    >>> printable("red \x1b[31m, half \ud800")
+    'red \\x1b[31m, half \\ud800'
+    """
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def results() -> Console:
     """Console for results; in a pipe wide enough that a table is not cut."""
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    return PlainConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
 
 
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes to standard error."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
     for note in notes:
         console.print(f"note: {note}", markup=False)
 
@@ -115,11 +142,11 @@ def as_records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def print_table(title: str, columns: list[str], rows: Iterable[list[str]]) -> None:
     """Print a table; all columns but the first are right-aligned."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=printable(title), title_justify="left", title_style="bold")
     for k, column in enumerate(columns):
-        table.add_column(column, justify="right" if k else "left")
+        table.add_column(printable(column), justify="right" if k else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     results().print(table)
 
 
