@@ -13,7 +13,7 @@ from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.exceptions import BadValueError, RunTableError, SourceError
 from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
 from sklearn_jobtime.loaders._conversion import NO_STATUS, ONE_JOB, mapped_long, typed_columns
-from sklearn_jobtime.loaders._csv_labels import text_labels, write_csv
+from sklearn_jobtime.loaders._csv_texts import missing_texts, text_columns, write_csv
 from sklearn_jobtime.loaders._csv_numbers import whole_numbers, without_decimal_commas
 from sklearn_jobtime.loaders._local_times import localise
 from sklearn_jobtime.loaders._log_columns import error_flag, with_projects
@@ -407,13 +407,13 @@ def _read_csv(path: Path, separator: str, max_bytes: int) -> pd.DataFrame:
     if jobs := set(owned_statuses(header)):  # a run table
         names = {name: "str" for name in _KEYS if name in header and name not in jobs}
     with open_text(path, max_bytes=max_bytes) as lines:
-        labels = text_labels(lines.read(_HEAD), separator)
+        labels = text_columns(lines.read(_HEAD), separator)
     own = {header[place] or f"Unnamed: {place}" for place in labels}
     for name in [name for name in names if name.lower() in _ALSO_JOBS or name in own]:
         del names[name]
     missing = {name: _MISSING for name in header if name not in own} if own else None
     try:
-        with open_text(path, max_bytes=max_bytes) as lines:
+        with open_text(path, max_bytes=max_bytes, newline="" if own else None) as lines:
             table = pd.read_csv(
                 lines,
                 sep=separator,
@@ -428,6 +428,9 @@ def _read_csv(path: Path, separator: str, max_bytes: int) -> pd.DataFrame:
         raise SourceError(
             f"{path}: is no CSV table ({str(error).strip()}); check its quotes, or export it again."
         ) from error
+    empty = [n for n in own if n in table and n not in _KEYS and (table[n] == "").any()]
+    if empty:
+        table[empty] = table[empty].mask(missing_texts(path, empty, max_bytes))
     for name in names:
         table[name] = whole_numbers(table[name])
     if separator != ",":

@@ -160,8 +160,9 @@ def _times(table: pd.DataFrame, name: str, timezone: str | None) -> pd.Series:
     epoch = table[name].str.fullmatch(r"\d{12,14}").fillna(False).astype("bool")
     raw = pd.to_datetime(pd.to_numeric(table[name].where(epoch)), unit="ms", utc=True)
     text = table[name].where(~epoch)
-    # pandas takes words such as "today" for times.
-    written = text.where(text.str.match(r"\d{4}-\d\d-\d\d[ T]\d").fillna(False).astype("bool"))
+    # pandas takes words such as "today" for times; a trace's own have no zone.
+    plain = text.str.fullmatch(r"\d{4}-\d\d-\d\d[ T][\d:.]+").fillna(False).astype("bool")
+    written = text.where(plain)
     local = pd.to_datetime(written, format="ISO8601", errors="coerce").astype("datetime64[us]")
     if (wrong := local.isna() & text.notna()).any():
         row = int(wrong.to_numpy().argmax())
