@@ -58,7 +58,9 @@ Runs = Annotated[
         metavar="SOURCE",
         help="Run table (.csv, .csv.gz, .parquet, .jsonl): one row a run in start order, "
         "started_at, ended_at, a column of seconds for each JOB, and JOB__status. Last rows "
-        "without any outcome are runs to forecast. Or another source: a log of jobs, "
+        "without any outcome are runs to forecast. Or another source: a log of jobs, JSON of "
+        "GitLab, Buildkite, Azure DevOps, CircleCI, Airflow, Prefect, Cloud Build, gh run list or "
+        "your own (FILE.json, json:PATH), "
         "airflow+URL, URL#TABLE, bigquery://PROJECT#TABLE, slurm:FILE, swf:FILE, github:PATH, "
         "jenkins:PATH, dbt:PATH, nextflow:PATH, pbs:PATH, sge:PATH, lsf:PATH.",
     ),
@@ -119,7 +121,8 @@ _SOURCE_OPTIONS = {
         typer.Option(
             metavar="NAME=COLUMN",
             help="Which column of a log or table is series, run, job, started_at, ended_at, "
-            "duration, status; may be given several times. Default: guessed from usual names.",
+            "duration, status; may be given several times. Default: guessed from usual names. In "
+            "JSON a path: run=pipeline.id, job=steps.0.name, job=jobs[].name for each of a list.",
         ),
     ],
     "state": Annotated[

@@ -1,7 +1,7 @@
 """Which column of somebody's table is which of the long table, chosen or guessed from its name."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
@@ -37,8 +37,8 @@ USUAL = {
     STARTED_AT: "startedat started starttime start startts starttimestamp startdatetime startdate "
     "begin begintime beginat beganat begints startedon timestart",
     ENDED_AT: "endedat ended endtime end endts endtimestamp enddatetime enddate finishedat "
-    "finished finishtime finish completedat completedon completiontime stoppedat stoptime stop "
-    "endedon timeend",
+    "finished finishtime finish completedat completedon completiontime stoppedat stoptime stopdate "
+    "stop endedon timeend",
     "duration": "duration elapsed elapsedtime runtime totalduration took walltime exectime "
     "executiontime seconds",
     # How it ended before where it is: Azure and GitHub call a failed run "completed" as well.
@@ -179,7 +179,11 @@ def guess_columns(columns: Iterable[object]) -> dict[str, str]:
 
 
 def map_columns(
-    columns: Iterable[object], chosen: Mapping[str, str | None] | None = None, *, source: str
+    columns: Iterable[object],
+    chosen: Mapping[str, str | None] | None = None,
+    *,
+    source: str,
+    inside: Sequence[str] = (),
 ) -> dict[str, str]:
     """Decide which column of a table is which: what the user chose, and a guess for the rest.
 
@@ -194,6 +198,8 @@ def map_columns(
         A time or a duration may tell its unit: ``{"duration_ms": "took"}``.
     source : str
         The place, for errors.
+    inside : sequence of str, default=()
+        Paths to values inside of objects, for errors.
 
     Returns
     -------
@@ -239,7 +245,9 @@ def map_columns(
         missing = "the start"
     else:
         return mapping
+    more = f", and inside of objects {', '.join(inside)}" if inside else ""
     raise SourceError(
-        f"{source}: found no column for {missing} of a job among {names}; name yours, for example "
+        f"{source}: found no column for {missing} of a job among {names}{more}; name yours, for "
+        "example "
         "columns={'run': 'build_no', 'job': 'step', 'started_at': 'begin', 'ended_at': 'done'}."
     )

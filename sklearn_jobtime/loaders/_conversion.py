@@ -276,6 +276,7 @@ def mapped_long(
     jobs: Sequence[str] | None = None,
     states: Mapping[str, str | None] | None = None,
     on_unknown: str = "error",
+    system: str = "plain",
 ) -> pd.DataFrame:
     """Make the long table of the converted rows of a table.
 
@@ -299,6 +300,8 @@ def mapped_long(
         Your own states to the one vocabulary (None: has not ended), before the usual ones.
     on_unknown : {"error", "warn"}, default="error"
         As in :func:`~sklearn_jobtime.loaders.to_status`.
+    system : str, default="plain"
+        Whose words for states go before those of all others.
 
     Returns
     -------
@@ -349,7 +352,7 @@ def mapped_long(
         rows = rows[rows[STARTED_AT] >= since_utc(since)]
     if jobs is not None:
         rows = rows[rows["job"].isin(list(jobs))]
-    rows = _with_statuses(rows, mapping.get("status"), states, on_unknown, notes)
+    rows = _with_statuses(rows, mapping.get("status"), states, on_unknown, notes, system)
     backwards = (rows[ENDED_AT] < rows[STARTED_AT]) | (rows["duration"] < 0)
     wrong = {"row that ended before it started": backwards}
     for name in ("run", "job"):
@@ -377,6 +380,7 @@ def _with_times(rows: pd.DataFrame, reading: Mapping[str, Any], notes: list[str]
     forget_unknown_moments(rows, notes, unknown_moments)
     if "duration" in rows:
         _settle_unit(rows, reading, notes)
+        _fill_durations(rows, notes)
     else:
         rows["duration"] = (rows[ENDED_AT] - rows[STARTED_AT]).dt.total_seconds()
     _fill_times(rows)
@@ -437,6 +441,20 @@ def _follow_epoch(
     )
 
 
+def _fill_durations(rows: pd.DataFrame, notes: list[str]) -> None:
+    """Take a missing duration from start and end."""
+    lacks = rows["duration"].isna()
+    if not ({STARTED_AT, ENDED_AT} <= set(rows) and lacks.any()):
+        return
+    span = (rows[ENDED_AT] - rows[STARTED_AT]).dt.total_seconds()
+    lacks &= span >= 0
+    if lacks.any():
+        rows["duration"] = rows["duration"].where(~lacks, span)
+        notes.append(
+            f"{int(lacks.sum()):,} rows have no duration; end minus start was taken for it."
+        )
+
+
 def _fill_times(rows: pd.DataFrame) -> None:
     """Take a missing start or end from the other one and the duration."""
     finite = rows["duration"].where(np.isfinite(rows["duration"]))
@@ -456,6 +474,7 @@ def _with_statuses(
     states: Mapping[str, str | None] | None,
     on_unknown: str,
     notes: list[str],
+    system: str,
 ) -> pd.DataFrame:
     checked_states(states)
     if "status" not in rows:
@@ -463,7 +482,9 @@ def _with_statuses(
         ended = rows[ENDED_AT].notna() | rows["duration"].notna()
         status = pd.Series("success", index=rows.index, dtype=object).where(ended, None)
         return rows.assign(status=status)
-    status, unknown = read_states(rows["status"], column=column, own=states, on_unknown=on_unknown)
+    status, unknown = read_states(
+        rows["status"], system, column=column, own=states, on_unknown=on_unknown
+    )
     if not unknown.any():
         return rows.assign(status=status)
     counts = rows["status"][unknown].value_counts()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime.loaders._text import inferred
 from sklearn_jobtime.runs._validation import bad_value
 
 __all__ = ["has_short_clock", "parse_duration", "to_seconds"]
@@ -181,7 +182,7 @@ def has_short_clock(values: pd.Series) -> tuple[int | None, bool]:
     """
     if not (_is_text(values) or pd.api.types.infer_dtype(values, skipna=True) == "string"):
         return None, False
-    text = values.astype("str").str.strip()
+    text = inferred(values).astype("str").str.strip()
     short = text.str.fullmatch(_SHORT_CLOCK).fillna(False).to_numpy(dtype=bool)
     longer = text.str.contains(r":[0-9]+[:.,][0-9]", regex=True).fillna(False)
     return (int(short.argmax()) if short.any() else None), bool(longer.any())

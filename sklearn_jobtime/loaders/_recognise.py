@@ -42,11 +42,6 @@ _EXPORTS = {
     "XML, as JUnit or SGE's qacct -xml write it": "export one row a job as CSV: run, job, "
     "started_at, ended_at, status",
     "the YAML of a configuration": "it describes jobs, not their runs; export the history of runs",
-    "GitLab's API": "it has a list of jobs or pipelines; as one row a job: jq -r '.[] | "
-    "[.pipeline.id,.name,.started_at,.finished_at,.status] | @csv', with a header run,job,"
-    "started_at,ended_at,status",
-    "a list of JSON records": "write one object a line, jq -c '.[]' FILE > runs.jsonl, and load "
-    "that with --column NAME=FIELD",
 }
 
 
@@ -86,11 +81,14 @@ def recognised(  # noqa: PLR0911
         name = name.removesuffix(packed)
     if name.endswith(".swf"):
         return Recognised("swf", "its name ends in .swf")
-    if name.endswith((".parquet", ".jsonl", ".ndjson")):
+    if name.endswith(".parquet"):
         return None
     head = _head(path, max_bytes)
     if not head:
         return None
+    if name.endswith((".jsonl", ".ndjson")):
+        found = _of_json(head, path.name)
+        return found if found and found.system == "github" else None
     if head.lstrip()[:1] in ("{", "[") and not name.endswith(_TABLES):
         return _of_json(head, path.name)
     return _of_text(head.splitlines(), name)
@@ -150,7 +148,11 @@ def _of_json(head: str, name: str) -> Recognised | None:
     keys = set(re.findall(r'"([A-Za-z_]\w*)"\s*:', head))
     if {"run_results.json"} & {name} or "dbt_schema_version" in keys:
         return Recognised("dbt", "it has dbt's field dbt_schema_version")
-    if "workflow_runs" in keys or {"run_id", "run_attempt", "started_at", "steps"} <= keys:
+    if (
+        {"workflow_id", "run_started_at"} <= keys
+        or "workflow_runs" in keys
+        or {"run_id", "run_attempt", "started_at", "steps"} <= keys
+    ):
         return Recognised("github", "it has the fields of GitHub's REST API (workflow_runs, jobs)")
     if {"job_id", "time"} <= keys and {"jobs", "association"} & keys and "state" in keys:
         return Recognised("slurm", "it has the fields of sacct --json")
@@ -183,7 +185,7 @@ def looks_like(source: str) -> str:
     return f"it looks like {what}:\n{_EXPORTS[what].format(path=source)}.\n" if what else ""
 
 
-def _kind_of(head: bytes, name: str) -> str:  # noqa: PLR0911
+def _kind_of(head: bytes, name: str) -> str:
     text = head.decode("utf-8", errors="replace").lstrip("\ufeff \n\r\t")
     if name.endswith((".xlsx", ".xls", ".ods")):
         return "an Excel workbook"
@@ -195,7 +197,4 @@ def _kind_of(head: bytes, name: str) -> str:  # noqa: PLR0911
         return "XML, as JUnit or SGE's qacct -xml write it"
     if name.endswith((".yml", ".yaml")):
         return "the YAML of a configuration"
-    if text[:1] in ("[", "{"):
-        is_gitlab = "finished_at" in text and ('"ref"' in text or '"pipeline"' in text)
-        return "GitLab's API" if is_gitlab else "a list of JSON records"
     return ""

@@ -119,7 +119,9 @@ def _whys(
         return {
             role: {
                 "column": column,
-                "why": "named" if role_and_unit(role)[0] in chosen else usual,
+                "why": "named"
+                if role_and_unit(role)[0] in chosen
+                else runs.attrs.get("recognised", usual),
             }
             for role, column in columns.items()
         }

@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders._duplicates import settle_duplicates
 from sklearn_jobtime.loaders._identity import identity_notes, job_question
+from sklearn_jobtime.loaders._json_table import is_json
 from sklearn_jobtime.loaders._named_jobs import with_statuses
 from sklearn_jobtime.loaders._open_file import MAX_BYTES
 from sklearn_jobtime.loaders._recognise import Recognised, looks_like, recognised
@@ -24,6 +25,9 @@ __all__ = ["SOURCES", "read_source"]
 
 SOURCES = {
     "FILE": "a file that ends in .csv, .tsv, .parquet or .jsonl, also with .gz, .bz2, .xz or .zip",
+    "FILE.json": "runs or jobs of GitLab, Buildkite, Azure DevOps, CircleCI, Airflow, Prefect, "
+    "Cloud Build or gh run list, or your own with --column job=PATH.TO.NAME",
+    "json:PATH": "the same from several files: a folder or a pattern",
     "airflow+URL": "Airflow's metadata database, such as airflow+sqlite:///airflow.db",
     "URL#TABLE": "a SQL database and a table or query, such as sqlite:///runs.db#log",
     "bigquery://PROJECT#TABLE": "Google BigQuery and a table or query",
@@ -63,6 +67,10 @@ def read_source(
     ========================== ==============================================================
     ``runs.csv``               a run table, or a log with one row a job of a run; also
                                ``.csv.gz``, ``.parquet``, ``.jsonl``, ``.jsonl.gz``
+    ``pages.json``             JSON as it comes: records of GitLab, Buildkite, Azure DevOps,
+                               CircleCI, Airflow, Prefect, Google Cloud Build and ``gh run list``
+                               are recognised by their fields; of others `columns` has the paths
+    ``json:PATH``              the same from a folder or a pattern
     ``airflow+URL``            :func:`~sklearn_jobtime.loaders.read_airflow`
     ``URL#TABLE``              :func:`~sklearn_jobtime.loaders.read_sql`; a query may stand in
                                the place of the table
@@ -87,8 +95,9 @@ def read_source(
     jobs : sequence of str, default=None
         Keep these jobs only.
     columns : mapping of str to str or None, or sequence of str, default=None
-        Which column of a log or a database table is which, where the guess is wrong. A sequence
-        names the fields of what `sacct` printed without a header, in their order.
+        Which column of a log or a database table is which, where the guess is wrong. In JSON a
+        column is a path: ``pipeline.id``, ``steps.0.name``, or ``jobs[].name`` for each job of a
+        list. A sequence names the fields of what `sacct` printed without a header, in their order.
     durations : sequence of str, default=None
         The columns of durations of a file that is a run table; None finds them as
         :func:`~sklearn_jobtime.runs.job_columns` does.
@@ -154,13 +163,14 @@ def read_source(
         long = _read_system(scheme, rest, given, on_unknown=on_unknown, max_bytes=max_bytes)
     elif "://" in source:
         long = _read_database(source, since, jobs, given, on_unknown)
-    elif source.endswith(FILE_ENDINGS):
-        is_csv = any(f"{end}" in source.lower() for end in (".csv", ".tsv"))
+    elif source.endswith(FILE_ENDINGS) or source.startswith("json:") or is_json(source):
+        source = source.removeprefix("json:")
+        is_csv = any(end in source.lower() for end in (".csv", ".tsv"))
         uses = ("columns", "states", "timezone", *(["delimiter"] if is_csv else []))
         used = options_for(given, (*uses, "index"), "a file" if is_csv else "such a file")
-        used.pop("columns", None)
-        index = used.pop("index", None)
-        table = read_table(source, delimiter=used.pop("delimiter", None), max_bytes=max_bytes)
+        index, delimiter, _ = (used.pop(n, None) for n in ("index", "delimiter", "columns"))
+        with own_states(states):
+            table = read_table(source, delimiter=delimiter, columns=mapping, max_bytes=max_bytes)
         form = "log" if mapping else table_form(table, source=source, jobs=durations or jobs)
         if form == "runs":
             table = with_statuses(

@@ -93,21 +93,22 @@ STATES: dict[str, dict[str, str | None]] = {
         cancelled="canceled expired",
         skipped="skipped not_run broken waiting_failed blocked_failed unblocked_failed unblocked",
         not_ended="creating scheduled running failing canceling timing_out blocked waiting "
-        "limiting limited assigned accepted platform_limiting platform_limited",
+        "limiting limited assigned accepted reserved platform_limiting platform_limited",
     ),
     "azure": _by_status(
         success="succeeded succeededWithIssues partiallySucceeded",
         failed="failed",
         cancelled="canceled abandoned",
         skipped="skipped",
-        not_ended="inProgress notStarted cancelling postponed",
+        not_ended="inProgress notStarted cancelling postponed none",
     ),
     "circleci": _by_status(
-        success="success",
-        failed="failed error infrastructure_fail unauthorized terminated_unknown",
+        success="success fixed",
+        failed="failed error infrastructure_fail infra_failure unauthorized terminated_unknown "
+        "retried",
         timeout="timedout",
         cancelled="canceled",
-        skipped="not_run",
+        skipped="not_run no_tests",
         not_ended="on_hold failing running queued not_running blocked",
     ),
     # What was taken from a cache did not run.
@@ -160,7 +161,7 @@ STATES: dict[str, dict[str, str | None]] = {
         failed="FAILURE INTERNAL_ERROR",
         timeout="TIMEOUT",
         cancelled="CANCELLED EXPIRED",
-        not_ended="PENDING QUEUED WORKING",
+        not_ended="PENDING QUEUED WORKING STATUS_UNKNOWN",
     ),
     "aws": _by_status(
         success="SUCCEEDED",

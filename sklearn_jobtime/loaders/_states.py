@@ -19,7 +19,15 @@ from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.loaders._state_tables import STATES
 from sklearn_jobtime.runs._schema import STATUSES
 
-__all__ = ["STATES", "checked_states", "own_states", "read_codes", "read_states", "to_status"]
+__all__ = [
+    "STATES",
+    "checked_states",
+    "own_states",
+    "read_codes",
+    "read_states",
+    "state_meaning",
+    "to_status",
+]
 
 
 _OWN: ContextVar[Mapping[str, str | None]] = ContextVar("own states", default={})  # noqa: B039
@@ -70,6 +78,21 @@ def _table_of(system: str) -> dict[str, str | None]:
     for name in (*others, "plain", system):
         table.update({_plain(state): status for state, status in STATES[name].items()})
     return table
+
+
+def state_meaning(state: object, system: str) -> tuple[str | None, bool]:
+    """Status of one state of a system, and whether it is known; what is missing is known.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.loaders._states import state_meaning
+    >>> state_meaning("Late", "prefect"), state_meaning("Half done", "prefect")
+    ((None, True), (None, False))
+    """
+    own = {_plain(str(key)): value for key, value in _OWN.get().items()}
+    if state is None or (plain := _plain(str(state))) == "":
+        return None, True
+    return (own[plain], True) if plain in own else _meaning(str(state), _table_of(system))
 
 
 _HARMLESS = re.compile(r"(?:exit|exited|code|rc|status|with|[\W_])*0*[\W_]*")

@@ -37,7 +37,8 @@ def table_form(table: pd.DataFrame, *, source: str, jobs: Sequence[str] | None =
                  of numbers, or it has exactly the form of a run table: `started_at` or a name of
                  its runs, and columns of seconds, and nothing that looks like a part of a log
     ``"long"``   `run` (and mostly `job`) and a duration, but no times; the rows are in order
-    ``"log"``    one row a job of a run: it has a duration, or a start and an end
+    ``"log"``    one row a job of a run: it has a duration, or a start and an end; or its system
+                 was recognised
     ============ ==================================================================================
 
     Parameters
@@ -68,6 +69,8 @@ def table_form(table: pd.DataFrame, *, source: str, jobs: Sequence[str] | None =
     ('log', 'runs')
     """
     columns = [str(column) for column in table]
+    if "recognised" in table.attrs:
+        return "log"
     if owned_statuses(columns) or (
         jobs and all(j in columns and pd.api.types.is_numeric_dtype(table[j]) for j in jobs)
     ):
@@ -82,11 +85,12 @@ def table_form(table: pd.DataFrame, *, source: str, jobs: Sequence[str] | None =
     is_named_status = guess.get("status") not in (None, *seconds)
     if is_whole_log and ("duration" in guess or is_named_job or is_named_status):
         return "log"
-    if _is_run_table(table, seconds) or (table.empty and not is_whole_log):
+    inside = [path for paths in table.attrs.get("nested", {}).values() for path in paths]
+    if _is_run_table(table, seconds) or (table.empty and not (is_whole_log or inside)):
         return "runs"  # an empty one is refused later, for that
     if is_whole_log:
         return "log"
-    raise SourceError(_question(source, columns, seconds, guess))
+    raise SourceError(_question(source, [*columns, *inside], seconds, guess))
 
 
 def _seconds(table: pd.DataFrame) -> list[str]:

@@ -1,29 +1,31 @@
-"""Run histories from CSV, Parquet and JSON lines files."""
+"""Run histories from CSV, Parquet and JSON files."""
 
 import csv
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from sklearn_jobtime._atomic import replacing
-from sklearn_jobtime.exceptions import BadValueError, RunTableError, SourceError
+from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
 from sklearn_jobtime.loaders._conversion import NO_STATUS, ONE_JOB, mapped_long, typed_columns
 from sklearn_jobtime.loaders._csv_texts import missing_texts, text_columns, write_csv
 from sklearn_jobtime.loaders._csv_numbers import whole_numbers, without_decimal_commas
+from sklearn_jobtime.loaders._json_columns import values_inside
+from sklearn_jobtime.loaders._json_table import JSON_ENDINGS, is_json, read_json_table
 from sklearn_jobtime.loaders._local_times import localise
 from sklearn_jobtime.loaders._log_columns import error_flag, with_projects
 from sklearn_jobtime.loaders._moments import moment_kind
 from sklearn_jobtime.loaders._named_jobs import with_statuses
 from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_text
 from sklearn_jobtime.loaders._parquet import read_parquet
+from sklearn_jobtime.loaders._recognised_log import recognised_log
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders._table_form import owned_statuses
-from sklearn_jobtime.loaders._text import inferred, is_unicode, to_text
+from sklearn_jobtime.loaders._text import inferred, to_text
 from sklearn_jobtime.runs._long_table import pivot_runs
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 from sklearn_jobtime.runs._validation import to_utc, validate_runs
@@ -32,8 +34,9 @@ __all__ = ["FILE_ENDINGS", "TABLE_ENDINGS", "read_log", "read_runs", "read_table
 
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet")
-_READ_ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+_READ_ENDINGS = (".csv", ".tsv", ".parquet", *JSON_ENDINGS)
 FILE_ENDINGS = tuple(end + packed for end in _READ_ENDINGS for packed in ("", *COMPRESSED))
+_JSON_NAMES = tuple(end + packed for end in JSON_ENDINGS for packed in ("", *COMPRESSED))
 _KEYS = ["series", "run"]
 _ALSO_JOBS = ("build", "batch", "execution", "seconds")  # names of runs, or of a job's seconds
 _HEAD = 1_048_576  # characters in which the header line ends
@@ -112,6 +115,14 @@ def as_runs(
     timezone: str | None = None,
 ) -> pd.DataFrame:
     """Make the run table of what :func:`read_table` read from `path`; see :func:`read_runs`."""
+    table = table.copy(deep=False)
+    for name in (STARTED_AT, ENDED_AT, *_KEYS):
+        if below := table.attrs.get("nested", {}).get(name):
+            raise RunTableError(
+                f"{path}: {name!r} holds objects or lists, expected a value; there are "
+                f"{', '.join(below)}."
+            )
+    table.attrs = {}
     try:
         table = _in_zone(_with_plain_cells(table), timezone)
         if index is None and jobs is None and is_long(table):
@@ -178,19 +189,27 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_table(
-    path: str | Path, *, delimiter: str | None = None, max_bytes: int = MAX_BYTES
+    path: str | Path,
+    *,
+    delimiter: str | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> pd.DataFrame:
     """Read a table from a file as it is; :func:`read_runs` and :func:`read_log` say what it means.
 
     Parameters
     ----------
     path : str or Path
-        A file that ends in ``.csv``, ``.tsv``, ``.parquet`` or ``.jsonl``, also compressed
-        (``.gz``, ``.bz2``, ``.xz``, or ``.zip`` with one file in it). What separates the fields
-        of a CSV file (a comma, semicolon, tab or bar) is told from its first lines; with a
-        semicolon or tab, numbers may have a decimal comma. JSON lines hold one object a row.
+        A file that ends in ``.csv``, ``.tsv``, ``.parquet``, ``.json`` or ``.jsonl``, also
+        compressed (``.gz``, ``.bz2``, ``.xz``, or ``.zip`` with one file in it). What separates
+        the fields of a CSV file (a comma, semicolon, tab or bar) is told from its first lines;
+        with a semicolon or tab, numbers may have a decimal comma. JSON, which may have any name,
+        holds one object a row: in arrays, in a list of an object, one a line, or on several
+        pages.
     delimiter : str, default=None
         What separates the fields of a CSV file, where its first lines do not tell.
+    columns : mapping of str to str or None, default=None
+        Columns whose names are paths in the objects of a JSON file, such as ``pipeline.id``.
     max_bytes : int, default=2 GiB
         The most uncompressed bytes to read.
 
@@ -204,7 +223,10 @@ def read_table(
         When the file is missing, empty, cut off, not UTF-8, or of another format.
     """
     path = Path(path)
-    if not path.name.endswith(FILE_ENDINGS):
+    is_named = path.name.endswith(FILE_ENDINGS)
+    if path.name.endswith(_JSON_NAMES) or (not is_named and is_json(path)):
+        return read_json_table(path, columns=columns, max_bytes=max_bytes)
+    if not is_named:
         raise SourceError(
             f"{path}: the name ends in {path.suffix!r}, expected {', '.join(_READ_ENDINGS)}, also "
             f"with {', '.join(COMPRESSED)} behind it; export the table as one of these, or rename "
@@ -213,9 +235,7 @@ def read_table(
     kind = next(suffix for suffix in reversed(path.suffixes) if suffix not in COMPRESSED)
     if kind == ".parquet":
         return read_parquet(path, max_bytes)
-    if kind in (".csv", ".tsv"):
-        return _read_csv(path, delimiter or _separator(path, max_bytes), max_bytes)
-    return _read_json_lines(path, max_bytes)
+    return _read_csv(path, delimiter or _separator(path, max_bytes), max_bytes)
 
 
 def read_log(
@@ -263,7 +283,7 @@ def read_log(
       series   job  duration   status
     0   load  load       1.5  success
     """
-    table = read_table(path, max_bytes=max_bytes)
+    table = read_table(path, columns=columns, max_bytes=max_bytes)
     return as_log(
         table,
         path,
@@ -287,14 +307,28 @@ def as_log(
     timezone: str | None = None,
 ) -> pd.DataFrame:
     """Make the long table of what :func:`read_table` read from `path`; see :func:`read_log`."""
-    mapping = map_columns(table.columns, columns, source=str(path))
+    if (known := table.attrs.pop("recognised", None)) is not None:
+        return recognised_log(
+            table,
+            known,
+            path,
+            since=since,
+            jobs=jobs,
+            states=states,
+            on_unknown=on_unknown,
+            timezone=timezone,
+        )
     notes: list[str] = []
+    inside = values_inside(table, columns, notes, source=str(path))
+    mapping = map_columns(table.columns, columns, source=str(path), inside=inside)
     if "status" not in {**mapping, **(columns or {})} and (flag := error_flag(table)):
         mapping["status"] = flag
     if not columns or "series" not in columns:
         table = with_projects(table, mapping, notes)
     long = mapped_long(
-        typed_columns(table, mapping, source=str(path), line_of=_lines_of(path), timezone=timezone),
+        typed_columns(
+            table, mapping, source=str(path), line_of=_lines_of(path, table), timezone=timezone
+        ),
         mapping=mapping,
         since=since,
         jobs=jobs,
@@ -320,7 +354,9 @@ def as_long(
         if role in ("series", "run", "job", "duration", "status")
     }
     source = str(path)
-    rows = typed_columns(table, mapping, source=source, line_of=_lines_of(path))
+    notes: list[str] = []
+    values_inside(table, None, notes, source=source)
+    rows = typed_columns(table, mapping, source=source, line_of=_lines_of(path, table))
     reading = rows.attrs.pop("reading")
     if pd.api.types.is_integer_dtype(table[mapping["run"]]):  # as read_runs gives them
         rows["run"] = table[mapping["run"]]
@@ -335,7 +371,7 @@ def as_long(
         if name in rows:
             dropped[f"row without a {name}"] = int(rows[name].isna().sum())
             rows = rows[rows[name].notna()]
-    notes = ["no column of times: the runs are taken in the order of their rows."]
+    notes.append("no column of times: the runs are taken in the order of their rows.")
     if "status" in rows:
         column = mapping["status"]
         status, _ = read_states(rows["status"], column=column, own=states, on_unknown=on_unknown)
@@ -353,17 +389,16 @@ def as_long(
     return rows
 
 
-def _lines_of(path: str | Path) -> Callable[[int], int] | None:
+def _lines_of(path: str | Path, table: pd.DataFrame) -> Callable[[int], int] | None:
     """Tell the line in which a row of a text file stands; it reads the file again, for an error."""
     name = str(path)
-    if ".parquet" in name or not Path(path).is_file():
+    if (line_of_record := table.attrs.get("line_of")) is not None:
+        return cast(Callable[[int], int], line_of_record)
+    if not any(end in name for end in (".csv", ".tsv")) or not Path(path).is_file():
         return None
 
     def line_of(row: int) -> int:
         with open_text(path) as lines:
-            if ".csv" not in name and ".tsv" not in name:
-                numbers = (number for number, line in enumerate(lines, start=1) if line.strip())
-                return next(islice(numbers, row, None), row + 1)
             rows = csv.reader(lines, delimiter=_separator(path, MAX_BYTES), skipinitialspace=True)
             begun = 1
             for number, fields in enumerate(filter(None, _with_lines(rows))):
@@ -474,46 +509,6 @@ def _checked_header(path: Path, max_bytes: int, separator: str) -> list[str]:
                 f"{path}, line {rows.line_num}: is no CSV ({error}); export the table again."
             ) from error
     return header
-
-
-def _read_json_lines(path: Path, max_bytes: int) -> pd.DataFrame:
-    rows = []
-    with open_text(path, max_bytes=max_bytes) as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise SourceError(
-                    f"{path}, line {number}: is no JSON ({error}); expected one object a line; the "
-                    "file may be cut off: export it again."
-                ) from None
-            if not isinstance(row, dict):
-                raise SourceError(
-                    f"{path}, line {number}: {type(row).__name__}, expected an object such as "
-                    '{"run": 1, "job": "load"} on every line.'
-                )
-            rows.append(row)
-    if not rows:
-        raise SourceError(f"{path}: is empty; expected one JSON object a line.")
-    names = dict.fromkeys(chain.from_iterable(rows))
-    if halved := next((name for name in names if not is_unicode(name)), None):
-        raise SourceError(
-            f"{path}: the name {halved[:80]!r} holds half of a character, which is no text; "
-            "correct it."
-        )
-    try:
-        return pd.DataFrame(rows)
-    except (UnicodeEncodeError, OverflowError):  # in one of the cells; not all are needed
-        return pd.DataFrame(rows, dtype=object).apply(_inferred_if_it_can_be)
-
-
-def _inferred_if_it_can_be(column: pd.Series) -> pd.Series:
-    try:
-        return inferred(column)
-    except BadValueError:
-        return column
 
 
 def _with_index(table: pd.DataFrame, index: Sequence[str] | None) -> pd.DataFrame:

@@ -17,7 +17,7 @@ RED = "\x1b[31mred\x07"
         ({"run": 1, "job": RED, "status": "success"}, 0, ""),
         ({"run": 1, "series": RED, "job": "a", "status": "success"}, 0, ""),
         ({"run": 1, "job": "a", "status": RED}, 1, r"\x1b[31mred\x07"),
-        ({"run": 1, "job": {RED: 1}, "status": "success"}, 1, "not a name"),
+        ({"run": 1, "job": {RED: 1}, "status": "success"}, 1, "holds objects"),
         ({"run": 1, "job": "\ud800", "status": "success"}, 1, "half of a character"),
         ({"run": 1, "job": "a", "status": "success", "\ud800": 1}, 1, r"'\ud800' holds half"),
         ({"run": 1.5, "job": "a", "status": "success"}, 1, "no whole number"),

@@ -159,6 +159,37 @@ def test_series_of_a_standard_workload_are_named_in_the_shell(tmp_path):
     assert len(record["series"]) == 6
 
 
+def test_paths_into_json_are_typed_as_the_shell_says(tmp_path):
+    path = tmp_path / "builds.json"
+    jobs = [{"name": "a", "start": "2026-03-01T04:00:00Z", "end": "2026-03-01T04:00:05Z"}]
+    path.write_text(json.dumps([{"build": {"no": 7}, "result": "failure", "jobs": jobs}]))
+    refused = jobtime("load", path)
+    assert refused.exit_code == 1
+    assert "--column status=result" in refused.output
+    assert "'job=jobs[].name'" in refused.output
+    columns = ["run=build.no", "status=result", "job=jobs[].name", "started_at=jobs[].start"]
+    columns.append("ended_at=jobs[].end")
+    read = answer("load", path, *(part for column in columns for part in ("--column", column)))
+    assert read["report"]["total_seconds"] == 0
+    assert read["report"]["statuses"] == {"failed": 1}
+    assert read["report"]["columns"]["run"] == {"column": "build.no", "why": "named"}
+
+
+def test_a_recognised_system_is_said_by_every_reading(tmp_path):
+    path = tmp_path / "runs.json"
+    run = {"dag_id": "etl", "state": "success", "execution_date": "2026-03-01T00:00:00+00:00"}
+    run |= {
+        "run_id": "r1",
+        "start_date": "2026-03-01T04:00:00Z",
+        "end_date": "2026-03-01T04:01:00Z",
+    }
+    path.write_text(json.dumps([run]))
+    read = answer("load", path)
+    assert read["notes"][0].startswith("recognised as Airflow DAG runs by its fields (dag_id,")
+    assert read["report"]["columns"]["started_at"]["why"] == "field of Airflow DAG runs"
+    assert read["series"][0]["median_seconds"] == 60
+
+
 # How a keyword is called in the shell, where that is not --keyword.
 SHELL_NAMES = {
     "columns": ["--column", "--columns"],

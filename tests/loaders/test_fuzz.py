@@ -147,6 +147,49 @@ def gitlab():
     return json.dumps(nightly(pipeline))
 
 
+def gh_run_list():
+    def run(k, day, took):
+        return {"databaseId": k, "workflowDatabaseId": 70, "workflowName": "Nightly", "attempt": 1,
+                "createdAt": f"{day}T03:00:00Z", "startedAt": f"{day}T04:00:00Z",
+                "updatedAt": f"{ends(day, took)}Z", "status": "completed",
+                "conclusion": "success"}  # fmt: skip
+
+    return json.dumps(nightly(run))
+
+
+def gitlab_jobs():
+    def job(k, day, took):
+        return {"id": k, "name": "build", "stage": "test", "status": "success", "ref": "main",
+                "created_at": f"{day}T03:00:00.000Z", "started_at": f"{day}T04:00:00.000Z",
+                "finished_at": f"{ends(day, took)}.000Z", "duration": took, "queued_duration": 7.5,
+                "pipeline": {"id": 100 + k, "project_id": 3, "ref": "main"}, "tag_list": [],
+                "web_url": f"https://git/data/etl/-/jobs/{k}"}  # fmt: skip
+
+    return json.dumps(nightly(job))
+
+
+def buildkite():
+    def build(k, day, took):
+        times = {"created_at": f"{day}T03:00:00Z", "scheduled_at": f"{day}T03:00:00Z",
+                 "started_at": f"{day}T04:00:00Z", "finished_at": f"{ends(day, took)}Z"}  # fmt: skip
+        job = {"id": f"job-{k}", "type": "script", "name": "load", "state": "passed", **times,
+               "runnable_at": f"{day}T03:30:00Z", "retried": False}  # fmt: skip
+        return {"id": f"build-{k}", "number": k, "state": "passed", "pipeline": {"slug": "etl"},
+                **times, "jobs": [job]}  # fmt: skip
+
+    return json.dumps(nightly(build))
+
+
+def airflow_rest():
+    def task(k, day, took):
+        return {"dag_id": "etl", "dag_run_id": f"r{k}", "task_id": "load", "state": "success",
+                "start_date": f"{day}T04:00:00Z", "end_date": f"{ends(day, took)}Z",
+                "duration": took, "try_number": 1, "max_tries": 0, "map_index": -1,
+                "queued_when": f"{day}T03:59:00Z", "operator": "BashOperator"}  # fmt: skip
+
+    return json.dumps({"task_instances": nightly(task), "total_entries": 6})
+
+
 def dbt():
     def node(k, day, took):
         steps = [{"name": "execute", "started_at": f"{day}T04:00:00Z",
@@ -225,6 +268,10 @@ SOURCES = {
     "github:runs.json": github,
     "jenkins:builds.json": jenkins,
     "gitlab.json": gitlab,
+    "gh_run_list.json": gh_run_list,
+    "gitlab_jobs.json": gitlab_jobs,
+    "buildkite.json": buildkite,
+    "airflow_rest.json": airflow_rest,
     "dbt:run_results.json": dbt,
     "nextflow:trace.txt": nextflow,
     "pbs:20260301": pbs,

@@ -181,7 +181,6 @@ def test_a_path_without_prefix_is_read_with_a_note(tmp_path):
         ("a.xlsx", b"PK\3\4", "Excel workbook.*\n.*CSV"),
         ("a.db", b"SQLite format 3\0", "SQLite database.*\n.*sqlite:///.*a.db#TABLE"),
         ("a.html", b"<!DOCTYPE html>", "web page"),
-        ("a.json", b'[{"id": 1, "ref": "main", "finished_at": null}]', "GitLab.*\n.*jq"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_way_out(tmp_path, name, content, said):
