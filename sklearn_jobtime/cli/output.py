@@ -44,6 +44,7 @@ class PlainConsole(Console):
     """Console that shows the control characters of names and values instead of obeying them."""
 
     def print(self, *objects: Any, **options: Any) -> None:
+        """Print as the console does, texts made printable."""
         shown = (printable(item) if isinstance(item, str) else item for item in objects)
         super().print(*shown, **options)
 

@@ -64,7 +64,8 @@ def epochs(seconds: pd.Series, places: pd.Series) -> pd.Series:
     >>> import pandas as pd
     >>> from sklearn_jobtime.loaders._batch_jobs import epochs
     >>> places = pd.Series(["accounting, line 1"] * 3)
-    >>> epochs(pd.Series([1772337660.0, 1772337660000.0, 0.0]), places).dt.strftime("%H:%M").tolist()
+    >>> times = epochs(pd.Series([1772337660.0, 1772337660000.0, 0.0]), places)
+    >>> times.dt.strftime("%H:%M").tolist()
     ['04:01', '04:01', nan]
     """
     seconds = seconds.astype("float64")

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn_jobtime.exceptions import BadValueError
 from sklearn_jobtime.runs._validation import bad_value, first_number, to_utc
 
-__all__ = ["UNIT_NAMES", "epoch_unit", "moment_kind", "to_moments", "unknown_moments"]
+__all__ = ["UNIT_NAMES", "epoch_unit", "moment_kind", "since_utc", "to_moments", "unknown_moments"]
 
 
 # Seconds since 1970 have at most 11 digits until the year 5138, milliseconds 12 to 14, and so on.
@@ -299,6 +299,24 @@ def unknown_moments(moments: pd.Series, others: pd.Series | None = None) -> np.n
             if rest.size and rest.min() > 366.0:
                 unknown |= at_zero
     return unknown
+
+
+def since_utc(since: str | datetime.datetime) -> pd.Timestamp:
+    """Time of a filter in UTC; without a zone it is read as UTC.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.loaders._moments import since_utc
+    >>> since_utc("2026-03-01")
+    Timestamp('2026-03-01 00:00:00+0000', tz='UTC')
+    """
+    try:
+        time = pd.Timestamp(since).as_unit("us")
+    except (ValueError, TypeError):
+        time = pd.NaT
+    if time is pd.NaT:
+        raise ValueError(f"since={since!r} is not a time; expected one such as '2026-03-01'.")
+    return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
 
 
 def _micros(moments: pd.Series) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Tables in Parquet files; what cannot be read in a column that is not needed never stops a load."""
+"""Tables in Parquet files; a column that is not needed never stops a load."""
 
 import io
 from collections.abc import Iterator

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from sklearn_jobtime.loaders._conversion import mapped_long, typed_columns
 from sklearn_jobtime.loaders._duplicates import settle_duplicates
+from sklearn_jobtime.loaders._mapped_long import mapped_long
 from sklearn_jobtime.loaders._mapped_records import Recognition
+from sklearn_jobtime.loaders._typed_columns import typed_columns
 
 __all__ = ["recognised_log"]
 

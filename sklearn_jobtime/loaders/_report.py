@@ -71,8 +71,9 @@ def reading_report(
     dict
         `columns` (role or column: `column`, `why`), `runs` and `jobs_of_runs` kept, `left_out`
         (reason: rows), `statuses` (counted over the jobs of runs; `running` have no end yet,
-        `unknown` have one, but a state that nothing maps), `total_seconds` and `median_seconds` of the jobs of runs that
-        succeeded. Each row of a log is either one of the `jobs_of_runs` or counted in `left_out`.
+        `unknown` have one, but a state that nothing maps), `total_seconds` and `median_seconds` of
+        the jobs of runs that succeeded. Each row of a log is either one of the `jobs_of_runs` or
+        counted in `left_out`.
 
     Examples
     --------

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import BadValueError, SourceError
-from sklearn_jobtime.loaders._conversion import since_utc
 from sklearn_jobtime.loaders._duplicates import UNKNOWN, WORST_FIRST
+from sklearn_jobtime.loaders._moments import since_utc
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders._text import inferred, to_text, to_whole_numbers
 from sklearn_jobtime.loaders.sql import read_only_connection

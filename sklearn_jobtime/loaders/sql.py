@@ -14,7 +14,9 @@ import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._column_names import EPOCH_UNITS, map_columns, unit_of
-from sklearn_jobtime.loaders._conversion import mapped_long, since_utc, typed_rows
+from sklearn_jobtime.loaders._mapped_long import mapped_long
+from sklearn_jobtime.loaders._moments import since_utc
+from sklearn_jobtime.loaders._typed_columns import typed_rows
 from sklearn_jobtime.runs._schema import STARTED_AT
 
 if TYPE_CHECKING:
@@ -46,9 +48,9 @@ def read_sql(
 
     For the log table that an ETL system writes: one row a job of a run. Which column is which is
     guessed from the usual names; see
-    :func:`~sklearn_jobtime.loaders._column_names.guess_columns` for
-    them, and :func:`~sklearn_jobtime.loaders._conversion.mapped_long` for tables without runs, jobs
-    or statuses. The filters are part of the query that the database runs. The connection is
+    :func:`~sklearn_jobtime.loaders._column_names.guess_columns` for them, and
+    :func:`~sklearn_jobtime.loaders._mapped_long.mapped_long` for tables without runs, jobs or
+    statuses. The filters are part of the query that the database runs. The connection is
     read-only where the database knows that: SQLite, DuckDB and PostgreSQL.
 
     Parameters
