@@ -56,7 +56,7 @@ def read_csv(path: Path, delimiter: str | None, max_bytes: int) -> pd.DataFrame:
         raise SourceError(
             f"{path}: is no CSV table ({str(error).strip()}); check its quotes, or export it again."
         ) from error
-    empty = [n for n in own if n in table and n not in KEYS and (table[n] == "").any()]
+    empty = [n for n in own if n in header and n not in KEYS and (table[n] == "").any()]
     if empty:
         table[empty] = table[empty].mask(missing_texts(path, empty, max_bytes))
     for name in names:
