@@ -82,7 +82,7 @@ def written(table, form, folder):
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "sqlite"])
 @pytest.mark.parametrize("columns", COLUMNS.values(), ids=COLUMNS)
-@settings(max_examples=ROWS)
+@settings(max_examples=ROWS, derandomize="FUZZ_INPUTS" not in os.environ)
 @given(data=st.data())
 def test_each_row_of_a_log_is_in_the_result_or_counted(columns, form, tmp_path_factory, data):
     if form == "sqlite":
