@@ -7,7 +7,6 @@ import warnings
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperCommand
 
 from sklearn_jobtime._version import __version__
@@ -22,6 +21,7 @@ from sklearn_jobtime.cli.commands.risk import risk
 from sklearn_jobtime.cli.commands.tune import tune
 from sklearn_jobtime.cli.commands.update import update
 from sklearn_jobtime.cli.commands.why import why
+from sklearn_jobtime.cli.output import PlainConsole
 from sklearn_jobtime.cli.shell_words import in_shell_words
 
 __all__ = ["app", "main"]
@@ -44,7 +44,7 @@ class Command(TyperCommand):
     """A command that ends with one readable message and an exit code, not with a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        notes = Console(stderr=True, highlight=False, soft_wrap=True)
+        notes = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = lambda message, *_, **__: notes.print(

@@ -1,10 +1,11 @@
 """What a user reads: tables, durations and times for people, one JSON object for scripts."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from sklearn_jobtime._wording import shortened_apart
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 
 __all__ = [
+    "PlainConsole",
     "as_records",
     "forecast_records",
     "job_label",
@@ -24,6 +26,7 @@ __all__ = [
     "print_json",
     "print_notes",
     "print_table",
+    "printable",
     "results",
     "row_name",
     "with_series",
@@ -31,16 +34,41 @@ __all__ = [
 
 PIPED_WIDTH = 160
 LONGEST_NAME = 48  # of a job or series in a table
+# All but tab and line feed; with those that turn the direction of what follows.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+class PlainConsole(Console):
+    """Console that shows the control characters of names and values instead of obeying them."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as the console does, texts made printable."""
+        shown = (printable(item) if isinstance(item, str) else item for item in objects)
+        super().print(*shown, **options)
+
+
+def printable(text: str) -> str:
+    r"""Text with its control characters, and halves of characters, written as escapes.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.cli.output import printable
+    >>> printable("red \x1b[31m, half \ud800")
+    'red \\x1b[31m, half \\ud800'
+    """
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def results() -> Console:
     """Console for results; in a pipe wide enough that a table is not cut."""
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    return PlainConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
 
 
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes to standard error."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
     for note in notes:
         console.print(f"note: {note}", markup=False)
 
@@ -94,13 +122,14 @@ def print_table(title: str, columns: list[str], rows: Iterable[list[str]]) -> No
 
     Titles and the other columns are read as markup of the console: escape what is not yours.
     """
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=printable(title), title_justify="left", title_style="bold")
     for k, column in enumerate(columns):  # folded, not cut: what is cut is lost
-        table.add_column(column, justify="right" if k else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if k else "left"
+        table.add_column(printable(column), justify=side, overflow="fold")
     rows = list(rows)
-    names = shortened_apart([row[0] for row in rows], LONGEST_NAME)
+    names = shortened_apart([printable(row[0]) for row in rows], LONGEST_NAME)
     for name, (_, *cells) in zip(names, rows, strict=True):
-        table.add_row(escape(name), *cells)
+        table.add_row(escape(name), *map(printable, cells))
     results().print(table)
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from sklearn_jobtime.exceptions import SourceError
+from sklearn_jobtime.exceptions import BadValueError, SourceError
 from sklearn_jobtime.loaders._identity import named_apart
+from sklearn_jobtime.loaders._moments import to_moments
 from sklearn_jobtime.loaders._open_file import find_files, open_text
+from sklearn_jobtime.loaders._places import at_its_place
 from sklearn_jobtime.runs._long_table import long_table
 
 __all__ = ["batch_long", "epochs", "read_records"]
@@ -47,19 +49,31 @@ def read_records(
     return records
 
 
-def epochs(seconds: pd.Series) -> pd.Series:
+def epochs(seconds: pd.Series, places: pd.Series) -> pd.Series:
     """Give times in UTC for seconds since 1970, or milliseconds (13 digits); 0 is no time.
+
+    Parameters
+    ----------
+    seconds : Series
+        The numbers.
+    places : Series of str
+        File and line of each, for the error of one that is no moment.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from sklearn_jobtime.loaders._batch_jobs import epochs
-    >>> epochs(pd.Series([1772337660.0, 1772337660000.0, 0.0])).dt.strftime("%H:%M").tolist()
+    >>> places = pd.Series(["accounting, line 1"] * 3)
+    >>> times = epochs(pd.Series([1772337660.0, 1772337660000.0, 0.0]), places)
+    >>> times.dt.strftime("%H:%M").tolist()
     ['04:01', '04:01', nan]
     """
     seconds = seconds.astype("float64")
     seconds = seconds.where(seconds.abs() < 1e11, seconds / 1000.0)
-    return pd.to_datetime(seconds.where(seconds > 0), unit="s", utc=True)
+    try:
+        return to_moments(seconds.where(seconds > 0), unit=1.0)
+    except BadValueError as error:
+        raise at_its_place(error, places) from None
 
 
 def batch_long(

@@ -33,6 +33,7 @@ def settle_duplicates(long: pd.DataFrame, how: str = "auto") -> tuple[pd.DataFra
     Returns
     -------
     long : DataFrame
+        ``.attrs["dropped"]`` counts the rows that are no longer there.
     notes : list of str
         What was done, and in how many runs.
 
@@ -62,20 +63,26 @@ def settle_duplicates(long: pd.DataFrame, how: str = "auto") -> tuple[pd.DataFra
         group = rows.groupby([key for key in keys if key != "run"], sort=False, dropna=False)
         joined = _overlaps(rows, keys).groupby(group.ngroup()).transform("any")
     notes = []
+    left_out = dict(long.attrs.get("dropped", {}))
     parts, tries = rows[joined], rows[~joined]
     if len(parts):
         notes.append(
             f"{_counted(parts, keys)} several times in a run, at one time: they are parts, joined "
             "from the first start to the last end (else: --on-duplicate last)."
         )
+        left_out["part joined with the first of its job and run"] = int(
+            parts.duplicated(keys).sum()
+        )
     if len(tries):
         notes.append(
             f"{_counted(tries, keys)} several times in a run, one after the other: the last try "
             "counts (else: --on-duplicate join, from the first start to the last end)."
         )
-        tries = tries[~tries.duplicated(keys, keep="last")]
+        last = ~tries.duplicated(keys, keep="last")
+        left_out["earlier try of a job in its run"] = int((~last).sum())
+        tries = tries[last]
     settled = pd.concat([long[~twice], _joined(parts, keys), tries]).sort_index()
-    settled.attrs = long.attrs
+    settled.attrs = {**long.attrs, "dropped": left_out}
     return settled, notes
 
 

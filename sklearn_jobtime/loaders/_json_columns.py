@@ -23,6 +23,7 @@ from sklearn_jobtime.loaders._json_paths import (
     plain_path,
 )
 from sklearn_jobtime.loaders._json_records import Record
+from sklearn_jobtime.loaders._text import is_unicode
 
 __all__ = ["column_of", "record_table", "values_inside"]
 
@@ -87,7 +88,7 @@ def record_table(
     inner: list[Any] = [None] * len(values)
     if lists:
         values, inner = _each(records, lists.pop(), source)
-    table, nested = _own_values(values)
+    table, nested = _own_values(values, source)
     wanted = {path: _at_all(path, values, inner, source) for path in paths if path not in table}
     table = table.assign(**{path: column_of(column) for path, column in wanted.items()})
     given = {path: plain_path(path) for path in (columns or {}).values() if path}
@@ -156,8 +157,15 @@ def _each(records: Sequence[Record], path: str, source: str | Path) -> tuple[lis
     return [value for value, _ in pairs], [item for _, item in pairs]
 
 
-def _own_values(values: Sequence[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+def _own_values(
+    values: Sequence[dict[str, Any]], source: str | Path
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     names = dict.fromkeys(name for value in values for name in value)
+    if halved := next((name for name in names if not is_unicode(name)), None):
+        raise SourceError(
+            f"{source}: the name {halved[:80]!r} holds half of a character, which is no text; "
+            "correct it."
+        )
     data, nested = {}, {}
     for name in names:
         column = [value.get(name) for value in values]

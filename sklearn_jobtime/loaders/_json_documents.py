@@ -1,15 +1,16 @@
 """JSON documents of a service's API, with a place for each so that an error can name it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
+from sklearn_jobtime.loaders._text import is_unicode
 
-__all__ = ["field", "json_documents"]
+__all__ = ["field", "json_documents", "names_in"]
 
 
 _SPACE = " \t\r\n"
@@ -118,11 +119,28 @@ def field(record: Any, name: str, kinds: type | tuple[type, ...], place: str) ->
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     if name not in record and NoneType not in kinds:
         raise SourceError(
-            f"{place}: expected a field {name!r}, it has only {', '.join(record)[:200] or 'none'}; "
+            f"{place}: expected a field {name!r}, it has only {names_in(record) or 'none'}; "
             "ask the source for this field too."
         )
     value = record.get(name)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         expected = " or ".join(_KINDS[kind] for kind in kinds)
         raise SourceError(f"{place}.{name}: expected {expected}, got {str(value)[:80]!r}.")
+    if isinstance(value, str) and not is_unicode(value):
+        raise SourceError(
+            f"{place}.{name}: {value[:80]!r} holds half of a character, which is no text; correct "
+            "it."
+        )
     return value
+
+
+def names_in(record: Iterable[str]) -> str:
+    r"""Names of the fields of an object, in one line that can be printed.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.loaders._json_documents import names_in
+    >>> names_in({"id": 1, "a\ud800": 2})
+    'id, a\\ud800'
+    """
+    return ", ".join(name if name.isprintable() else repr(name)[1:-1] for name in record)[:200]

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime.exceptions import BadValueError
-from sklearn_jobtime.runs._validation import bad_value, to_utc
+from sklearn_jobtime.runs._validation import bad_value, first_number, to_utc
 
-__all__ = ["UNIT_NAMES", "epoch_unit", "moment_kind", "to_moments", "unknown_moments"]
+__all__ = ["UNIT_NAMES", "epoch_unit", "moment_kind", "since_utc", "to_moments", "unknown_moments"]
 
 
 # Seconds since 1970 have at most 11 digits until the year 5138, milliseconds 12 to 14, and so on.
@@ -106,12 +106,10 @@ def to_moments(column: pd.Series, *, unit: float | None = None) -> pd.Series:
         return to_utc(column)
     if (digits := _as_numbers(column)) is not None:
         return _from_numbers(digits, unit)
-    if column.dtype == object and {int, float} & set(map(type, column.dropna())):
-        _check_one_kind(column)
-        column = column.where(column.isna(), column.astype(str))  # a number among texts is none
     try:
-        with_zone = pd.to_datetime(column, format="ISO8601")
-        if not _says_now(column) and pd.api.types.is_datetime64_any_dtype(with_zone):
+        one_form = first_number(column) is None and not _says_now(column)
+        with_zone = pd.to_datetime(column, format="ISO8601") if one_form else column
+        if pd.api.types.is_datetime64_any_dtype(with_zone):
             return to_utc(with_zone)
     except (ValueError, TypeError, OverflowError):
         pass  # a value is no time, or of another zone than the others
@@ -301,6 +299,24 @@ def unknown_moments(moments: pd.Series, others: pd.Series | None = None) -> np.n
             if rest.size and rest.min() > 366.0:
                 unknown |= at_zero
     return unknown
+
+
+def since_utc(since: str | datetime.datetime) -> pd.Timestamp:
+    """Time of a filter in UTC; without a zone it is read as UTC.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.loaders._moments import since_utc
+    >>> since_utc("2026-03-01")
+    Timestamp('2026-03-01 00:00:00+0000', tz='UTC')
+    """
+    try:
+        time = pd.Timestamp(since).as_unit("us")
+    except (ValueError, TypeError):
+        time = pd.NaT
+    if time is pd.NaT:
+        raise ValueError(f"since={since!r} is not a time; expected one such as '2026-03-01'.")
+    return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
 
 
 def _micros(moments: pd.Series) -> np.ndarray:

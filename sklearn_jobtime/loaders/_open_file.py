@@ -278,7 +278,9 @@ def open_bytes(path: str | Path, *, max_bytes: int = MAX_BYTES) -> BinaryIO:
     return _open_checked(path, max_bytes, text=False)[0]
 
 
-def open_text(path: str | Path, *, max_bytes: int = MAX_BYTES) -> TextIO:
+def open_text(
+    path: str | Path, *, max_bytes: int = MAX_BYTES, newline: str | None = None
+) -> TextIO:
     """Open a text file, plain or compressed, as UTF-8, or as UTF-16 where it is that.
 
     A byte order mark is skipped.
@@ -289,6 +291,8 @@ def open_text(path: str | Path, *, max_bytes: int = MAX_BYTES) -> TextIO:
         The file.
     max_bytes : int, default=2 GiB
         As in :func:`open_bytes`.
+    newline : str, default=None
+        As of :func:`open`; None makes each end of a line a line feed.
 
     Returns
     -------
@@ -312,7 +316,7 @@ def open_text(path: str | Path, *, max_bytes: int = MAX_BYTES) -> TextIO:
     one line
     """
     stream, encoding = _open_checked(path, max_bytes, text=True)
-    return io.TextIOWrapper(stream, encoding=encoding)
+    return io.TextIOWrapper(stream, encoding=encoding, newline=newline)
 
 
 def find_files(source: str | Path, endings: Sequence[str]) -> list[Path]:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from sklearn_jobtime.loaders._conversion import mapped_long, typed_columns
 from sklearn_jobtime.loaders._duplicates import settle_duplicates
+from sklearn_jobtime.loaders._mapped_long import mapped_long
 from sklearn_jobtime.loaders._mapped_records import Recognition
+from sklearn_jobtime.loaders._typed_columns import typed_columns
 
 __all__ = ["recognised_log"]
 
@@ -45,13 +46,15 @@ def recognised_log(
     )
     attrs = long.attrs
     joined: list[str] = []
+    dropped = attrs["dropped"]
     if "part" in long:
         is_part = long["part"].notna()
         parts, joined = settle_duplicates(long[is_part], "join")
+        dropped = parts.attrs["dropped"]
         long = pd.concat([long[~is_part], parts]).sort_index().drop(columns="part")
     long.attrs = {
         "columns": {role: c for role, c in attrs["columns"].items() if role != "part"},
-        "dropped": {**known.dropped, **attrs["dropped"]},
+        "dropped": {**known.dropped, **dropped},
         "notes": [*known.notes, *attrs.get("notes", []), *joined],
         "recognised": f"field of {known.what}",
     }

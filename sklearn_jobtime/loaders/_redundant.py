@@ -93,6 +93,7 @@ def _micros(moments: pd.Series) -> np.ndarray:
     return moments.dt.tz_localize(None).to_numpy("datetime64[us]").astype("int64")
 
 
+@np.errstate(over="ignore")  # of a damaged duration such as 1e308, which agrees with nothing
 def compare_with_clock(
     rows: pd.DataFrame,
     notes: MutableSequence[str],

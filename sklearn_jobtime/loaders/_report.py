@@ -70,9 +70,10 @@ def reading_report(
     -------
     dict
         `columns` (role or column: `column`, `why`), `runs` and `jobs_of_runs` kept, `left_out`
-        (reason: rows), `statuses` (counted over the jobs of runs; `unknown` have an end, but a
-        state that nothing maps), `total_seconds` and `median_seconds` of the jobs of runs that
-        succeeded.
+        (reason: rows), `statuses` (counted over the jobs of runs; `running` have no end yet,
+        `unknown` have one, but a state that nothing maps), `total_seconds` and `median_seconds` of
+        the jobs of runs that succeeded. Each row of a log is either one of the `jobs_of_runs` or
+        counted in `left_out`.
 
     Examples
     --------
@@ -94,8 +95,7 @@ def reading_report(
         for name, count in told[told != ""].value_counts().items():
             statuses[str(name)] = statuses.get(str(name), 0) + int(count)
         good.append(seconds[(told == "success").to_numpy() & np.isfinite(seconds)])
-    if unknown := runs.attrs.get("unknown", 0):
-        statuses["unknown"] = unknown
+    statuses |= runs.attrs.get("no_outcome", {})
     seconds = np.concatenate(good) if good else np.empty(0)
     return {
         "columns": _whys(runs, jobs, columns, named, why),

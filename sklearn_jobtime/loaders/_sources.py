@@ -13,10 +13,11 @@ from sklearn_jobtime.loaders._named_jobs import with_statuses
 from sklearn_jobtime.loaders._open_file import MAX_BYTES
 from sklearn_jobtime.loaders._recognise import Recognised, looks_like, recognised
 from sklearn_jobtime.loaders._report import reading_report, run_table_notes
+from sklearn_jobtime.loaders._run_tables import as_runs
 from sklearn_jobtime.loaders._source_options import keywords, options_for
 from sklearn_jobtime.loaders._states import own_states
 from sklearn_jobtime.loaders._table_form import table_form
-from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_long, as_runs, read_table
+from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_long, read_table
 from sklearn_jobtime.runs._long_table import pivot_runs
 from sklearn_jobtime.runs._schema import STARTED_AT, job_columns, owner_of
 
@@ -290,15 +291,13 @@ def _pivoted(long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | Non
             + ". Check the filters."
         )
     attrs = long.attrs
-    if {"status", "ended_at"} <= set(long):
-        unknown = long["status"].isna() & long["ended_at"].notna()
-        attrs = {**attrs, "unknown": int(unknown.sum())}
     try:
         runs = pivot_runs(long, top_jobs=top_jobs)
     except RunTableError as error:
         raise RunTableError(f"{error} {job_question(long)}".strip()) from None
     runs.attrs = {
         **attrs,
+        "no_outcome": runs.attrs["no_outcome"],
         "dropped": {**attrs.get("dropped", {}), **runs.attrs["dropped"]},
     }
     if runs.index.nlevels == 2 and len(runs.index.levels[0]) == 1:
@@ -319,7 +318,7 @@ def _with_jobs(runs: pd.DataFrame, jobs: Sequence[str] | None) -> pd.DataFrame:
 def _since(runs: pd.DataFrame, since: str | None) -> pd.DataFrame:
     if since is None or STARTED_AT not in runs:
         return runs
-    from sklearn_jobtime.loaders._conversion import since_utc  # noqa: PLC0415
+    from sklearn_jobtime.loaders._moments import since_utc  # noqa: PLC0415
 
     late = runs[runs[STARTED_AT] >= since_utc(since)]
     if late.empty:

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn_jobtime.exceptions import BadValueError
 from sklearn_jobtime.runs._validation import bad_value
 
-__all__ = ["inferred", "to_text"]
+__all__ = ["inferred", "is_unicode", "to_text", "to_whole_numbers"]
 
 
 _NO_NAMES = (dict, list, tuple, set, np.ndarray)
@@ -65,6 +65,29 @@ def to_text(values: pd.Series) -> pd.Series:
     return text.where(values.notna() & (text != ""))
 
 
+def to_whole_numbers(values: pd.Series) -> pd.Series:
+    """Turn a column into whole numbers, none of which may be missing.
+
+    Raises
+    ------
+    BadValueError
+        At the first value that is no whole number.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.loaders._text import to_whole_numbers
+    >>> to_whole_numbers(pd.Series([2.0, "3"], dtype=object)).tolist()
+    [2, 3]
+    """
+    text = to_text(inferred(values))
+    wrong = ~text.str.fullmatch(r"-?\d{1,18}").fillna(False).astype("bool")
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise bad_value(values, row, "is no whole number; correct it.")
+    return text.astype("int64")
+
+
 def _whole(values: pd.Series) -> pd.Series:
     """Whole numbers that are floats because some are missing."""
     there = values.dropna()
@@ -105,7 +128,7 @@ def _plain(values: pd.Series, place: int, value: object) -> object:
 
 
 def _no_unicode(values: pd.Series) -> BadValueError:
-    rows = [not _is_unicode(value) for value in values.tolist()]
+    rows = [not is_unicode(value) for value in values.tolist()]
     return bad_value(
         values.map(ascii),
         int(np.argmax(rows)),
@@ -113,7 +136,15 @@ def _no_unicode(values: pd.Series) -> BadValueError:
     )
 
 
-def _is_unicode(value: object) -> bool:
+def is_unicode(value: object) -> bool:
+    r"""Tell a text from one with half of a character, which can be neither printed nor written.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.loaders._text import is_unicode
+    >>> is_unicode("b\u00fccher"), is_unicode("\ud83d")
+    (True, False)
+    """
     try:
         str(value).encode()
     except UnicodeEncodeError:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders._conversion import since_utc
+from sklearn_jobtime.exceptions import BadValueError, SourceError
 from sklearn_jobtime.loaders._duplicates import UNKNOWN, WORST_FIRST
+from sklearn_jobtime.loaders._moments import since_utc
 from sklearn_jobtime.loaders._states import read_states
+from sklearn_jobtime.loaders._text import inferred, to_text, to_whole_numbers
 from sklearn_jobtime.loaders.sql import read_only_connection
 from sklearn_jobtime.runs._long_table import long_table
-from sklearn_jobtime.runs._validation import to_utc
+from sklearn_jobtime.runs._validation import bad_value, to_utc
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -231,7 +232,7 @@ def _read_tries(
     def read(table: str) -> pd.DataFrame:
         # Untyped columns, so that the times of SQLite stay text, which pandas reads faster.
         tasks = sa.table(table, *map(sa.column, columns[table]))
-        return _fetch(connection, _query(tasks, run, dags, jobs, since))
+        return _fetch(connection, _query(tasks, run, dags, jobs, since), place)
 
     # In this order: a try that ends in between is then in both, and counts once.
     current = read(TASKS)
@@ -258,8 +259,10 @@ def _query(
     index = task.c.map_index if "map_index" in task.c else sa.literal(-1).label("map_index")
     wanted = [task.c[c] for c in (*KEY[:-1], "try_number", "state", *TIMES)]
     same_run = (task.c.dag_id == run.c.dag_id) & (task.c.run_id == run.c.run_id)
-    begun = run.c.start_date.label("run_start")
-    of_run = [run.c.run_type, run.c.state.label("run_state"), begun]
+    begun, kind, ended = (  # untyped too
+        sa.type_coerce(run.c[c], sa.types.NullType()) for c in ("start_date", "run_type", "state")
+    )
+    of_run = [kind.label("run_type"), ended.label("run_state"), begun.label("run_start")]
     query = sa.select(*wanted, index, *of_run).join_from(task, run, same_run)
     for column, names in ((task.c.dag_id, dags), (task.c.task_id, jobs)):
         if names is not None:
@@ -271,13 +274,33 @@ def _query(
     return query.execution_options(stream_results=True)
 
 
-def _fetch(connection: "sa.Connection", query: "sa.Select") -> pd.DataFrame:
+def _fetch(connection: "sa.Connection", query: "sa.Select", place: str) -> pd.DataFrame:
     chunks = []
-    for chunk in pd.read_sql_query(query, connection, chunksize=CHUNK_ROWS):
-        times = {time: to_utc(chunk[time]) for time in (*TIMES, "run_start")}
-        numbers = {"map_index": "int64", "try_number": "int64"}
-        chunks.append(chunk.astype(numbers).assign(**times))
+    read = 0
+    result = connection.execute(query)
+    names = list(result.keys())
+    for page in result.partitions(CHUNK_ROWS):
+        index = pd.RangeIndex(read, read + len(page))
+        chunk = pd.DataFrame(list(map(tuple, page)), index=index, columns=names, dtype=object)
+        try:
+            chunks.append(chunk.apply(_typed))
+        except BadValueError as error:
+            raise SourceError(f"{place}, tasks of runs: {error}") from None
+        read += len(page)
+    if not chunks:
+        return pd.DataFrame(columns=names)
     return pd.concat(chunks, ignore_index=True)
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    if column.name in (*TIMES, "run_start"):
+        return to_utc(inferred(column))
+    if column.name in ("map_index", "try_number"):
+        return to_whole_numbers(column)
+    text = to_text(column)
+    if column.name in KEY and text.isna().any():
+        raise bad_value(column, int(text.isna().to_numpy().argmax()), "is no name; correct it.")
+    return text
 
 
 def _each_try_once(current: pd.DataFrame, history: pd.DataFrame, on_unknown: str) -> pd.DataFrame:

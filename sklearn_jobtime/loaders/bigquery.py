@@ -10,7 +10,9 @@ import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._column_names import EPOCH_UNITS, map_columns, unit_of
-from sklearn_jobtime.loaders._conversion import mapped_long, since_utc, typed_rows
+from sklearn_jobtime.loaders._mapped_long import mapped_long
+from sklearn_jobtime.loaders._moments import since_utc
+from sklearn_jobtime.loaders._typed_columns import typed_rows
 from sklearn_jobtime.loaders.sql import is_query
 from sklearn_jobtime.runs._schema import STARTED_AT
 

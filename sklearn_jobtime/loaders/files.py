@@ -1,50 +1,43 @@
 """Run histories from CSV, Parquet and JSON files."""
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from sklearn_jobtime._atomic import replacing
-from sklearn_jobtime.exceptions import RunTableError, SourceError
+from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._column_names import guess_columns, map_columns
-from sklearn_jobtime.loaders._conversion import NO_STATUS, ONE_JOB, mapped_long, typed_columns
-from sklearn_jobtime.loaders._csv_labels import text_labels, write_csv
-from sklearn_jobtime.loaders._csv_numbers import whole_numbers, without_decimal_commas
+from sklearn_jobtime.loaders._csv_tables import lines_of, read_csv
+from sklearn_jobtime.loaders._csv_texts import write_csv
 from sklearn_jobtime.loaders._json_columns import values_inside
 from sklearn_jobtime.loaders._json_table import JSON_ENDINGS, is_json, read_json_table
-from sklearn_jobtime.loaders._local_times import localise
 from sklearn_jobtime.loaders._log_columns import error_flag, with_projects
-from sklearn_jobtime.loaders._moments import moment_kind
+from sklearn_jobtime.loaders._mapped_long import NO_STATUS, ONE_JOB, mapped_long
 from sklearn_jobtime.loaders._named_jobs import with_statuses
-from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES, open_bytes, open_text
+from sklearn_jobtime.loaders._open_file import COMPRESSED, MAX_BYTES
+from sklearn_jobtime.loaders._parquet import read_parquet
 from sklearn_jobtime.loaders._recognised_log import recognised_log
+from sklearn_jobtime.loaders._run_tables import as_runs
 from sklearn_jobtime.loaders._states import read_states
-from sklearn_jobtime.loaders._table_form import owned_statuses
-from sklearn_jobtime.runs._long_table import pivot_runs
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
-from sklearn_jobtime.runs._validation import to_utc, validate_runs
+from sklearn_jobtime.loaders._typed_columns import typed_columns
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-__all__ = ["FILE_ENDINGS", "TABLE_ENDINGS", "read_log", "read_runs", "read_table", "write_table"]
+__all__ = [
+    "FILE_ENDINGS",
+    "TABLE_ENDINGS",
+    "as_log",
+    "as_long",
+    "read_log",
+    "read_runs",
+    "read_table",
+    "write_table",
+]
 
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet")
 _READ_ENDINGS = (".csv", ".tsv", ".parquet", *JSON_ENDINGS)
 FILE_ENDINGS = tuple(end + packed for end in _READ_ENDINGS for packed in ("", *COMPRESSED))
 _JSON_NAMES = tuple(end + packed for end in JSON_ENDINGS for packed in ("", *COMPRESSED))
-_KEYS = ["series", "run"]
-_ALSO_JOBS = ("build", "batch", "execution", "seconds")  # names of runs, or of a job's seconds
-_HEAD = 1_048_576  # characters in which the header line ends
-# Of the columns beside labels that are texts; of other files pandas has its own list.
-_MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "nan", "NaN", "null", "NULL", "None"]
-_SEPARATORS = (",", ";", "\t", "|")  # the first of those that fit alike
 
 
 def read_runs(
@@ -108,79 +101,6 @@ def read_runs(
     return runs
 
 
-def as_runs(
-    table: pd.DataFrame,
-    path: str | Path,
-    *,
-    jobs: Sequence[str] | None = None,
-    index: Sequence[str] | None = None,
-    timezone: str | None = None,
-) -> pd.DataFrame:
-    """Make the run table of what :func:`read_table` read from `path`; see :func:`read_runs`."""
-    table = table.copy(deep=False)
-    for name in (STARTED_AT, ENDED_AT, *_KEYS):
-        if below := table.attrs.get("nested", {}).get(name):
-            raise RunTableError(
-                f"{path}: {name!r} holds objects or lists, expected a value; there are "
-                f"{', '.join(below)}."
-            )
-    table.attrs = {}
-    try:
-        table = _in_zone(table, timezone)
-        if index is None and jobs is None and is_long(table):
-            return validate_runs(pivot_runs(table))
-        return validate_runs(_with_index(_with_seconds(table), index), jobs=jobs)
-    except RunTableError as error:
-        raise RunTableError(f"{path}: {error}") from error
-
-
-def is_long(table: pd.DataFrame) -> bool:
-    """Tell a long table, whose column `job` holds names, from a run table with a job so called.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_jobtime.loaders.files import is_long
-    >>> is_long(pd.DataFrame({"run": [1], "job": ["build"], "duration": [4.0]}))
-    True
-    >>> is_long(pd.DataFrame({"run": [1], "job": [120.0], "job__status": ["success"]}))
-    False
-    """
-    if not {"run", "job"} <= set(table.columns) or owned_statuses(list(table.columns)):
-        return False
-    return "duration" in table or not _all_seconds(table["job"])
-
-
-def _in_zone(table: pd.DataFrame, timezone: str | None) -> pd.DataFrame:
-    """Take the times of a run table that name no zone for those of a clock."""
-    clocks = [c for c in (STARTED_AT, ENDED_AT) if c in table]
-    local = [c for c in clocks if "with " not in moment_kind(table[c])]
-    local = [c for c in local if not pd.api.types.is_numeric_dtype(table[c])]
-    if timezone is None or not local:
-        return table
-    table = table.assign(**{c: to_utc(table[c]) for c in local})
-    localise(table, local, timezone)
-    return table
-
-
-def _all_seconds(column: pd.Series) -> bool:
-    """Tell seconds from names; whole numbers may be names."""
-    if pd.api.types.is_numeric_dtype(column):
-        return pd.api.types.is_float_dtype(column)
-    numbers = pd.to_numeric(column, errors="coerce")
-    return bool((numbers.isna() == column.isna()).all()) and bool((numbers % 1 != 0).any())
-
-
-def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
-    """Make a job that bears a name of names, and was so read as text, seconds again."""
-    for name in ("job", *(c for c in owned_statuses(list(table.columns)) if c in table)):
-        if name in table and not pd.api.types.is_numeric_dtype(table[name]):
-            numbers = pd.to_numeric(table[name], errors="coerce")
-            if (numbers.isna() == table[name].isna()).all():
-                table = table.assign(**{name: numbers})
-    return table
-
-
 def read_table(
     path: str | Path,
     *,
@@ -227,8 +147,8 @@ def read_table(
         )
     kind = next(suffix for suffix in reversed(path.suffixes) if suffix not in COMPRESSED)
     if kind == ".parquet":
-        return _read_parquet(path, max_bytes)
-    return _read_csv(path, delimiter or _separator(path, max_bytes), max_bytes)
+        return read_parquet(path, max_bytes)
+    return read_csv(path, delimiter, max_bytes)
 
 
 def read_log(
@@ -320,7 +240,7 @@ def as_log(
         table = with_projects(table, mapping, notes)
     long = mapped_long(
         typed_columns(
-            table, mapping, source=str(path), line_of=_lines_of(path, table), timezone=timezone
+            table, mapping, source=str(path), line_of=lines_of(path, table), timezone=timezone
         ),
         mapping=mapping,
         since=since,
@@ -349,7 +269,7 @@ def as_long(
     source = str(path)
     notes: list[str] = []
     values_inside(table, None, notes, source=source)
-    rows = typed_columns(table, mapping, source=source, line_of=_lines_of(path, table))
+    rows = typed_columns(table, mapping, source=source, line_of=lines_of(path, table))
     reading = rows.attrs.pop("reading")
     if pd.api.types.is_integer_dtype(table[mapping["run"]]):  # as read_runs gives them
         rows["run"] = table[mapping["run"]]
@@ -371,6 +291,8 @@ def as_long(
         rows = rows.assign(status=status, duration=rows["duration"].where(status.notna()))
     else:
         notes.append(NO_STATUS)
+        status = pd.Series("success", index=rows.index, dtype=object)
+        rows = rows.assign(status=status.where(rows["duration"].notna(), None))
     rows = rows if "job" in rows else rows.assign(job=ONE_JOB)
     rows.attrs = {
         "columns": mapping,
@@ -378,210 +300,6 @@ def as_long(
         "dropped": {why: n for why, n in dropped.items() if n},
     }
     return rows
-
-
-def _lines_of(path: str | Path, table: pd.DataFrame) -> Callable[[int], int] | None:
-    """Tell the line in which a row of a text file stands; it reads the file again, for an error."""
-    name = str(path)
-    if (line_of_record := table.attrs.get("line_of")) is not None:
-        return cast(Callable[[int], int], line_of_record)
-    if not any(end in name for end in (".csv", ".tsv")) or not Path(path).is_file():
-        return None
-
-    def line_of(row: int) -> int:
-        with open_text(path) as lines:
-            rows = csv.reader(lines, delimiter=_separator(path, MAX_BYTES), skipinitialspace=True)
-            begun = 1
-            for number, fields in enumerate(filter(None, _with_lines(rows))):
-                begun = fields
-                if number == row + 1:  # the first is the header
-                    break
-            return begun
-
-    return line_of
-
-
-def _with_lines(rows: Any) -> Iterator[int]:
-    """Line in which each row begins; 0 for a blank one."""
-    last = 0
-    for row in rows:
-        yield last + 1 if row else 0
-        last = rows.line_num
-
-
-def _separator(path: str | Path, max_bytes: int) -> str:
-    """Tell what separates the fields: that by which the first lines have most, all as many."""
-    with open_text(path, max_bytes=max_bytes) as lines:
-        first = list(islice(lines, 20))
-    widths: dict[str, list[int]] = {}
-    for separator in _SEPARATORS:
-        try:
-            rows = list(csv.reader(first, delimiter=separator, skipinitialspace=True))
-        except csv.Error:
-            rows = []
-        widths[separator] = [len(row) for row in rows if row] or [1]
-    # A comma that separates most lines but not all is a damaged file rather than another form.
-    even = {s: w[0] for s, w in widths.items() if len(set(w)) == 1 and w[0] > 1}
-    candidates = even or {s: w[0] for s, w in widths.items()}
-    return max(candidates, key=lambda separator: candidates[separator])
-
-
-def _read_csv(path: Path, separator: str, max_bytes: int) -> pd.DataFrame:
-    header = _checked_header(path, max_bytes, separator)
-    guess = guess_columns(name for name in header if name)
-    names = {guess[role]: "str" for role in ("series", "run", "job") if role in guess}
-    if jobs := set(owned_statuses(header)):  # a run table
-        names = {name: "str" for name in _KEYS if name in header and name not in jobs}
-    with open_text(path, max_bytes=max_bytes) as lines:
-        labels = text_labels(lines.read(_HEAD), separator)
-    own = {header[place] or f"Unnamed: {place}" for place in labels}
-    for name in [name for name in names if name.lower() in _ALSO_JOBS or name in own]:
-        del names[name]
-    missing = {name: _MISSING for name in header if name not in own} if own else None
-    try:
-        with open_text(path, max_bytes=max_bytes) as lines:
-            table = pd.read_csv(
-                lines,
-                sep=separator,
-                index_col=False,
-                low_memory=False,
-                skipinitialspace=not own,
-                dtype={**names, **dict.fromkeys(own, "str")},
-                keep_default_na=not own,
-                na_values=missing,
-            )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise SourceError(
-            f"{path}: is no CSV table ({str(error).strip()}); check its quotes, or export it again."
-        ) from error
-    for name in names:
-        table[name] = whole_numbers(table[name])
-    if separator != ",":
-        table = table.apply(without_decimal_commas)
-    if header[0]:
-        return table
-    unnamed = table.columns[0]
-    if unnamed not in own and (set(_KEYS) - jobs) & set(table.columns):
-        return table.drop(columns=unnamed)
-    return table.set_index(unnamed).rename_axis(None)
-
-
-def _checked_header(path: Path, max_bytes: int, separator: str) -> list[str]:
-    """Names of the columns; pandas would rename repeated ones and fill short rows, unasked."""
-    with open_text(path, max_bytes=max_bytes) as lines:
-        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-        try:
-            header = next(rows, None) or [""]
-            guess = guess_columns(name for name in header if name)
-            # In a log, a column that nothing needs may stand twice.
-            is_needed = [
-                name in guess.values() or ("duration" not in guess and "status" not in guess)
-                for name in header
-            ]
-            if twice := [
-                name
-                for k, name in enumerate(header)
-                if name and name in header[:k] and is_needed[k]
-            ]:
-                raise RunTableError(
-                    f"{path}, line 1: column {twice[0]!r} stands twice; rename or drop one."
-                )
-            for row in rows:
-                if row and len(row) != len(header):
-                    raise SourceError(
-                        f"{path}, line {rows.line_num}: {len(row)} fields, expected {len(header)} "
-                        "as in the header line; the file is cut off or damaged: export it again."
-                    )
-        except csv.Error as error:
-            raise SourceError(
-                f"{path}, line {rows.line_num}: is no CSV ({error}); export the table again."
-            ) from error
-    return header
-
-
-def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
-    import pyarrow as pa  # noqa: PLC0415  slow to load
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    with open_bytes(path, max_bytes=max_bytes) as file:
-        magic = file.read(4)
-        packed = path.suffix in COMPRESSED
-        source = io.BytesIO(magic + file.read()) if packed else path
-    try:
-        if magic != b"PAR1":
-            raise pa.ArrowInvalid("it does not begin with the bytes PAR1")
-        with pq.ParquetFile(source) as parquet:
-            groups = range(parquet.num_row_groups)
-            size = sum(parquet.metadata.row_group(k).total_byte_size for k in groups)
-            if size > max_bytes:
-                raise SourceError(
-                    f"{path}: holds {size} bytes uncompressed, more than max_bytes={max_bytes}; if "
-                    "the file is to be trusted, raise max_bytes."
-                )
-            return _to_pandas(parquet.read(), path)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SourceError(
-            f"{path}: is no whole Parquet file ({str(error).strip()}); write or fetch it again."
-        ) from error
-
-
-def _to_pandas(table: "pa.Table", path: Path) -> pd.DataFrame:
-    """Leave out the columns of types that pandas does not know; they never stop a load.
-
-    Text that is no UTF-8 stays bytes: a column of names that needs it says which row it is.
-    """
-    import pyarrow as pa  # noqa: PLC0415  slow to load
-
-    try:
-        (table.schema.metadata or {}).get(b"pandas", b"").decode()
-        return table.to_pandas()
-    except pa.ArrowException:
-        pass
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise SourceError(
-            f"{path}: what pandas has noted in its schema is damaged ({error!r}); write or fetch "
-            "it again."
-        ) from error
-    for name in table.column_names:
-        at = table.column_names.index(name)
-        column = table.column(name)
-        for candidate in (
-            column,
-            *([column.cast(pa.binary())] if pa.types.is_string(column.type) else []),
-        ):
-            try:
-                candidate.to_pandas()
-            except pa.ArrowException:
-                continue
-            table = table.set_column(at, name, candidate)
-            break
-        else:
-            table = table.remove_column(at)
-    return table.to_pandas()
-
-
-def _with_index(table: pd.DataFrame, index: Sequence[str] | None) -> pd.DataFrame:
-    if index is None:
-        jobs = owned_statuses(list(table.columns))
-        keys = [name for name in _KEYS if name in table.columns and name not in jobs]
-        if keys == ["series"]:
-            table = table.assign(run=table.groupby("series", sort=False, dropna=False).cumcount())
-            keys = _KEYS
-    else:
-        keys = list(index)
-        if missing := [name for name in keys if name not in table.columns]:
-            raise RunTableError(
-                f"no column {missing[0]!r} for the index; the table has {list(table.columns)}."
-            )
-    if not keys:
-        return table
-    if (absent := table[keys].isna().any(axis=1)).any():
-        row = int(absent.to_numpy().argmax())
-        raise RunTableError(
-            f"row {row}: {table[keys].iloc[row].to_dict()} names no run; expected a value in each "
-            f"of the columns {keys}; fill it in or drop the row."
-        )
-    return table.set_index(keys)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

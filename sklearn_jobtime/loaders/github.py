@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._claims import Claims
 from sklearn_jobtime.loaders._github_names import workflow_names
-from sklearn_jobtime.loaders._json_documents import field, json_documents
+from sklearn_jobtime.loaders._json_documents import field, json_documents, names_in
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
@@ -190,7 +190,7 @@ def _sort_out(
     else:
         raise SourceError(
             f"{place}: expected a page with 'workflow_runs' or 'jobs', a run or a job of the REST "
-            f"API, got an object with {', '.join(document)[:200] or 'nothing'}."
+            f"API, got an object with {names_in(document) or 'nothing'}."
         )
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
-from sklearn_jobtime.loaders._json_documents import field, json_documents
+from sklearn_jobtime.loaders._json_documents import field, json_documents, names_in
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
@@ -150,7 +150,7 @@ def _sort_out(document: Any, place: str, rows: list[dict[str, Any]], notes: list
     else:
         raise SourceError(
             f"{place}: expected a job with 'builds', a folder with 'jobs', a build or a pipeline "
-            f"run of Jenkins, got an object with {', '.join(document)[:200] or 'nothing'}."
+            f"run of Jenkins, got an object with {names_in(document) or 'nothing'}."
         )
 
 

@@ -13,6 +13,7 @@ from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files, open_text
 from sklearn_jobtime.loaders._places import at_its_place
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
+from sklearn_jobtime.runs._validation import bad_value
 
 __all__ = ["read_nextflow"]
 
@@ -20,6 +21,7 @@ __all__ = ["read_nextflow"]
 ONE_SERIES = "pipeline"
 _NEEDED = ("name", "status")
 _CACHED = "CACHED"
+_LONGEST = 100 * 366 * 86400.0  # seconds
 _TAG = r"^(?P<process>\S+?)\s*(?:\((?P<tag>.*)\))?$"
 _ROLES = {
     "series": "workflow in front of the process",
@@ -158,8 +160,9 @@ def _times(table: pd.DataFrame, name: str, timezone: str | None) -> pd.Series:
     epoch = table[name].str.fullmatch(r"\d{12,14}").fillna(False).astype("bool")
     raw = pd.to_datetime(pd.to_numeric(table[name].where(epoch)), unit="ms", utc=True)
     text = table[name].where(~epoch)
-    # pandas takes words such as "today" for times.
-    written = text.where(text.str.match(r"\d{4}-\d\d-\d\d[ T]\d").fillna(False).astype("bool"))
+    # pandas takes words such as "today" for times; a trace's own have no zone.
+    plain = text.str.fullmatch(r"\d{4}-\d\d-\d\d[ T][\d:.]+").fillna(False).astype("bool")
+    written = text.where(plain)
     local = pd.to_datetime(written, format="ISO8601", errors="coerce").astype("datetime64[us]")
     if (wrong := local.isna() & text.notna()).any():
         row = int(wrong.to_numpy().argmax())
@@ -180,7 +183,11 @@ def _seconds(table: pd.DataFrame, name: str) -> pd.Series:
     if name not in table:
         return pd.Series(np.nan, table.index)
     try:
-        return to_seconds(table[name], unit=0.001)
+        seconds = to_seconds(table[name], unit=0.001)
+        if (wrong := seconds > _LONGEST).any():
+            row = int(wrong.to_numpy().argmax())
+            raise bad_value(table[name], row, "is more than 100 years; correct it.")
+        return seconds
     except BadValueError as error:
         raise at_its_place(error, table["place"]) from None
 

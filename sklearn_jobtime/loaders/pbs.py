@@ -99,7 +99,7 @@ def read_pbs(
         )
     table = table[~arrays]  # of which the parts have records of their own
     wall = _durations(table, "resources_used.walltime")
-    times = {name: epochs(_numbers(table, name)) for name in _TIMES}
+    times = {name: epochs(_numbers(table, name), table["place"]) for name in _TIMES}
     code = _numbers(table, "Exit_status")
     dropped = {"array of which the parts are read": int(arrays.sum())}
     dropped["record without an exit status"] = int(code.isna().sum())

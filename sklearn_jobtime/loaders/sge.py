@@ -96,7 +96,7 @@ def read_sge(
         raise SourceError(f"{source}: holds no record of a job; give the file 'accounting'.")
     table = pd.DataFrame(records)
     numbers = {name: _numbers(table, name) for name in _NUMBERS}
-    times = {name: epochs(numbers[name]) for name in ("submitted", "start", "end")}
+    times = {name: epochs(numbers[name], table["place"]) for name in ("submitted", "start", "end")}
     span = (times["end"] - times["start"]).dt.total_seconds()
     notes: list[str] = []
     wall = to_seconds(numbers["wallclock"], unit=_unit(numbers["wallclock"], span, notes))

@@ -14,7 +14,9 @@ import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._column_names import EPOCH_UNITS, map_columns, unit_of
-from sklearn_jobtime.loaders._conversion import mapped_long, since_utc, typed_rows
+from sklearn_jobtime.loaders._mapped_long import mapped_long
+from sklearn_jobtime.loaders._moments import since_utc
+from sklearn_jobtime.loaders._typed_columns import typed_rows
 from sklearn_jobtime.runs._schema import STARTED_AT
 
 if TYPE_CHECKING:
@@ -46,9 +48,9 @@ def read_sql(
 
     For the log table that an ETL system writes: one row a job of a run. Which column is which is
     guessed from the usual names; see
-    :func:`~sklearn_jobtime.loaders._column_names.guess_columns` for
-    them, and :func:`~sklearn_jobtime.loaders._conversion.mapped_long` for tables without runs, jobs
-    or statuses. The filters are part of the query that the database runs. The connection is
+    :func:`~sklearn_jobtime.loaders._column_names.guess_columns` for them, and
+    :func:`~sklearn_jobtime.loaders._mapped_long.mapped_long` for tables without runs, jobs or
+    statuses. The filters are part of the query that the database runs. The connection is
     read-only where the database knows that: SQLite, DuckDB and PostgreSQL.
 
     Parameters
@@ -283,8 +285,13 @@ def read_only_connection(url: "str | sa.URL") -> Iterator[tuple["sa.Connection",
                 driver: Any = connection.connection.driver_connection
                 driver.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
             yield connection, place
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{place}: holds text that is no UTF-8 ({error}); check it for damage, or export it."
+        ) from None
     except sa.exc.SQLAlchemyError as error:
-        reason = _without_secrets(str(getattr(error, "orig", None) or error).strip(), target)
+        reason = str(getattr(error, "orig", None) or error).partition("\n[SQL:")[0].strip()
+        reason = _without_secrets(reason, target)
         if re.search("locked|conflicting lock|different configuration", reason, re.IGNORECASE):
             remedy = "another program is writing to it: try again when that is done"
         raise SourceError(f"{place}: {reason}\nTo do: {remedy}.") from None

@@ -128,7 +128,8 @@ def pivot_runs(
         A validated run table in start order, indexed by `run`, or by (`series`, `run`). A job
         whose name means something else in a run table is called ``job:<name>``. Of a job that
         came or went over time the other runs hold NaN. ``.attrs["dropped"]`` says how many rows
-        were left out, and why; ``.attrs["notes"]`` of the long table are kept.
+        were left out, and why; ``.attrs["no_outcome"]`` how many rows have neither duration nor
+        status, since they still run, say; ``.attrs["notes"]`` of the long table are kept.
 
     Raises
     ------
@@ -187,13 +188,27 @@ def pivot_runs(
     if STARTED_AT in long:
         runs.insert(0, STARTED_AT, long[STARTED_AT].groupby(row).min().array)
         never = runs[STARTED_AT].isna()
-        dropped["run of which no job has started"] = int(never.sum())
+        of_never = never.to_numpy()[row]
+        dropped["job of a run of which no job has started"] = int(of_never.sum())
         runs = runs[~never].sort_values(STARTED_AT, kind="stable")
+        long = long[~of_never]
     runs = validate_runs(runs, jobs=columns)
     runs.attrs["dropped"] = {why: n for why, n in {**dropped, **fewer}.items() if n}
+    runs.attrs["no_outcome"] = _without_outcome(long)
     if "notes" in long.attrs:
         runs.attrs["notes"] = list(long.attrs["notes"])
     return runs
+
+
+def _without_outcome(long: pd.DataFrame) -> dict[str, int]:
+    """Count the rows of which the run table shows neither a duration nor a status."""
+    nothing = long["duration"].isna()
+    if "status" not in long:
+        return {"no duration": int(nothing.sum())} if nothing.any() else {}
+    nothing &= long["status"].isna()
+    ended = nothing & long[ENDED_AT].notna() if ENDED_AT in long else nothing & False
+    counts = {"unknown": int(ended.sum()), "running": int((nothing & ~ended).sum())}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _plain(column: pd.Series) -> tuple[np.ndarray, object]:

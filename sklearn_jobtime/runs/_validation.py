@@ -1,6 +1,7 @@
 """Check a run table, and bring its times, durations and statuses into one form."""
 
 from collections.abc import Sequence
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ __all__ = [
     "bad_value",
     "checked_durations",
     "checked_statuses",
+    "first_number",
     "row_label",
     "to_utc",
     "validate_runs",
@@ -94,21 +96,54 @@ def to_utc(column: pd.Series) -> pd.Series:
         return column
     if kind_of(column) in ("m", "b", "c"):  # lengths of time, flags, complex numbers
         raise bad_value(column, int(column.notna().to_numpy().argmax()), NO_TIME)
+    if (row := first_number(column)) is not None:
+        if pd.api.types.infer_dtype(column, skipna=True) not in _ALL_NUMBERS:
+            raise bad_value(
+                column,
+                row,
+                "is a number among times that are none; write all of them in one form, such as "
+                "2026-03-01T04:00:00Z.",
+            )
+        column = column.map(float, na_action="ignore").astype("float64")
     column = plain_column(column)
     if pd.api.types.is_numeric_dtype(column):
-        seconds = column.astype("float64")
-        in_range = (seconds >= _FIRST_SECOND) & (seconds < _LAST_SECOND)
-        times = pd.to_datetime(column.where(in_range), unit="s", utc=True)
+        times = _from_seconds(column)
     else:
         times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
         # pandas reads these two words as the time of reading
         times = times.mask(column.isin(["now", "today"]))
     bad = times.isna() & column.notna()
     if bad.any():  # an empty string is missing, as in a CSV file
-        bad[bad] = column[bad].astype(str).str.strip() != ""
+        bad[bad] = [str(value).strip() != "" for value in column[bad].tolist()]
     if bad.any():
         raise bad_value(column, int(bad.to_numpy().argmax()), NO_TIME)
     return times.dt.as_unit("us")
+
+
+def _from_seconds(column: pd.Series) -> pd.Series:
+    """Moments of seconds since 1970; pandas knows none with a fraction after the year 2262."""
+    seconds = column.to_numpy(dtype="float64", na_value=np.nan)
+    with np.errstate(invalid="ignore"):
+        in_range = (seconds >= _FIRST_SECOND) & (seconds < _LAST_SECOND)
+    whole = np.floor(np.where(in_range, seconds, 0.0))
+    micros = np.rint((np.where(in_range, seconds, 0.0) - whole) * 1e6)
+    moments = (whole.astype("int64") * 10**6 + micros.astype("int64")).astype("datetime64[us]")
+    moments[~in_range] = np.datetime64("NaT")
+    return pd.Series(moments, index=column.index, name=column.name).dt.tz_localize("UTC")
+
+
+_ALL_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
+
+
+def first_number(column: pd.Series) -> int | None:
+    """Place of the first number in a column of objects, which pandas would read as a year."""
+    if column.dtype != object:
+        return None
+    if pd.api.types.infer_dtype(column, skipna=True) in ("string", "datetime", "date", "empty"):
+        return None
+    values = enumerate(column.tolist())
+    numbers = (place for place, value in values if isinstance(value, Number) and value == value)  # noqa: PLR0124 - not NaN
+    return next(numbers, None)
 
 
 def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> pd.DataFrame:

@@ -418,7 +418,7 @@ def test_a_queued_run_is_no_row_of_the_run_table_yet(airflow):
     airflow.run("UPDATE dag_run SET state = 'queued' WHERE dag_id = 'retired' AND run_id = 'run_2'")
     runs = pivot_runs(airflow.read())
     assert runs.index.get_level_values("series").value_counts()["retired"] == 1
-    assert runs.attrs["dropped"] == {"run of which no job has started": 1}
+    assert runs.attrs["dropped"] == {"job of a run of which no job has started": 1}
 
 
 def test_a_schema_from_before_mapped_tasks_and_kept_tries(airflow):

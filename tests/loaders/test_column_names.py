@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._column_names import USUAL, guess_columns, map_columns, unit_of
-from sklearn_jobtime.loaders._conversion import mapped_long, since_utc, typed_columns, typed_rows
+from sklearn_jobtime.loaders._mapped_long import mapped_long
+from sklearn_jobtime.loaders._moments import since_utc
+from sklearn_jobtime.loaders._typed_columns import typed_columns, typed_rows
 from sklearn_jobtime.runs import pivot_runs
 from sklearn_jobtime.runs._long_table import LONG_COLUMNS
 

@@ -134,7 +134,10 @@ def test_gitlab_jobs(tmp_path):
     assert runs["load__status"].tolist() == ["cancelled", "skipped"]
     assert runs["publish__status"].tolist() == ["skipped", None]
     assert runs["ended_at"].isna().tolist() == [False, True]
-    assert runs.attrs["dropped"] == {"copy of a record on another page": 1}
+    assert runs.attrs["dropped"] == {
+        "copy of a record on another page": 1,
+        "earlier try of a job in its run": 1,
+    }
     assert runs.attrs["report"]["columns"]["run"]["why"] == "field of GitLab jobs"
 
 
@@ -232,6 +235,7 @@ def test_buildkite(tmp_path):
     assert runs.attrs["dropped"] == {
         "job that was tried again, of which the last try counts": 1,
         "step that waits or asks, which is no job": 1,
+        "part joined with the first of its job and run": 1,
     }
 
 

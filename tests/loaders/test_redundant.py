@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders import read_log, read_source
 from sklearn_jobtime.loaders._column_names import map_columns
-from sklearn_jobtime.loaders._conversion import NO_STATUS, mapped_long, typed_columns, typed_rows
+from sklearn_jobtime.loaders._mapped_long import NO_STATUS, mapped_long
+from sklearn_jobtime.loaders._typed_columns import typed_columns, typed_rows
 
 START = pd.Timestamp("2026-03-01T04:00Z")
 
