@@ -47,6 +47,7 @@ from sklearn_jobtime.runs import (
     series_of,
     split_by_time,
 )
+from sklearn_jobtime.runs._log_ratio import indistinct_durations
 
 ANSWERS = ("naive", "fixed", "followed")
 COUNTED = 50  # runs that the naive rule looks at
@@ -68,6 +69,7 @@ class CountedRuns:
     """The naive rule: a share of past durations, whatever was forecast."""
 
     def __init__(self, seconds: np.ndarray) -> None:
+        self.least_ = indistinct_durations(seconds)
         self.seconds = [np.sort(column[~np.isnan(column)][-COUNTED:]) for column in seconds.T]
 
     def done_by(self, forecast, seconds, elapsed):  # noqa: ARG002 - the rule asks no forecast

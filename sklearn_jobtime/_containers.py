@@ -227,7 +227,10 @@ def _plain_objects(column: pd.Series) -> pd.Series:
         return column if column.hasnans else column.astype("bool")
     if kind == "m":
         return pd.to_timedelta(column) / SECOND
-    return pd.to_numeric(column).astype("float64") if kind == "f" else column
+    if kind != "f":
+        return column
+    numbers = pd.to_numeric(column)
+    return numbers if numbers.dtype == "int64" else numbers.astype("float64")
 
 
 def kind_of(column: pd.Series) -> str:

@@ -113,7 +113,7 @@ CASES = {
     "AnchoredRegressor": Case(AnchoredRegressor(LINE), 2, frames_go_on=True),
     "AnchoredRegressor of trees": Case(AnchoredRegressor(TREES), 2),
     "ConformalForecaster": Case(
-        ConformalForecaster(LINE, conformity_score="normalised", scale_model=RollingRule()),
+        ConformalForecaster(LINE, conformity_score="normalised", scale_model=LINE),
         methods=("predict", "predict_interval"),
         n_outputs=1,
         frames_go_on=True,

@@ -21,7 +21,7 @@ from sklearn_jobtime.cli.commands.risk import risk
 from sklearn_jobtime.cli.commands.tune import tune
 from sklearn_jobtime.cli.commands.update import update
 from sklearn_jobtime.cli.commands.why import why
-from sklearn_jobtime.cli.output import PlainConsole
+from sklearn_jobtime.cli.console import PlainConsole
 from sklearn_jobtime.cli.shell_words import in_shell_words
 
 __all__ = ["app", "main"]

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
 
 from sklearn_jobtime._atomic import replacing
+from sklearn_jobtime.cli.console import PlainConsole
 from sklearn_jobtime.cli.shell_words import in_shell_words
 from sklearn_jobtime.plots import CoverageDisplay, ForecastDisplay, LinkageDisplay
 
@@ -67,7 +67,7 @@ class Files:
     def exit_if_failed(self) -> None:
         """Say last what could not be written, and end with the exit code of an error."""
         for said in self.failed:
-            Console(stderr=True, highlight=False, soft_wrap=True).print(
+            PlainConsole(stderr=True, highlight=False, soft_wrap=True).print(
                 f"error: not written, the result above is whole: {said}", markup=False
             )
         if self.failed:

@@ -1,7 +1,6 @@
 """What a user reads: tables, durations and times for people, one JSON object for scripts."""
 
 import json
-import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,15 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from sklearn_jobtime._wording import shortened_apart
+from sklearn_jobtime.cli.console import PlainConsole, printable
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 
 __all__ = [
-    "PlainConsole",
     "as_records",
     "forecast_records",
     "job_label",
@@ -26,7 +24,6 @@ __all__ = [
     "print_json",
     "print_notes",
     "print_table",
-    "printable",
     "results",
     "row_name",
     "with_series",
@@ -34,34 +31,9 @@ __all__ = [
 
 PIPED_WIDTH = 160
 LONGEST_NAME = 48  # of a job or series in a table
-# All but tab and line feed; with those that turn the direction of what follows.
-_CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 
 
-class PlainConsole(Console):
-    """Console that shows the control characters of names and values instead of obeying them."""
-
-    def print(self, *objects: Any, **options: Any) -> None:
-        """Print as the console does, texts made printable."""
-        shown = (printable(item) if isinstance(item, str) else item for item in objects)
-        super().print(*shown, **options)
-
-
-def printable(text: str) -> str:
-    r"""Text with its control characters, and halves of characters, written as escapes.
-
-    Examples
-    --------
-    >>> from sklearn_jobtime.cli.output import printable
-    >>> printable("red \x1b[31m, half \ud800")
-    'red \\x1b[31m, half \\ud800'
-    """
-    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
-
-
-def results() -> Console:
+def results() -> PlainConsole:
     """Console for results; in a pipe wide enough that a table is not cut."""
     return PlainConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
 

@@ -216,12 +216,20 @@ def _follow_epoch(
 
 
 def _fill_durations(rows: pd.DataFrame, notes: list[str]) -> None:
-    """Take a missing duration from start and end."""
+    """Take a missing duration from start and end, unless these are the clock of the whole run."""
     lacks = rows["duration"].isna()
     if not ({STARTED_AT, ENDED_AT} <= set(rows) and lacks.any()):
         return
     span = (rows[ENDED_AT] - rows[STARTED_AT]).dt.total_seconds()
     lacks &= span >= 0
+    both = np.isfinite(rows["duration"]) & span.notna()
+    apart = np.abs(rows["duration"] - span) > np.maximum(2.0, 0.1 * span)
+    if lacks.any() and both.any() and apart[both].mean() > 0.5:
+        notes.append(
+            f"{int(lacks.sum()):,} rows have no duration, and start and end are not those of the "
+            "job: where others have one, it is another; they count as not observed."
+        )
+        return
     if lacks.any():
         rows["duration"] = rows["duration"].where(~lacks, span)
         notes.append(

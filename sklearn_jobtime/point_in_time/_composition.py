@@ -6,11 +6,11 @@ it still holds that table, and this module finds it, so that a check can say wha
 
 import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
 
 __all__ = ["tables_above"]
 
@@ -28,16 +28,17 @@ def tables_above(n_rows: int) -> Iterator[pd.DataFrame]:
     n_rows : int
         Tables of another length are not the source of the rows in question.
     """
-    frame = sys._getframe(1)
-    while frame is not None:
+    base = sys.modules.get("sklearn.base")
+    frame: FrameType | None = sys._getframe(1)
+    while base and frame:  # where scikit-learn was not imported, no estimator calls us
         local = frame.f_locals
         caller, X = local.get("self"), local.get("X")
-        if isinstance(caller, BaseEstimator) and not _is_ours(caller) and _is_table(X, n_rows):
+        if isinstance(caller, base.BaseEstimator) and not _is_ours(caller) and _is_table(X, n_rows):
             yield X if isinstance(X, pd.DataFrame) else _as_pandas(X)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
 
 
-def _is_ours(estimator: BaseEstimator) -> bool:
+def _is_ours(estimator: object) -> bool:
     return type(estimator).__module__.split(".")[0] == "sklearn_jobtime"
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import rows_to_remember
+from sklearn_jobtime.point_in_time._same_rows import carries_labels
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
-from sklearn_jobtime.runs._schema import STARTED_AT
+from sklearn_jobtime.runs._schema import STARTED_AT, series_of
 
 __all__ = ["RememberedRows"]
 
@@ -99,4 +100,24 @@ class RememberedRows:
         # A flag that is not known yet is NaN, so a float.
         flags = [c for c in X if {before[c].dtype.kind, X[c].dtype.kind} == {"b", "f"}]
         floats = dict.fromkeys(flags, "float64")
-        return pd.concat([before.astype(floats), X.astype(floats)])
+        given = X.astype(floats)
+        return pd.concat([before.astype(floats), given.set_axis(_counted_on(before, given))])
+
+
+def _counted_on(before: pd.DataFrame, X: pd.DataFrame) -> pd.Index:
+    """Labels of rows numbered from 0 anew, counted on from those of the rows before them.
+
+    Else they would be the labels of the first rows of fit to an estimator that remembers these.
+    """
+    labels = before.index.get_level_values(-1)
+    if STARTED_AT in X or labels.dtype.kind != "i" or carries_labels(read_clock(X)):
+        return X.index
+    series = series_of(before.index.append(X.index))
+    newest = pd.Series(labels).groupby(series[: len(before)]).max()
+    own = series[len(before) :]
+    place = pd.Series(own).groupby(own).cumcount().to_numpy()
+    counted = newest.reindex(own).fillna(-1).to_numpy(np.intp) + 1 + place
+    if X.index.nlevels == 1:
+        return pd.Index(counted, name=X.index.name)
+    names = [X.index.get_level_values(k) for k in range(X.index.nlevels - 1)]
+    return pd.MultiIndex.from_arrays([*names, counted], names=X.index.names)

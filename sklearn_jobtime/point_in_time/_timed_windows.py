@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import _safe_indexing
 
 from sklearn_jobtime._typing import Rows
 from sklearn_jobtime.exceptions import LostClockError
@@ -124,6 +123,8 @@ def in_time_order(X: Any, *others: Any) -> tuple[Any, ...]:
     tuple
         `X` and the others, as they came where they are in that order already.
     """
+    from sklearn.utils import _safe_indexing  # noqa: PLC0415  reading files needs no scikit-learn
+
     order = time_order(X)
     if order is None:
         return X, *others

@@ -128,6 +128,7 @@ def ahead(table: pd.DataFrame, horizon: int, runs: pd.DataFrame | None = None) -
     them, or without their starts, it is the next row.
     """
     order = np.arange(len(table))
+    runs = None if runs is None else plain_table(runs)
     if runs is not None and STARTED_AT in runs:
         order = np.argsort(to_utc(runs[STARTED_AT]).to_numpy("datetime64[us]"), kind="stable")
     in_order = table.iloc[order]

@@ -256,7 +256,7 @@ def test_where_no_run_of_the_tail_ended_the_chance_is_not_known():
     took, cut = np.array([100.0, *[np.nan] * 4]), np.array([np.nan, *[150.0] * 4])
     known = DurationDistribution(np.full(5, 100.0), took, cut)
     said = known.done_by(100.0, [[99.0], [100.0], [101.0], [np.inf]])[:, 0]
-    np.testing.assert_allclose(said, [0, 1 / 6, np.nan, 1])
+    np.testing.assert_allclose(said, [1 / 6, 1 / 6, np.nan, 5 / 6])
     assert np.isnan(known.median(100.0))
     assert np.isinf(known.longest(100.0, 0.5))
 

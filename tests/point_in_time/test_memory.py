@@ -348,7 +348,8 @@ def test_runs_of_other_times_between_those_of_fit_are_others_and_it_is_said():
 
 
 def test_runs_of_one_second_of_a_store_are_paired_one_to_one():
-    X = pd.DataFrame({"started_at": [0.25, 7.25, 7.5, 7.75, 9.25], "took": [1.0, 2, 3, 4, 5]})
+    starts = 86400 + np.array([0.25, 7.25, 7.5, 7.75, 9.25])
+    X = pd.DataFrame({"started_at": starts, "took": [1.0, 2, 3, 4, 5]})
     again = X.assign(started_at=np.floor(X["started_at"]))
     assert kept_ages(X[:3], again) == []
     assert kept_ages(X, again[:4].set_axis(list("abcd")), n=5) == [1]

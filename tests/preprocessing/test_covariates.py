@@ -116,7 +116,7 @@ def test_what_a_known_column_gives_is_known_to_the_windower():
 BAD = {
     "no column": ({"build": [1.0]}, {"columns": ["event"]}, RunTableError, "no column"),
     "list": ({"event": [["a"], ["b"]]}, {}, TypeError, "a string or a number"),
-    "clash": ({"event": ["a"], "event__a": [1.0]}, {}, RunTableError, "transform a table twice"),
+    "clash": ({"event": ["a"], "event__a": [1.0]}, {}, RunTableError, "rename one of the two"),
 }
 
 
