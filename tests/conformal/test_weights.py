@@ -95,7 +95,8 @@ def test_chances_count_the_runs_by_their_weights():
         DurationDistribution.from_forecaster(one).done_by(100.0, at) for one in (weighed, repeated)
     ]
     known = 1 / ((weight > 0).sum() + 1)  # rows that repeat tell no more than one
-    np.testing.assert_allclose(*np.clip(chances, known, 1 - known), rtol=0.02)
+    chances = np.clip(chances, known, 1 - known)
+    np.testing.assert_allclose(*chances, rtol=0.02)
     np.testing.assert_allclose(chances[0][:12], chances[1][:12], rtol=1e-9)
     weighed.update([[0.0]], [100.0])
     assert weighed.calibration_weights()[-1] == 1
