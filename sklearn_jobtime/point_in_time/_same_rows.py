@@ -170,7 +170,8 @@ def _paired(
         # One start in common may also be the last of a table whose labels are others now.
         is_proof = len(free) < len(near) or len(np.intersect1d(keys, near_keys)) > 1
         if past.labels is not None and given.labels is not None and len(ours):
-            is_proof |= bool(given.labels[near].min() < past.labels[rows[ours]].max())
+            own = given.labels[np.isin(given.series, past_series[ours])]
+            is_proof |= bool(own.min() < past.labels[rows[ours]].max())  # both count alike
         ours = ours[:0] if is_proof else ours
     elif len(free) < len(near):  # the labels are those of fit: another one is another run
         is_tied = pd.Series(keys).duplicated(keep=False).to_numpy()

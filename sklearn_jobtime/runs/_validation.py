@@ -110,8 +110,9 @@ def to_utc(column: pd.Series) -> pd.Series:
         times = _from_seconds(column)
     else:
         times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
-        # pandas reads these two words as the time of reading
-        times = times.mask(column.isin(["now", "today"]))
+        if not pd.api.types.is_datetime64_any_dtype(column):
+            # pandas reads these two words as the time of reading
+            times = times.mask(column.isin(["now", "today"]))
     bad = times.isna() & column.notna()
     if bad.any():  # an empty string is missing, as in a CSV file
         bad[bad] = [str(value).strip() != "" for value in column[bad].tolist()]

@@ -84,7 +84,7 @@ SCALERS = [
     PowerTransformer(),
     QuantileTransformer(n_quantiles=20),
     QuantileTransformer(n_quantiles=20, output_distribution="normal"),
-    KBinsDiscretizer(encode="ordinal", quantile_method="averaged_inverted_cdf"),
+    KBinsDiscretizer(encode="ordinal", strategy="uniform"),
     SplineTransformer(),
     PCA(2),
     SimpleImputer(),
