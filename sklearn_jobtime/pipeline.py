@@ -142,6 +142,7 @@ def network_member(
         lr=0.003,
         batch_size=128,
         max_epochs=60,
+        patience=15,
         device=device,
         random_state=random_state,
     )

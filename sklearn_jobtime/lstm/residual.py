@@ -100,7 +100,7 @@ class ResidualForecaster(LSTMForecaster):
         batch_size: int = 32,
         max_epochs: int = 100,
         early_stopping: bool = True,
-        patience: int = 15,
+        patience: int = 30,
         validation_fraction: float = 0.2,
         warm_start: bool = False,
         device: str = "cuda",

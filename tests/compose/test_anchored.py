@@ -370,6 +370,7 @@ def test_the_recipe_starts_as_the_rules(recipe):
         regressor__mean__trees="drop",
         regressor__mean__lstm__network__lr=1e-30,
         regressor__mean__lstm__network__early_stopping=False,
+        regressor__mean__lstm__network__patience=30,
     )
     model.fit(runs, make_targets(runs))
     np.testing.assert_allclose(model.predict(runs), model.base_forecaster_.predict(runs), rtol=1e-5)
@@ -512,6 +513,7 @@ def test_the_recipe_learns_from_what_was_cut_off():
     model.set_params(prior_sample_size=0.0, regressor__mean__trees="drop")  # trees take no bounds
     model.set_params(regressor__mean__lstm__network__max_epochs=15)
     model.set_params(regressor__mean__lstm__network__early_stopping=False)
+    model.set_params(regressor__mean__lstm__network__patience=30)
     without = clone(model).fit(runs, y).predict(runs)
     informed = clone(model).fit(runs, y, at_least=at_least).predict(runs)
     cut = at_least.notna().to_numpy()
