@@ -64,7 +64,7 @@ def test_stopped_at_any_moment_the_files_are_whole_and_the_next_command_works(fo
     usual = time.monotonic() - began
     expected = set(os.listdir(folder))
     moments = random.Random(0)
-    rounds = 1 if command == "fit" else 3
+    rounds = 3 if command == "load" else 1
     for stop in [signal.SIGKILL, signal.SIGTERM, signal.SIGINT] * rounds:
         process = start(folder, *args)
         # Most of the time goes to imports; what matters happens towards the end.
