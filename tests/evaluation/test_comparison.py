@@ -28,6 +28,7 @@ from sklearn_jobtime.evaluation import (
 )
 from sklearn_jobtime.evaluation._backtest import has_past, why_not_observed
 from sklearn_jobtime.exceptions import NoHistoryError
+from sklearn_jobtime.pipeline import flatten
 from sklearn_jobtime.runs import WHOLE_RUN, as_of, job_columns, make_targets, validate_runs
 
 RULES = {"last": RollingRule("last"), "median": RollingRule("median", 5)}
@@ -53,16 +54,15 @@ def found(runs):
     return backtest(MODELS, runs, horizon=2, n_splits=3, test_size=0.4)
 
 
-def flat(windows):
-    return np.nan_to_num(windows.reshape(len(windows), -1))
-
-
 def test_any_number_of_processes_gives_the_same_numbers(runs):
     windows = make_pipeline(
         TimestampToNumeric(), FailureImputer(), SequenceWindower(3, pad_value=0)
     )
     ridge = CompleteCaseRegressor(Ridge())
-    models = {"mix": OnlineMix(), "ridge": make_pipeline(windows, FunctionTransformer(flat), ridge)}
+    models = {
+        "mix": OnlineMix(),
+        "ridge": make_pipeline(windows, FunctionTransformer(flatten), ridge),
+    }
 
     def tested(n_jobs):
         return backtest(models, runs, n_splits=2, n_jobs=n_jobs, whole_run=False)
