@@ -175,15 +175,9 @@ def read_source(
             table = read_table(source, delimiter=delimiter, columns=mapping, max_bytes=max_bytes)
         form = "log" if mapping else table_form(table, source=source, jobs=durations or jobs)
         if form == "runs":
-            table = with_statuses(
-                table, durations or jobs or (), notes, states=states, on_unknown=on_unknown
+            runs = _read_runs(
+                table, source, given, notes, index, durations, jobs, since, on_unknown
             )
-            own = ("timezone", "delimiter", "index", *(["states"] if notes else []))
-            options_for(given, own, f"{source}, a run table,")
-            runs = as_runs(table, source, jobs=durations, index=index, timezone=timezone)
-            runs = _since(_with_jobs(runs, jobs), since)
-            said = run_table_notes(table, runs, timezone, durations or jobs)
-            runs.attrs = {"notes": [*notes, *said]}
             return _reported(runs, None, durations or jobs or ())
         options_for(given, uses, f"{source}, a log,")
         if form == "long":
@@ -199,6 +193,28 @@ def read_source(
     of_system = colon and (scheme in READERS or scheme.startswith("airflow"))
     why = f"field of {scheme.partition('+')[0]}" if of_system else "usual name"
     return _reported(runs, long.attrs.get("columns", {}), mapping or (), why)
+
+
+def _read_runs(
+    table: pd.DataFrame,
+    source: str,
+    given: Mapping[str, Any],
+    notes: list[str],
+    index: Any,
+    durations: Sequence[str] | None,
+    jobs: Sequence[str] | None,
+    since: str | None,
+    on_unknown: str,
+) -> pd.DataFrame:
+    """Read a file that is a run table, with notes on what was concluded of it."""
+    named = durations or jobs
+    table = with_statuses(table, named or (), notes, states=given["states"], on_unknown=on_unknown)
+    own = ("timezone", "delimiter", "index", *(["states"] if notes else []))
+    options_for(given, own, f"{source}, a run table,")
+    runs = as_runs(table, source, jobs=durations, index=index, timezone=given["timezone"])
+    runs = _since(_with_jobs(runs, jobs), since)
+    runs.attrs = {"notes": [*notes, *run_table_notes(table, runs, given["timezone"], named)]}
+    return runs
 
 
 def _unknown(source: str) -> SourceError:

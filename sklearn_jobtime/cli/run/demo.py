@@ -2,13 +2,15 @@
 
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from sklearn.base import clone
 
 from sklearn_jobtime._wording import human_seconds
 from sklearn_jobtime.cli.files import Files, interval_name, save_plot
-from sklearn_jobtime.cli.holdout import Recipe, fit_with_intervals, holdout_or_note
+from sklearn_jobtime.cli.holdout import Holdout, Recipe, fit_with_intervals, holdout_or_note
 from sklearn_jobtime.cli.holdout_report import holdout_record, print_holdout, untested_record
 from sklearn_jobtime.cli.inputs import History, history_record
 from sklearn_jobtime.cli.intervals import NominalCoverage, coverage_record
@@ -58,22 +60,8 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
     steps.print("4/4 Storing the model and drawing.")
     model_path, plot_path = folder / "model.joblib", folder / "forecast.png"
     save_model(fitted, model_path)
-    tested = None
-    if holdout:
-        tested = ForecastDisplay.from_estimator(
-            holdout.model, history.runs, is_test=holdout.is_test
-        ).tested
-    interval = interval_name(coverage)
     files = Files()
-    files.add(
-        plot_path,
-        lambda path: save_plot(
-            ForecastDisplay.from_predictions(
-                history.runs, forecasts, tested=tested, interval=interval
-            ),
-            path,
-        ),
-    )
+    files.add(plot_path, lambda path: _draw(history, forecasts, holdout, coverage, path))
     files.write()
     risks = next_risks(fitted, forecasts, DEADLINE)
 
@@ -107,3 +95,22 @@ def run_demo(folder: Path, recipe: Recipe, *, as_json: bool) -> None:
         soft_wrap=True,
     )
     files.exit_if_failed()
+
+
+def _draw(
+    history: History,
+    forecasts: pd.DataFrame,
+    holdout: Holdout | None,
+    coverage: dict[str, Any] | None,
+    path: Path,
+) -> None:
+    """Draw the forecasts, behind those of the test runs where there was a test."""
+    tested = None
+    if holdout:
+        tested = ForecastDisplay.from_estimator(
+            holdout.model, history.runs, is_test=holdout.is_test
+        ).tested
+    display = ForecastDisplay.from_predictions(
+        history.runs, forecasts, tested=tested, interval=interval_name(coverage)
+    )
+    save_plot(display, path)
