@@ -227,6 +227,8 @@ def _plain_objects(column: pd.Series) -> pd.Series:
         return column if column.hasnans else column.astype("bool")
     if kind == "m":
         return pd.to_timedelta(column) / SECOND
+    if kind == "M":
+        return column.infer_objects()  # dates, times and moments of several zones stay objects
     if kind != "f":
         return column
     numbers = pd.to_numeric(column)

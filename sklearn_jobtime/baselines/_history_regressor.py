@@ -35,7 +35,7 @@ from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, status
 from sklearn_jobtime.runs._target_arrays import read_targets
 from sklearn_jobtime.runs._target_jobs import jobs_of_targets
 from sklearn_jobtime.runs._targets import observed_durations
-from sklearn_jobtime.runs._validation import to_utc
+from sklearn_jobtime.runs._validation import elapsed_seconds, to_utc
 
 __all__ = ["HistoryRegressor", "Learned"]
 
@@ -91,7 +91,7 @@ def _recorded_durations(runs: pd.DataFrame, observed: pd.DataFrame) -> Floats:
                 known &= (runs[status_column(job)] != "skipped").to_numpy("bool", na_value=True)
             recorded[:, k] = np.where(known, seconds, np.nan)
         elif job == WHOLE_RUN and ENDED_AT in runs:
-            recorded[:, k] = (runs[ENDED_AT] - runs[STARTED_AT]).dt.total_seconds()
+            recorded[:, k] = elapsed_seconds(runs)
     return recorded
 
 

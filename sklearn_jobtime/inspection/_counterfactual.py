@@ -39,6 +39,7 @@ from sklearn_jobtime.runs._schema import (
     status_column,
 )
 from sklearn_jobtime.runs._targets import observed_durations
+from sklearn_jobtime.runs._validation import elapsed_seconds
 
 __all__ = ["Pasts", "block_permutation", "local_levels", "read_pasts", "usual_values"]
 
@@ -368,7 +369,7 @@ def read_pasts(runs: pd.DataFrame, jobs: Sequence[str] | None = None) -> Pasts:
     successes = observed_durations(runs, jobs)
     seconds = {job: runs[job].to_numpy(np.float64, na_value=np.nan) for job in jobs}
     if WHOLE_RUN in successes:
-        whole = (runs[ENDED_AT] - runs[STARTED_AT]).dt.total_seconds()
+        whole = elapsed_seconds(runs)
         seconds[WHOLE_RUN] = whole.to_numpy(np.float64)
     good = {name: successes[name].to_numpy(np.float64) for name in seconds}
     usual = {name: usual_values(values, clock) for name, values in good.items()}

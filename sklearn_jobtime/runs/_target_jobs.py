@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, series_of
+from sklearn_jobtime.runs._schema import series_of
 from sklearn_jobtime.runs._targets import observed_durations
-from sklearn_jobtime.runs._validation import to_utc
 
 __all__ = ["in_order_of", "in_order_of_rows", "jobs_of_targets", "names_of"]
 
@@ -151,9 +150,8 @@ def jobs_of_targets(
         When a target is no job's, or could be that of several.
     """
     named = [pair[-1] for pair in _pairs(names)] if isinstance(names, pd.MultiIndex) else None
-    times = {c: to_utc(X[c]) for c in (STARTED_AT, ENDED_AT) if c in X}
     own = None if named is None else [job for job in dict.fromkeys(named) if job in X] or None
-    seconds = observed_durations(X.assign(**times), own)
+    seconds = observed_durations(X, own)
     jobs = list(seconds.columns)
     if names is not None and all(name in jobs for name in names):
         named = list(names)

@@ -16,7 +16,7 @@ from sklearn_jobtime.runs._schema import (
     series_of,
     status_column,
 )
-from sklearn_jobtime.runs._validation import to_utc
+from sklearn_jobtime.runs._validation import elapsed_seconds, to_utc
 
 __all__ = ["ahead", "make_lower_bounds", "make_targets", "observed_durations", "targets_named"]
 
@@ -59,7 +59,7 @@ def observed_durations(runs: pd.DataFrame, jobs: Sequence[str] | None = None) ->
     spoilt = np.isinf(seconds).any(axis=1) | status.isin(SPOILS_RUN).any(axis=1)
     observed = seconds.where(good)
     if STARTED_AT in runs and ENDED_AT in runs:
-        whole = (runs[ENDED_AT] - runs[STARTED_AT]).dt.total_seconds()
+        whole = elapsed_seconds(runs)
         observed[WHOLE_RUN] = whole.where(~spoilt)
     return observed
 
@@ -220,7 +220,7 @@ def make_lower_bounds(
             runs_still = seconds.isna() & status.isna() & runs[f"{job}__{ENDED_AT}"].isna()
             bounds[job] = bounds[job].fillna(_seconds_until(now, runs, job).where(runs_still))
     if WHOLE_RUN in bounds:
-        elapsed = (runs[ENDED_AT] - runs[STARTED_AT]).dt.total_seconds().where(cut)
+        elapsed = elapsed_seconds(runs).where(cut)
         if now is not None:
             elapsed = elapsed.fillna(_seconds_until(now, runs).where(runs[ENDED_AT].isna()))
         bounds[WHOLE_RUN] = elapsed.where(~spoilt)

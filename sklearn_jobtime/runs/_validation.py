@@ -21,6 +21,7 @@ __all__ = [
     "bad_value",
     "checked_durations",
     "checked_statuses",
+    "elapsed_seconds",
     "first_number",
     "row_label",
     "to_utc",
@@ -119,6 +120,29 @@ def to_utc(column: pd.Series) -> pd.Series:
     if bad.any():
         raise bad_value(column, int(bad.to_numpy().argmax()), NO_TIME)
     return times.dt.as_unit("us")
+
+
+def elapsed_seconds(runs: pd.DataFrame) -> pd.Series:
+    """Seconds from the start to the end of each run, NaN where one of them is missing.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A table with `started_at` and `ended_at`, in any form that :func:`to_utc` reads.
+
+    Raises
+    ------
+    RunTableError
+        When a value is no time.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"started_at": ["2026-03-01"], "ended_at": ["2026-03-01T00:02Z"]})
+    >>> elapsed_seconds(runs).tolist()
+    [120.0]
+    """
+    return (to_utc(runs[ENDED_AT]) - to_utc(runs[STARTED_AT])).dt.total_seconds()
 
 
 def _from_seconds(column: pd.Series) -> pd.Series:
