@@ -290,8 +290,8 @@ def test_bad_tables_get_an_error_that_helps():
 
 @pytest.mark.slow
 def test_false_alarms_are_as_rare_as_asked():
-    """One new run of each of 600 histories: the number of alarms is binomial."""
-    n_sets, contamination, alarms = 600, 0.05, 0
+    """One new run of each of 250 histories: the number of alarms is binomial."""
+    n_sets, contamination, alarms = 250, 0.05, 0
     for seed in range(n_sets):
         seconds = usual(200, 3, sigma=0.5, seed=seed)
         detector = watching(forecaster=RollingRule("median"), contamination=contamination)

@@ -61,9 +61,8 @@ ESTIMATORS = [
         {},
     ),
     pytest.param(LSTMForecaster(), {}, marks=pytest.mark.slow),
-    pytest.param(LSTMForecaster(early_stopping=False, criterion="mse"), {}, marks=pytest.mark.slow),
     pytest.param(
-        LSTMForecaster(early_stopping=False, activation="relu", max_epochs=60),
+        LSTMForecaster(early_stopping=False, criterion="mse", activation="relu", max_epochs=60),
         {},
         marks=pytest.mark.slow,
     ),

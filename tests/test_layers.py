@@ -99,7 +99,7 @@ HEAVY = {"torch", "skorch", "matplotlib"}
 @pytest.mark.parametrize(
     ("args", "not_loaded"),
     [
-        (["--help"], {*HEAVY, "sklearn", "scipy", "pandas"}),
+        (["--help"], {*HEAVY, "sklearn", "scipy", "pandas", "numpy"}),
         (["load", "CSV"], {*HEAVY, "sklearn", "scipy", "joblib", "pyarrow.parquet"}),
         (["anomalies", "CSV"], HEAVY),
     ],

@@ -58,13 +58,17 @@ def test_a_model_stored_by_plain_joblib_loads(runs, fitted, tmp_path):
 def test_a_model_loads_in_a_fresh_process(runs, fitted, stored, tmp_path):
     write_table(runs, tmp_path / "runs.parquet")
     code = (
-        "import json, sys; from sklearn_jobtime.persistence import load_model;"
-        "from sklearn_jobtime.loaders.files import read_runs;"
-        "print(json.dumps(load_model(sys.argv[1]).predict(read_runs(sys.argv[2])).tolist()))"
+        "import json, sys, joblib; plain = joblib.load(sys.argv[1]);"
+        "from sklearn_jobtime.persistence import load_model;"
+        "from sklearn_jobtime.loaders.files import read_runs; runs = read_runs(sys.argv[2]);"
+        "models = plain, load_model(sys.argv[1]);"
+        "print(json.dumps([model.predict(runs).tolist() for model in models]))"
     )
-    command = [sys.executable, "-c", code, str(stored), str(tmp_path / "runs.parquet")]
+    files = [str(stored), str(tmp_path / "runs.parquet")]
+    command = [sys.executable, "-W", "error::UserWarning", "-c", code, *files]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    np.testing.assert_array_equal(json.loads(printed), fitted.predict(runs))
+    for predicted in json.loads(printed):
+        np.testing.assert_array_equal(predicted, fitted.predict(runs))
 
 
 @settings(max_examples=30, deadline=None)

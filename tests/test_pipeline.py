@@ -1,9 +1,5 @@
 """The recipe end to end: rows in, forecasts out, tuned, stored, and honest about time."""
 
-import subprocess
-import sys
-
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -157,19 +153,6 @@ def test_grid_search_tunes_the_recipe(runs, n_jobs):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert len(search.cv_results_["params"]) == 4
     assert np.isfinite(search.predict(next_runs(runs))).all()
-
-
-def test_a_stored_model_predicts_the_same_in_a_fresh_process(runs, fitted, tmp_path):
-    joblib.dump(fitted, tmp_path / "model.joblib")
-    runs.to_pickle(tmp_path / "runs.pkl")
-    code = (
-        "import sys, joblib, numpy as np, pandas as pd;"
-        "p = sys.argv[1];"
-        "model = joblib.load(p + '/model.joblib');"
-        "np.save(p + '/out.npy', model.predict(pd.read_pickle(p + '/runs.pkl')))"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
-    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), fitted.predict(runs))
 
 
 def test_categories_and_covariates_known_at_the_start():

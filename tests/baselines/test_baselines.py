@@ -42,6 +42,8 @@ MIX = OnlineMix(baselines=RULES, half_life=3)
 SHORT_RULES = [RollingRule("last"), RollingRule("median", 3), SeasonalRule("hour", n_runs=2)]
 FORGETFUL = OnlineMix(baselines=SHORT_RULES, half_life=0.1)
 EVERY = [*RULES, MIX, FORGETFUL, OnlineMix()]
+# One of each kind of reading: all runs, seasons of clocks, and an average of all the rules.
+SOME = [RULES[5], SeasonalRule("hour", n_runs=3), MIX]
 SEASONS = {
     "hour of week": lambda time: (time.weekday(), time.hour),
     "hour": lambda time: time.hour,
@@ -140,7 +142,7 @@ def mix_by_loop(runs, mix):
 
 
 @each_rule
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=4)
 @given(seed=seeds)
 def test_a_rule_equals_a_slow_loop(rule, seed):
     runs = overlapping_runs(seed)
@@ -152,7 +154,7 @@ def test_a_rule_equals_a_slow_loop(rule, seed):
     np.testing.assert_allclose(model.predict(runs)[:, 0], expected, rtol=1e-12)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(seed=seeds)
 def test_the_mix_equals_a_slow_loop(seed):
     runs = overlapping_runs(seed)
@@ -176,7 +178,7 @@ def test_the_mix_equals_a_slow_loop(seed):
 
 
 @each_regressor
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=3)
 @given(seed=seeds, row=st.integers(3, 13))
 def test_nothing_unknown_at_the_start_changes_a_forecast(regressor, seed, row):
     runs = overlapping_runs(seed)
@@ -194,7 +196,7 @@ def test_nothing_unknown_at_the_start_changes_a_forecast(regressor, seed, row):
 
 
 @each_regressor
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=3)
 @given(seed=seeds, n_head=st.integers(8, 35))
 def test_rows_after_fit_have_the_history_of_the_whole_table(regressor, seed, n_head):
     runs = overlapping_runs(seed, n_rows=40)
@@ -378,7 +380,7 @@ AWKWARD = {
 }
 
 
-@each_regressor
+@pytest.mark.parametrize("regressor", SOME, ids=lambda r: str(r)[:50])
 @pytest.mark.parametrize("awkward", AWKWARD.values(), ids=AWKWARD)
 def test_types_and_clocks_make_no_difference(regressor, awkward):
     runs = overlapping_runs(3, n_rows=40)

@@ -60,7 +60,8 @@ def parquet_log(folder, rows, runs):
 
 
 def json_lines(folder, rows, runs):
-    lines = melt_runs(runs).to_json(orient="records", lines=True, date_format="iso")
+    log = melt_runs(runs).rename(columns={"run": "build_id", "job": "task", "duration": "elapsed"})
+    lines = log.to_json(orient="records", lines=True, date_format="iso")
     (folder / "log.jsonl").write_text(lines)
     return f"{folder}/log.jsonl"
 
@@ -156,7 +157,8 @@ SOURCES = [csv, parquet_log, json_lines, sqlite, airflow, slurm, swf, github, je
 def test_from_the_source_to_a_forecast(write, rows, runs, tmp_path):
     source = write(tmp_path, rows, runs)
     model = str(tmp_path / "model.joblib")
-    fitted = CliRunner().invoke(app, ["fit", source, "-o", model, "--test-size", "0", *SMALL])
+    untested = ["--test-size", "0", *(["--coverage", "0"] if write is not csv else [])]
+    fitted = CliRunner().invoke(app, ["fit", source, "-o", model, *untested, *SMALL])
     assert fitted.exit_code == 0, fitted.output
     asked = CliRunner().invoke(app, ["forecast", model, source, "--json"])
     assert asked.exit_code == 0, asked.output

@@ -60,7 +60,7 @@ def commands(folder, draw):
     yield ["anomalies", table]
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("RANDOM_TABLES", "4"))))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("RANDOM_TABLES", "2"))))
 def test_every_command_answers_in_numbers_or_says_why_not(seed, tmp_path):
     write_table(random_table(seed), tmp_path / "runs.parquet")
     draw = np.random.default_rng(seed)

@@ -11,6 +11,8 @@ from sklearn_jobtime import loaders
 from sklearn_jobtime.cli.app import app
 
 SMALL = ["--epochs", "1", "--hidden-size", "2", "--window", "3", "--horizon", "1"]
+SMALL += ["--test-size", "0"]
+pytestmark = pytest.mark.usefixtures("few_trees")
 COMMANDS = [
     "load",
     "fit",

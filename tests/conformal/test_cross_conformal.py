@@ -88,7 +88,7 @@ def test_more_parts_than_rows_is_an_error():
 @pytest.mark.parametrize(("n", "cv"), [(20, 5), (60, 4)])
 def test_nine_of_ten_runs_are_inside(n, cv):
     shares = []
-    for seed in range(200):
+    for seed in range(100):
         X, y = rows(n + 50, seed)
         model = ConformalForecaster(Ridge(), 0.9, cv=cv).fit(X[:n], y[:n])
         shares.append((y[n:] <= model.predict_upper(X[n:])[:, 0]).mean())

@@ -239,14 +239,20 @@ def test_a_job_that_is_never_off_has_an_exact_interval(simultaneous):
 
 
 @pytest.mark.parametrize(
-    "estimator",
-    [RollingRule(), OnlineMix(), make_anchored_forecaster(device="cpu", random_state=0)],
+    ("estimator", "simultaneous"),
+    [
+        (RollingRule(), "none"),
+        (OnlineMix(), "both"),
+        (make_anchored_forecaster(device="cpu", random_state=0), "none"),
+    ],
     ids=["rule", "mix", "recipe"],
 )
-@pytest.mark.parametrize("simultaneous", ["none", "both"])
 def test_new_rows_alone_have_the_calibration_rows_as_history(runs, estimator, simultaneous):
     if hasattr(estimator, "regressor"):
-        estimator = clone(estimator).set_params(regressor__mean__lstm__network__max_epochs=2)
+        estimator = clone(estimator).set_params(
+            regressor__mean__lstm__network__max_epochs=2,
+            regressor__mean__trees__boosting__regressor__max_iter=5,
+        )
     y = make_targets(runs, horizon=2)
     started = runs["started_at"]
     cut = started.sort_values().iloc[320]

@@ -106,7 +106,7 @@ def test_chances_count_the_runs_by_their_weights():
 def test_weights_make_up_for_a_known_shift():
     """Calibration runs are wild on 1 day of 5, runs to come on 4 of 5."""
     inside = {"equal": [], "weighed": []}
-    for seed in range(300):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         wild = rng.random(300) < np.where(np.arange(300) < 200, 0.2, 0.8)
         y = 100 * np.exp(rng.normal(size=300) * np.where(wild, 0.5, 0.05))

@@ -14,32 +14,11 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
-from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_jobtime import SequenceWindower
 from sklearn_jobtime.exceptions import RunTableError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-
-LOOKS_BACK = dict.fromkeys(
-    ["check_methods_sample_order_invariance", "check_methods_subset_invariance"],
-    "a window depends on the rows before it",
-)
-
-
-def test_scikit_learn_contract():
-    records = check_estimator(
-        SequenceWindower(), expected_failed_checks=LOOKS_BACK, on_fail=None, on_skip=None
-    )
-    status = {record["check_name"]: record["status"] for record in records}
-    assert len(records) > 40
-    assert {name for name, found in status.items() if found == "xfail"} == set(LOOKS_BACK)
-    assert "failed" not in status.values()
-    assert [name for name, found in status.items() if found == "skipped"] in (
-        [],
-        ["check_array_api_input"],  # runs only where SCIPY_ARRAY_API is set
-    )
-
 
 # ---------------------------------------------------------------- tables and the definition
 

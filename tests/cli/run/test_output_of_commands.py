@@ -54,7 +54,7 @@ def commands(files):
         "risk": ("risk", model, source, "--deadline", "06:00"),
         "evaluate": ("evaluate", source, "--model", model, "--intervals"),
         "anomalies": ("anomalies", source, "--newest", "10", "--false-alarms", "0.5"),
-        "links": ("links", model, source, "--repeats", "20"),
+        "links": ("links", model, source, "--repeats", "5"),
         "why": ("why", model, source, "--permutations", "2"),
         "update": ("update", model, source, "-o", model.with_name("updated.joblib")),
     }  # fmt: skip

@@ -13,6 +13,7 @@ from sklearn_jobtime.plots import CalendarDisplay
 pytestmark = pytest.mark.usefixtures("few_trees")
 
 SMALL = ["--epochs", "1", "--hidden-size", "4", "--window", "4", "--device", "cpu"]
+FAST = ["--horizon", "1", "--test-size", "0"]
 
 
 def jobtime(*args):
@@ -41,7 +42,7 @@ def stored(tmp_path_factory):
     table["ended_at"] = table["started_at"] + pd.to_timedelta(table["duration"], unit="s")
     table.to_csv(folder / "runs.csv", index=False)
     model = folder / "m.joblib"
-    fitted = jobtime("fit", folder / "runs.csv", "-o", model, *SMALL, "--horizon", "1")
+    fitted = jobtime("fit", folder / "runs.csv", "-o", model, *SMALL, *FAST)
     assert fitted.exit_code == 0, fitted.output
     return model, folder / "runs.csv"
 
