@@ -37,7 +37,7 @@ def watching(**params):
     return JobTimeAnomalyDetector(**{"whole_run": False, "contamination": 0.02, **params})
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(NUMBERS, NUMBERS)
 def test_p_values_are_the_share_as_large_itself_included(values, reference):
     p = conformal_p_values(np.array(values), np.sort(reference), is_in_reference=False)

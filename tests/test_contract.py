@@ -67,7 +67,6 @@ ESTIMATORS = [
         marks=pytest.mark.slow,
     ),
     pytest.param(ResidualForecaster(), {}, marks=pytest.mark.slow),
-    pytest.param(ResidualForecaster(16, n_members=2), {}, marks=pytest.mark.slow),
     (StatefulForecaster(LSTMForecaster(lr=0.03, max_epochs=8, random_state=0)), LOOKS_BACK),
     (LSTMTagger(lr=0.05, batch_size=64, max_epochs=15), {}),
     pytest.param(LSTMTagger(), {}, marks=pytest.mark.slow),

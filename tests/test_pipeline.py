@@ -225,6 +225,7 @@ def test_four_jobs_in_a_chain_first_job_in_the_others_out():
     assert error < 0.95 * observed_mae(y[is_test], last.predict(runs)[is_test])
 
 
+@pytest.mark.slow
 def test_all_jobs_in_the_next_five_runs_of_all_jobs_out():
     runs = make_job_runs(n_runs=700, n_jobs=4, shift_every=None, random_state=0)
     model = make_forecast_pipeline(n_steps=20, device="cpu", random_state=0)
@@ -295,7 +296,7 @@ def test_a_new_job_and_a_new_series_have_a_forecast_that_tells_its_source(status
     model = make_anchored_forecaster(device="cpu", random_state=0)
     model.set_params(
         regressor__mean__lstm__network__max_epochs=1,
-        regressor__mean__trees__boosting__regressor__max_iter=10,
+        regressor__mean__trees__boosting__regressor__max_iter=3,
     ).fit(runs, y)
     series = runs.index[0][0]
     new = runs.loc[[series]].iloc[:1].rename({series: "new"}, level=0)

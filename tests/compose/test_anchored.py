@@ -337,7 +337,7 @@ def recipe():
     model.set_params(
         regressor__mean__lstm__network__max_epochs=3,
         regressor__mean__lstm__network__n_members=2,
-        regressor__mean__trees__boosting__regressor__max_iter=20,
+        regressor__mean__trees__boosting__regressor__max_iter=5,
     )
     return runs, model.fit(runs, make_targets(runs, 2))
 

@@ -205,7 +205,7 @@ def test_the_recipe_is_the_mean_of_its_network_and_its_trees():
     model = make_anchored_forecaster(known=["input_rows"], device="cpu", random_state=0)
     model.set_params(
         regressor__mean__lstm__network__max_epochs=2,
-        regressor__mean__trees__boosting__regressor__max_iter=10,
+        regressor__mean__trees__boosting__regressor__max_iter=3,
     ).fit(runs, y)
     mean = model.regressor_["mean"]
     shown = model._shown(runs, model.base_forecaster_.predict(runs))

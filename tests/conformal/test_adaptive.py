@@ -300,10 +300,14 @@ def runs():
 
 
 @pytest.mark.parametrize(
-    "simultaneous",
-    ["none", "both", *(pytest.param(c, marks=pytest.mark.slow) for c in ("jobs", "horizon"))],
+    ("simultaneous", "symmetric"),
+    [
+        ("none", True),
+        ("both", False),
+        pytest.param("jobs", True, marks=pytest.mark.slow),
+        pytest.param("horizon", False, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("symmetric", [True, False])
 def test_updated_intervals_cover_a_level_shift(simultaneous, symmetric):
     rng = np.random.default_rng(0)
     n, n_outputs = 1500, 4

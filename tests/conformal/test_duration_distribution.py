@@ -36,7 +36,7 @@ def share_done(known, moment, forecast=60.0):
     return stats.ecdf(runs).cdf.evaluate(moment * 60.0 / forecast * (1 + 1e-12))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=30)
 @given(
     calibration_runs(), st.floats(1, 300), st.floats(0, 300), st.sampled_from([30.0, 60.0, 600.0])
 )
@@ -58,7 +58,7 @@ def test_the_chance_is_a_share_of_calibration_runs(known, deadline, elapsed, for
         assert max(last, least) - 1e-6 <= chance <= 1 - least
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(calibration_runs(), st.floats(0, 1e5), st.floats(1.0, 1e4))
 def test_chances_rise_with_the_deadline_to_the_most_that_n_runs_tell_and_agree_over_time(
     known, elapsed, forecast
@@ -83,7 +83,7 @@ def test_chances_rise_with_the_deadline_to_the_most_that_n_runs_tell_and_agree_o
     np.testing.assert_allclose(chances[beyond][is_inside], chain[is_inside], atol=1e-9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(calibration_runs(least=10), st.floats(0.05, 0.95))
 def test_bounds_are_order_statistics_and_agree_with_the_chances(known, level):
     forecasts, took, _ = known

@@ -56,7 +56,7 @@ def held_by_loop(interval, y):
     return held
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(intervals_and_targets())
 def test_the_report_counts_what_a_loop_counts(made):
     interval, y = made

@@ -68,7 +68,7 @@ def cut_off_runs(draw):
     return np.full((n, 1), 60.0), np.where(cut, np.nan, took)[:, None], at_least[:, None]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(cut_off_runs())
 def test_the_weighted_share_of_each_question_is_that_of_kaplan_and_meier(runs):
     _, took, at_least = runs

@@ -80,7 +80,7 @@ FORMS = {
 }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @pytest.mark.parametrize("form", FORMS)
 @given(milliseconds=st.lists(st.integers(0, 10**10), min_size=1, max_size=5))
 def test_any_duration_comes_back_exactly_in_every_form(form, milliseconds):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn_jobtime.exceptions import RunTableError, SourceError
 from sklearn_jobtime.loaders import read_source
 
-ROWS = int(os.environ.get("FUZZ_INPUTS", "8"))  # tables of each kind
+ROWS = int(os.environ.get("FUZZ_INPUTS", "6"))  # tables of each kind
 MOMENTS = ["", "2026-03-02 03:00:00", "1999-01-01 00:00:00", "9999-12-31 00:00:00",
            "1970-01-01 00:00:00", "2026-03-40", "soon"]  # fmt: skip
 JUNK = {

@@ -25,7 +25,7 @@ from pyarrow import parquet
 from sklearn_jobtime import exceptions
 from sklearn_jobtime.loaders import read_source
 
-INPUTS = int(os.environ.get("FUZZ_INPUTS", "10"))  # of each kind of source
+INPUTS = int(os.environ.get("FUZZ_INPUTS", "6"))  # of each kind of source
 FIXED = "FUZZ_INPUTS" not in os.environ  # the same inputs each time
 OURS = tuple(
     error

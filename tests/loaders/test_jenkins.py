@@ -187,7 +187,7 @@ def test_overlapping_pages_count_a_build_once(tmp_path):
     assert_frame_equal(read(tmp_path, run, running, done), expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     builds=st.lists(
         st.tuples(

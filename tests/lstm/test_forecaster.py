@@ -105,7 +105,7 @@ def test_the_textbook_sequence_goes_on(seed, options):
     data=st.data(),
     shape=st.tuples(st.integers(1, 5), st.integers(1, 3)),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_a_loss_is_the_naive_mean_over_observed_targets(name, quantile, data, shape):
     numbers = st.floats(-3, 3, width=32)
     forecast = data.draw(hnp.arrays(np.float32, shape, elements=numbers))

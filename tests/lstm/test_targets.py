@@ -69,7 +69,7 @@ def naive_loss(name, quantile, forecast, actual, at_least, weight):
     data=st.data(),
     shape=st.tuples(st.integers(1, 5), st.integers(1, 3)),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_a_loss_is_the_naive_one_with_weights_and_bounds(name, quantile, data, shape):
     numbers = st.floats(-3, 3, width=32)
     missing = numbers | st.just(np.nan)

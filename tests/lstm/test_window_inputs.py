@@ -34,7 +34,7 @@ def quick():
     ),
     chunk=st.integers(1, 50),
 )
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 def test_scaling_by_chunks_is_scaling_the_usual_values_at_once(X, chunk):
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, about empty slices

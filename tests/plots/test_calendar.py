@@ -21,7 +21,7 @@ def table(starts, seconds, statuses=None):
 
 
 @given(st.lists(st.integers(0, 60 * 24 * 300), min_size=1, max_size=40), st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_cells_equal_a_loop_over_the_days(minutes, seed):
     rng = np.random.default_rng(seed)
     zone = "America/New_York"

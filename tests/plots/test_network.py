@@ -227,7 +227,7 @@ def graphs(draw):
 
 
 @given(graphs())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_line_goes_down_row_by_row_and_nothing_is_lost(sources):
     rows, ways = layered(sources)
     row_of = {name: k for k, row in enumerate(rows) for name in row}

@@ -21,7 +21,7 @@ def test_importing_the_pictures_loads_neither_matplotlib_nor_torch():
 
 
 @given(st.lists(st.floats(0, 1e7), max_size=50))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_limits_hold_most_values_and_are_never_empty(values):
     seconds = np.array(values)
     low, high = axis_limits(seconds)
@@ -34,7 +34,7 @@ def test_limits_hold_most_values_and_are_never_empty(values):
     st.lists(st.integers(0, 500), min_size=1, max_size=60, unique=True).map(sorted),
     st.integers(1, 12),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_ticks_are_allowed_places_from_the_first_on(places, n_ticks):
     ticks = spread_ticks(np.array(places), n_ticks)
     assert set(ticks) <= set(places)

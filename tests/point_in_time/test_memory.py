@@ -55,7 +55,7 @@ def known_runs(clock, t, eligible):
     return sorted(known, key=lambda i: (ended[i], started[i], i))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(clocks(), st.data())
 def test_slices_are_the_runs_that_had_ended(clock, data):
     n = len(clock.series)
@@ -67,7 +67,7 @@ def test_slices_are_the_runs_that_had_ended(clock, data):
         )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(clocks(), st.data())
 def test_one_sort_answers_for_some_rows_some_runs_and_runs_alike(clock, data):
     n = len(clock.series)
@@ -104,7 +104,7 @@ def test_empty_table():
     assert len(read_clock(pd.DataFrame({"started_at": np.zeros(0)})).series) == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(clocks(), st.integers(1, 4), st.data())
 def test_memory_gives_every_later_row_its_history(clock, n, data):
     """Whatever was forgotten was not among the last n eligible runs of any later row."""
@@ -127,7 +127,7 @@ def test_memory_gives_every_later_row_its_history(clock, n, data):
             assert seen.tolist() == known_runs(clock, rows[t], eligible[:, k])[-n:]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(clocks(), st.integers(1, 3), st.data())
 def test_no_later_row_could_see_another_row_among_the_newest_alike(clock, n, data):
     n_rows = len(clock.series)
@@ -262,7 +262,7 @@ def test_with_times_the_start_tells_and_labels_tell_runs_that_start_at_once():
     assert kept_ages(X.iloc[:2], X.set_axis(list("abcd")).iloc[1:]) == [2]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 90), st.integers(0, 90), st.integers(1, 90), st.integers(1, 5))
 def test_arrays_are_known_by_the_rows_they_go_on_from(seen, start, n, steps):
     """A few rows that never came twice are proof; fewer, of as few, are not."""
@@ -309,7 +309,7 @@ def test_a_default_index_says_nothing_and_a_warning_says_where_values_do_not_eit
         assert kept_ages(week, week[3:].reset_index(drop=True)) == [3, 2, 1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from(["ms", "s", "us"]),
     st.sampled_from(["floor", "round"]),

@@ -22,7 +22,7 @@ from sklearn_jobtime.preprocessing._covariates import (
 finite = st.floats(-1e6, 1e6, allow_subnormal=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(values=arrays(float, st.integers(1, 20), elements=finite), n_knots=st.integers(2, 6))
 def test_the_pieces_add_up_to_one_and_rebuild_what_lies_between_the_knots(values, n_knots):
     knots = quantile_knots(values, n_knots)

@@ -17,7 +17,7 @@ import sklearn_jobtime.preprocessing._minmax as module
 from sklearn_jobtime import MinMaxScaler
 
 ATTRIBUTES = ["data_min_", "data_max_", "data_range_", "scale_", "min_"]
-quick = settings(deadline=None, max_examples=80)
+quick = settings(deadline=None, max_examples=40)
 
 
 def floats(dtype):

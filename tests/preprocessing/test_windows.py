@@ -72,7 +72,7 @@ def windows_by_definition(table, known, n_steps, pad):
     return windows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     tables(),
     st.integers(1, 5),
@@ -91,7 +91,7 @@ def test_windows_are_as_defined(table, n_steps, known, pad, dtype):
     pd.testing.assert_frame_equal(table, before)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(tables(times=True), st.data())
 def test_nothing_unknown_at_the_start_changes_a_window(table, data):
     t = data.draw(st.integers(0, len(table) - 1))
@@ -120,7 +120,7 @@ def test_no_series_sees_another(table, n_steps):
         np.testing.assert_array_equal(windower.fit(table).transform(table[own]), windows[own])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(tables(), st.integers(1, 4), st.data())
 def test_later_rows_have_their_full_history(table, n_steps, data):
     split = data.draw(st.integers(1, len(table)))
@@ -132,7 +132,7 @@ def test_later_rows_have_their_full_history(table, n_steps, data):
         np.testing.assert_array_equal(windower.transform(table.iloc[split:]), whole[split:])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(tables(distinct_starts=True), st.integers(1, 4), st.data())
 def test_early_rows_do_not_see_what_fit_saw_later(table, n_steps, data):
     split = data.draw(st.integers(1, len(table)))

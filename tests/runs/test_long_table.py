@@ -43,7 +43,7 @@ def same_runs(one, other):
     pd.testing.assert_frame_equal(plain(one), plain(other))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(long=long_tables(), job_times=st.booleans())
 def test_there_and_back_are_the_same_runs(long, job_times):
     runs = pivot_runs(long, job_times=job_times)

@@ -138,7 +138,7 @@ def targets_by_loop(durations, series, horizon):
     return y
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     n_rows=st.integers(1, 15),
     n_jobs=st.integers(1, 3),

@@ -18,7 +18,7 @@ from sklearn_jobtime.tagging._events import (
     read_nested,
 )
 
-FLAT = settings(deadline=None, max_examples=50)
+FLAT = settings(deadline=None, max_examples=30)
 EVENTS = st.sampled_from(["build", "test", None])
 ROWS = st.integers(1, 6).flatmap(
     lambda n: st.lists(st.lists(EVENTS, min_size=n, max_size=n), min_size=1, max_size=5)

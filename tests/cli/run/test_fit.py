@@ -5,13 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.utils import Bunch
 from typer.testing import CliRunner
 
 from sklearn_jobtime.cli import holdout
 from sklearn_jobtime.cli.app import app
-from sklearn_jobtime.cli.run import demo
-from sklearn_jobtime.datasets import load_github_runs
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.loaders import read_runs, write_table
 from sklearn_jobtime.persistence import load_model
@@ -74,10 +71,6 @@ def test_evaluate_says_that_it_cannot(tmp_path):
 
 @pytest.mark.parametrize("command", ["fit", "demo"])
 def test_no_error_of_a_test_stops_the_work(tmp_path, monkeypatch, command):
-    shipped = load_github_runs()
-    few = Bunch(**{**shipped, "runs": shipped.runs[-520:]})
-    monkeypatch.setattr(demo, "load_github_runs", lambda: few)
-
     def broken(*args, **options):
         raise ZeroDivisionError
 
