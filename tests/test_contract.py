@@ -71,8 +71,6 @@ ESTIMATORS = [
     (LSTMTagger(lr=0.05, batch_size=64, max_epochs=15), {}),
     pytest.param(LSTMTagger(), {}, marks=pytest.mark.slow),
     (RollingRule("last"), LOOKS_BACK),
-    (RollingRule("mean", n_runs=2), LOOKS_BACK),
-    (RollingRule("median", n_runs=10), LOOKS_BACK),
     (RollingRule("median", n_runs="auto", failed_too=True), LOOKS_BACK),
     (JenkinsRule(), LOOKS_BACK),
     (ExponentialMean(), LOOKS_BACK),
@@ -96,7 +94,11 @@ ESTIMATORS = [
         ConformalForecaster(Ridge(), conformity_score="absolute", simultaneous="both", refit=True),
         {},
     ),
-    (ConformalForecaster(GradientBoostingRegressor(n_estimators=20, random_state=0)), {}),
+    pytest.param(
+        ConformalForecaster(GradientBoostingRegressor(n_estimators=20, random_state=0)),
+        {},
+        marks=pytest.mark.slow,
+    ),
     (ConformalForecaster(Ridge(), conformity_score="normalised", scale_model=Ridge()), {}),
     (
         ConformalForecaster(

@@ -274,6 +274,7 @@ def test_tune_ranks_the_grid_and_stores_the_best(folder, tmp_path):
     assert "rank" in shown.stdout
 
 
+@pytest.mark.slow
 def test_tune_ranks_by_the_scoring_that_was_asked_for(folder, tmp_path):
     args = ["tune", folder / "runs.csv", "-o", tmp_path / "best.joblib", "--splits", 2]
     grid = ["--window", "2,4", "--hidden-size", "4", "--lr", "0.003", "--epochs", 1, "--horizon", 1]
@@ -288,7 +289,8 @@ def test_tune_ranks_by_the_scoring_that_was_asked_for(folder, tmp_path):
 def test_a_job_that_never_succeeds_keeps_no_other_from_a_forecast(table, tmp_path):
     broken = table.drop(columns=["event", "branch"]).assign(job_1__status="failed")
     write_table(broken, tmp_path / "runs.csv")
-    record = answer("fit", tmp_path / "runs.csv", "-o", tmp_path / "model.joblib", *SMALL)
+    options = (*SMALL, "--horizon", 1)
+    record = answer("fit", tmp_path / "runs.csv", "-o", tmp_path / "model.joblib", *options)
     assert {row["job"] for row in record["scores"]} == {"job_0"}
     assert record["notes"] == [
         "job 'job_1' is not forecast: too few successful runs to learn from."

@@ -225,6 +225,7 @@ def test_a_moment_can_be_the_deadline(folder, table):
     assert aware["risks"][0]["deadline"] == pytest.approx(3600)
 
 
+@pytest.mark.slow
 def test_evaluate_checks_intervals_and_chances(folder):
     plot = folder / "coverage.png"
     args = ("evaluate", folder / "runs.csv", *SMALL, "--intervals", "--coverage", 0.8)

@@ -96,8 +96,8 @@ def test_a_single_series_is_used_as_before(files):
     [
         ("forecast", False, "Runs to come of etl/a nightly job"),
         ("forecast", True, None),
-        ("evaluate", True, None),
-        ("links", False, "Links that held on"),
+        pytest.param("evaluate", True, None, marks=pytest.mark.slow),
+        pytest.param("links", False, "Links that held on", marks=pytest.mark.slow),
     ],
 )
 def test_a_picture_that_fails_takes_no_result_away(

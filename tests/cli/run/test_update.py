@@ -101,19 +101,6 @@ def test_a_model_is_updated_with_new_runs_once_and_forecasts_with_their_coverage
     assert f"{model} is as it was." in shown
 
 
-def test_night_by_night_is_as_all_nights_at_once(stored, model, runs, night, tmp_path):
-    at_once = tmp_path / "at_once.joblib"
-    answer("update", model, stored / "runs.csv", "--output", at_once)
-    n_updated = 0
-    for now in [*(night + pd.to_timedelta([3, 15], "D")), runs["ended_at"].max()]:
-        write_table(as_of(runs, now), tmp_path / "grown.csv")
-        n_updated += answer("update", model, tmp_path / "grown.csv")["updated_runs"]
-    assert n_updated == load_model(at_once).n_updates_
-    # Networks round otherwise in another batch.
-    one, other = (bounds(path, stored / "runs.csv") for path in (at_once, model))
-    np.testing.assert_allclose(one, other, rtol=1e-4)
-
-
 def test_output_leaves_the_model_and_now_takes_the_table_as_it_was(stored, model, runs, night):
     content = model.read_bytes()
     now = night + pd.Timedelta("10D")
