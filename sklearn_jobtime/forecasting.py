@@ -10,7 +10,7 @@ from sklearn_jobtime._inside import chosen, fitted_part
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._jobs_of_series import jobs_in_coming
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
-from sklearn_jobtime.runs._timeline import later, median_gap, next_runs
+from sklearn_jobtime.runs._timeline import later, median_gaps, next_runs
 from sklearn_jobtime.runs._validation import row_label
 
 __all__ = ["forecast", "outputs_of_step", "target_names", "with_coming"]
@@ -132,7 +132,7 @@ def forecast(
     )
     if STARTED_AT in runs:
         series = series_of(both.index)
-        gaps = runs[STARTED_AT].groupby(series[: len(runs)]).agg(median_gap)
+        gaps = median_gaps(runs[STARTED_AT], series[: len(runs)])
         gap = gaps.reindex(series[len(runs) :]).fillna(pd.Timedelta(0)).repeat(len(names))
         table.insert(
             2,
