@@ -406,9 +406,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         seconds = corrected(ratio * self.shrinkage_, base[place], self.floor_, self.clip)
         return NewestForecasts(seconds, sources)
 
-    def _base_forecasts(
-        self, X: Any, rows: Rows | None = None
-    ) -> tuple[Floats, NDArray[np.str_]]:
+    def _base_forecasts(self, X: Any, rows: Rows | None = None) -> tuple[Floats, NDArray[np.str_]]:
         """Base forecasts and what they rest on, of shape (n_rows, n_outputs)."""
         base_forecaster, n_outputs = self.base_forecaster_, len(self.shrinkage_)
         if isinstance(base_forecaster, HistoryRegressor) and is_own(base_forecaster):

@@ -65,7 +65,11 @@ def can_be_asked(estimator: Any) -> bool:
 
 def _inside(estimator: Any) -> Any:
     """Give the regressor inside one of our wrappers, each output of which stands for itself."""
-    return estimator.regressor if is_own(estimator) and hasattr(estimator, "regressors_") else estimator
+    return (
+        estimator.regressor
+        if is_own(estimator) and hasattr(estimator, "regressors_")
+        else estimator
+    )
 
 
 def _keeps_rows(step: Any) -> bool:

@@ -274,8 +274,8 @@ class RecentRuns(TransformerMixin, BaseEstimator):
         X : DataFrame or array-like of shape (n_runs, n_features)
             The run table.
         rows : ndarray of int, default=None
-            Positions of the rows whose columns are wanted; None: all. With rows, each remembered run
-            of the series in `X` has to be in `X`.
+            Positions of the rows whose columns are wanted; None: all. With rows, each remembered
+            run of the series in `X` has to be in `X`.
 
         Returns
         -------
@@ -291,9 +291,7 @@ class RecentRuns(TransformerMixin, BaseEstimator):
         X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         values, is_part = self._read(table), rows is not None
-        kept, clock = recall(
-            self._memory, values, table_clock(X, table), must_be_given=is_part
-        )
+        kept, clock = recall(self._memory, values, table_clock(X, table), must_be_given=is_part)
         values = np.concatenate([self._memory.table[kept], values])
         n_jobs = len(self.jobs_)
         logs = np.log(np.maximum(self._successes(values), self.floor_))

@@ -46,7 +46,9 @@ def calendar_turns(seconds: np.ndarray, timezone: str) -> dict[str, np.ndarray]:
         "monthday": _turn(wall, "M"),
         "month": _turn(wall, "Y"),
     }
-    return {name: in_rows(len(seconds), np.flatnonzero(there), turn) for name, turn in turns.items()}
+    return {
+        name: in_rows(len(seconds), np.flatnonzero(there), turn) for name, turn in turns.items()
+    }
 
 
 def _turn(wall: np.ndarray, unit: str) -> np.ndarray:

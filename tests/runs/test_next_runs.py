@@ -61,16 +61,14 @@ def _appearance(runs):
 def tables(draw):
     n = draw(st.integers(1, 40))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    names, regions = rng.choice(["etl", "ci", None], n), rng.integers(0, 2, n)
+    names = rng.choice(["etl", "ci", None], n)
     labels = draw(st.sampled_from([np.arange(n), [f"r{k}" for k in range(n)]]))
     index = draw(
         st.sampled_from(
             [
                 pd.Index(labels, name="run"),
                 pd.MultiIndex.from_arrays([names, labels], names=["series", "run"]),
-                pd.MultiIndex.from_arrays(
-                    [rng.choice(["a", "b"], n), rng.integers(0, 2, n), labels]
-                ),
+                pd.MultiIndex.from_arrays([names == "ci", rng.integers(0, 2, n), labels]),
             ]
         )
     )
