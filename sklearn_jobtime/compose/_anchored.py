@@ -407,16 +407,16 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         return NewestForecasts(seconds, sources)
 
     def _base_forecasts(self, X: Any, rows: Rows | None = None) -> tuple[Floats, NDArray[np.str_]]:
-        """Base forecasts and what they rest on, of shape (n_rows, n_outputs)."""
-        base_forecaster, n_outputs = self.base_forecaster_, len(self.shrinkage_)
-        if isinstance(base_forecaster, HistoryRegressor) and is_own(base_forecaster):
-            found = base_forecaster.with_sources(X, rows)
+        """Give base forecasts and what they rest on, of shape (n_rows, n_outputs)."""
+        forecaster, n_outputs = self.base_forecaster_, len(self.shrinkage_)
+        if isinstance(forecaster, HistoryRegressor) and is_own(forecaster):
+            found = forecaster.with_sources(X, rows)
             assert found.sources is not None
             return found.seconds, found.sources
-        base = np.reshape(base_forecaster.predict(X), (-1, n_outputs)).astype(np.float64)
+        base = np.reshape(forecaster.predict(X), (-1, n_outputs)).astype(np.float64)
         sources = np.full(base.shape, "baselines")
-        if hasattr(base_forecaster, "sources"):
-            sources = np.reshape(base_forecaster.sources(X), base.shape)
+        if hasattr(forecaster, "sources"):
+            sources = np.reshape(forecaster.sources(X), base.shape)
         return base, sources
 
     def _followed(self, sources: NDArray[np.str_]) -> NDArray[np.str_]:

@@ -136,6 +136,8 @@ def all_given_again(past: Clock, past_series: Rows, given: Clock) -> bool:
     known, asked = runs[len(mine) :][order], runs[: len(mine)]
     if (np.diff(known) == 0).any() or len(np.unique(asked)) < len(asked):
         return False
+    if not len(known):
+        return not len(asked)
     place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
     same_start = past.started[mine] == given.started[order[place]]
     return bool((same_start & (known[place] == asked)).all())
