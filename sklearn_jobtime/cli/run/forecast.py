@@ -127,15 +127,17 @@ def _own_run_first(forecasts: pd.DataFrame) -> pd.DataFrame:
 def print_forecasts(forecasts: pd.DataFrame, timezone: str = "UTC") -> None:
     """Print the runs to come, a table a series, and when each first run will be done."""
     console = results()
+    n_series = 1
     if forecasts.index.nlevels == 1:
-        parts = {"": forecasts}
+        _print_series("", forecasts, timezone)
     else:
         keys = forecasts.index.droplevel(-1)
-        parts = {"/".join(map(str, np.ravel(key))): forecasts[keys == key] for key in keys.unique()}
-    for series, part in list(parts.items())[:SHOWN_SERIES]:
-        _print_series(series, part, timezone)
-    if len(parts) > SHOWN_SERIES:
-        console.print(f"{len(parts) - SHOWN_SERIES} more series: see them with --json or --output.")
+        n_series = len(keys.unique())
+        for key in keys.unique()[:SHOWN_SERIES]:
+            name = "/".join(map(str, np.ravel(key)))
+            _print_series(name, forecasts[keys == key], timezone)
+    if n_series > SHOWN_SERIES:
+        console.print(f"{n_series - SHOWN_SERIES} more series: see them with --json or --output.")
 
 
 def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
