@@ -136,8 +136,10 @@ def forecast(
     )
     if STARTED_AT in runs:
         series = series_of(both.index)
-        gaps = median_gaps(runs[STARTED_AT], series[: len(runs)])
-        gap = gaps.reindex(series[len(runs) :]).fillna(pd.Timedelta(0)).repeat(len(names))
+        past, ahead = series[: len(runs)], series[len(runs) :]
+        is_own = np.isin(past, ahead)
+        gaps = median_gaps(runs[STARTED_AT][is_own], past[is_own])
+        gap = gaps.reindex(ahead).fillna(pd.Timedelta(0)).repeat(len(names))
         table.insert(
             2,
             STARTED_AT,

@@ -151,6 +151,12 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
             Seconds; NaN where there is no history.
         """
 
+    def forecast_rows_of_job(
+        self, history: JobHistory, learned: Learned, rows: Rows | slice
+    ) -> Floats:
+        """Forecast some of the asked rows of one job, given by their positions among these."""
+        return self.forecast_job(history, learned)[rows]
+
     def check_parameters(self) -> Self:
         """Raise an InvalidParameterError where a parameter has no allowed value, as `fit` does.
 
@@ -247,9 +253,10 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         """Tell whether it can forecast some rows of a table alone."""
         return True
 
-    def predict_rows(self, X: pd.DataFrame, asked: AskedRows) -> Floats:
+    def predict_rows(self, X: pd.DataFrame, asked: AskedRows | None) -> Floats:
         """Forecast some rows of a table in which each remembered run of its series is."""
-        return self._form.of(self.with_sources(X, asked.rows).seconds)
+        rows = None if asked is None else asked.rows
+        return self._form.of(self.with_sources(X, rows).seconds)
 
     def with_sources(self, X: Any, rows: Rows | None = None) -> NewestForecasts:
         """Forecast rows, and tell what each forecast mostly rests on.
@@ -300,11 +307,11 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         values, given = self._values(X)
         kept, clock = recall(self._memory, values, given, must_be_given=rows is not None)
         values = np.concatenate([self._memory.table[kept], values])
-        asked = slice(None) if rows is None else rows
+        asked: Rows | slice = slice(None) if rows is None else rows
         found, share = {}, {}
         for history in self._histories(values, clock, kept):
             job = history.job
-            found[job] = self.forecast_job(history, self.learned_[job])[asked]
+            found[job] = self.forecast_rows_of_job(history, self.learned_[job], asked)
             share[job] = prior_weight(history.n_known[asked], self.prior_sample_size_[job])
         forecasts = np.column_stack([found[job] for job in self.jobs_])
         weights = np.column_stack([share[job] for job in self.jobs_])

@@ -339,8 +339,12 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         if self.regressor_ is None:
             return base
         X = self._shown(X, base)
-        params = predict_parameters(self, "regressor", predict_params)
-        ratio = self._corrections(self.regressor_.predict(X, **params), len(base))
+        if not predict_params and isinstance(X, pd.DataFrame) and can_be_asked(self.regressor_):
+            learned = predicted_rows(self.regressor_, X, None)
+        else:
+            params = predict_parameters(self, "regressor", predict_params)
+            learned = self.regressor_.predict(X, **params)
+        ratio = self._corrections(learned, len(base))
         return corrected(ratio * self.shrinkage_, base, self.floor_, self.clip)
 
     def can_be_asked(self) -> bool:
@@ -349,9 +353,10 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         parts = [self.base_forecaster_, *([] if self.regressor_ is None else [self.regressor_])]
         return is_known and all(map(can_be_asked, parts))
 
-    def predict_rows(self, X: pd.DataFrame, asked: AskedRows) -> Floats:
+    def predict_rows(self, X: pd.DataFrame, asked: AskedRows | None) -> Floats:
         """Forecast some rows of a table in which each remembered run of its series is."""
-        return self._form.of(self.with_sources(X, asked.rows).seconds)
+        rows = None if asked is None else asked.rows
+        return self._form.of(self.with_sources(X, rows).seconds)
 
     def forecast_newest(self, X: Any, n: int) -> NewestForecasts:
         """Forecast the last rows of a table and tell what each forecast rests on, in one pass.

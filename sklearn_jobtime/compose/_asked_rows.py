@@ -93,8 +93,10 @@ def window_steps(estimator: Any) -> int:
     return max(map(window_steps, getattr(estimator, "estimators_", [])), default=0)
 
 
-def predicted_rows(estimator: Any, X: pd.DataFrame, asked: AskedRows) -> Floats:
+def predicted_rows(estimator: Any, X: pd.DataFrame, asked: AskedRows | None) -> Floats:
     """Forecast some rows of a table, of which all remembered runs of their series are a part.
+
+    Of all rows it is what `predict` gives, but the steps of a pipeline are not checked anew.
 
     Parameters
     ----------
@@ -102,7 +104,8 @@ def predicted_rows(estimator: Any, X: pd.DataFrame, asked: AskedRows) -> Floats:
         Fitted; :func:`can_be_asked` has to be true.
     X : DataFrame
         Columns that other steps have added may be NaN in rows that are not needed.
-    asked : AskedRows
+    asked : AskedRows or None
+        None: all rows.
 
     Returns
     -------
@@ -116,16 +119,17 @@ def predicted_rows(estimator: Any, X: pd.DataFrame, asked: AskedRows) -> Floats:
     if hasattr(estimator, "predict_rows"):
         return np.asarray(estimator.predict_rows(X, asked))
     if not isinstance(estimator, Pipeline):
-        return np.asarray(estimator.predict(X.iloc[asked.rows]))
+        return np.asarray(estimator.predict(X if asked is None else X.iloc[asked.rows]))
+    rows, needed = (None, None) if asked is None else (asked.rows, asked.needed)
     steps = [step for _, step in estimator.steps]
     for k, step in enumerate(steps[:-1]):
         if isinstance(step, SequenceWindower):
-            windows = step.windows_of_rows(X, asked.rows)
+            windows = step.windows_of_rows(X, rows)
             for later in steps[k + 1 : -1]:
                 windows = later.transform(windows)
             return np.asarray(steps[-1].predict(windows))
         is_asked = hasattr(step, "transform_rows")
-        X = step.transform_rows(X, asked.needed) if is_asked else step.transform(X)
+        X = step.transform_rows(X, needed) if is_asked else step.transform(X)
     return predicted_rows(steps[-1], X, asked)
 
 

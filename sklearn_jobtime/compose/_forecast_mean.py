@@ -204,7 +204,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         """Tell whether each member can forecast some rows of a table alone."""
         return all(map(can_be_asked, self.estimators_))
 
-    def predict_rows(self, X: pd.DataFrame, asked: AskedRows) -> Floats:
+    def predict_rows(self, X: pd.DataFrame, asked: AskedRows | None) -> Floats:
         """Forecast some rows of a table, see :func:`predicted_rows`."""
         with limited_openmp(self.n_threads):
             return self._mean([predicted_rows(one, X, asked) for one in self.estimators_])

@@ -88,8 +88,8 @@ def own_series(X: Any, n: int) -> tuple[pd.DataFrame, Rows] | None:
         None instead of both where the clock could be another one without the other series: times
         that are numbers, or finer than a microsecond, or none at all.
     """
-    if not isinstance(X, pd.DataFrame) or not X.columns.is_unique or not 0 < n <= len(X):
-        return None
+    if not isinstance(X, pd.DataFrame) or not X.columns.is_unique or not 0 < n < len(X):
+        return None  # of all rows nothing can be left out
     for name in (STARTED_AT, ENDED_AT):
         if name in X and not _is_coarse(X[name].dtype):
             return None

@@ -67,6 +67,9 @@ def jobs_in_coming(
     """
     series = series_of(runs.index.append(coming.index))
     past, ahead = series[: len(runs)], series[len(runs) :]
+    is_own = np.isin(past, ahead)
+    runs, past = runs[is_own], past[is_own]
+    by_series = np.argsort(past, kind="stable")
     there = has_job(runs, jobs).to_numpy()
     with_status = [str(column) for column in runs if status_column(str(column)) in runs]
     is_known = there.any(axis=1) | has_job(runs, with_status).any(axis=1).to_numpy()
@@ -74,7 +77,7 @@ def jobs_in_coming(
     found = has_job(coming, jobs).to_numpy(copy=True)
     found |= np.array([job not in runs for job in jobs], dtype=bool)
     for code in np.unique(ahead):
-        rows = past == code
+        rows = by_series[slice(*np.searchsorted(past[by_series], [code, code + 1]))]
         own = there[rows].any(axis=0)
         if not is_known[rows].any():
             found[ahead == code] = True
