@@ -124,6 +124,7 @@ def forecast(
     names, runs = target_names(model), plain_table(runs)
     coming = next_runs(runs) if coming is None else plain_table(coming)
     both = with_coming(runs, coming)
+    series = series_of(both.index)
     found = _forecasts_of_newest(model, both, len(coming))
     seconds = np.maximum(found.seconds, 0.0)
     table = pd.DataFrame(
@@ -135,7 +136,6 @@ def forecast(
         index=coming.index.repeat(len(names)),
     )
     if STARTED_AT in runs:
-        series = series_of(both.index)
         past, ahead = series[: len(runs)], series[len(runs) :]
         is_own = np.isin(past, ahead)
         gaps = median_gaps(runs[STARTED_AT][is_own], past[is_own])
@@ -151,7 +151,10 @@ def forecast(
         table["source"] = found.sources.ravel()
     if found.interval is not None:
         table["lower"], table["upper"] = np.maximum(found.interval.reshape(-1, 2), 0.0).T
-    return table[_belongs(runs, coming, names)]
+    jobs = [job for job in names.get_level_values("job").unique() if job != WHOLE_RUN]
+    own = pd.DataFrame(jobs_in_coming(runs, coming, jobs, series), columns=jobs)
+    own[WHOLE_RUN] = True
+    return table[own[names.get_level_values("job")].to_numpy().ravel()]
 
 
 def _forecasts_of_newest(model: Any, both: pd.DataFrame, n: int) -> NewestForecasts:
@@ -165,10 +168,3 @@ def _forecasts_of_newest(model: Any, both: pd.DataFrame, n: int) -> NewestForeca
     if hasattr(model, "predict_interval"):
         bounds = model.predict_interval(both)[len(both) - n :]
     return NewestForecasts(seconds, sources, bounds)
-
-
-def _belongs(runs: pd.DataFrame, coming: pd.DataFrame, names: pd.MultiIndex) -> NDArray[np.bool_]:
-    """Mark the forecasts of jobs that belong to the series of the run; a whole run always does."""
-    jobs = [job for job in names.get_level_values("job").unique() if job != WHOLE_RUN]
-    own = pd.DataFrame(jobs_in_coming(runs, coming, jobs), columns=jobs).assign(**{WHOLE_RUN: True})
-    return own[names.get_level_values("job")].to_numpy().ravel()

@@ -60,7 +60,15 @@ def can_be_asked(estimator: Any) -> bool:
         return bool(estimator.can_be_asked())
     if (type(estimator).__module__, type(estimator).__name__) in NETWORKS:
         return True
-    return not parts_that_read_other_rows(_inside(estimator))
+    return _is_row_by_row(_inside(estimator))
+
+
+def _is_row_by_row(estimator: Any) -> bool:
+    """Tell whether all of a regressor is scikit-learn's, and forecasts each row by itself."""
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    fitted = [one for one in parts if hasattr(one, "fit") and not isinstance(one, type)]
+    are_known = all(type(one).__module__.startswith("sklearn.") for one in fitted)
+    return are_known and not parts_that_read_other_rows(estimator)
 
 
 def _inside(estimator: Any) -> Any:

@@ -1,6 +1,7 @@
 """Coming rows are forecast alone, and exactly as a forecast of the whole table says."""
 
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.compose import AnchoredRegressor
 from sklearn_jobtime.compose import _asked_rows as asked_rows
 from sklearn_jobtime.conformal import ConformalForecaster
-from sklearn_jobtime.exceptions import TooFewRunsWarning
+from sklearn_jobtime.exceptions import SameRunsWarning, TooFewRunsWarning
 from sklearn_jobtime.forecasting import forecast, with_coming
 from sklearn_jobtime.pipeline import make_anchored_forecaster
 from sklearn_jobtime.point_in_time._memory import NotAllGivenError
@@ -68,24 +69,24 @@ HORIZONS = {"normalised": 1}
 @pytest.fixture(scope="module")
 def models():
     fitted = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TooFewRunsWarning)
+    with few_runs():
         for name, make in MODELS.items():
             fitted[name] = make().fit(FIT, make_targets(FIT, HORIZONS.get(name, 2)))
     return fitted
 
 
-def asked_of(model, both, n):
-    """Give what is said of the newest rows."""
+@contextmanager
+def few_runs():
+    """Let a model say that runs are too few, or may be others than those of fit."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TooFewRunsWarning)
-        return model.forecast_newest(both, n)
+        warnings.simplefilter("ignore", SameRunsWarning)
+        yield
 
 
 def assert_as_of_the_whole_table(model, both, n):
-    found = asked_of(model, both, n)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TooFewRunsWarning)
+    with few_runs():
+        found = model.forecast_newest(both, n)
         whole = [model.predict(both), model.sources(both)]
         interval = model.predict_interval(both) if hasattr(model, "predict_interval") else None
     np.testing.assert_allclose(found.seconds, whole[0][-n:], rtol=1e-12)
@@ -142,7 +143,8 @@ def test_coming_rows_alone_are_transformed(models, monkeypatch):
         "transform_rows",
         lambda step, X, rows=None: recent.append((len(X), rows)) or transform_rows(step, X, rows),
     )
-    asked_of(models["network"], both, 1)
+    with few_runs():
+        models["network"].forecast_newest(both, 1)
     assert [len(of) for of in windows] == [1, 1], "of the network and of the trees, once"
     [(n_rows, rows)] = recent
     assert n_rows == 26, "the runs of the series of the coming one"
