@@ -163,5 +163,9 @@ def of_newest(
         except NotAllGivenError:
             pass
     whole = forecasts(X, None)
-    parts = (whole.seconds, whole.sources, whole.interval)
-    return NewestForecasts(*(None if one is None else one[len(one) - n :] for one in parts))
+    last = slice(len(whole.seconds) - n, None)
+    return NewestForecasts(
+        whole.seconds[last],
+        None if whole.sources is None else whole.sources[last],
+        None if whole.interval is None else whole.interval[last],
+    )

@@ -478,7 +478,19 @@ default="log_ratio"
         -------
         NewestForecasts
             The last n rows of what :meth:`predict`, :meth:`sources` and :meth:`predict_interval`
-            give.
+            give, as `seconds`, `sources` (None where the estimator can not tell) and `interval`.
+
+        Examples
+        --------
+        >>> from sklearn_jobtime.baselines import RollingRule
+        >>> from sklearn_jobtime.conformal import ConformalForecaster
+        >>> from sklearn_jobtime.datasets import make_job_runs
+        >>> from sklearn_jobtime.runs import make_targets
+        >>> runs = make_job_runs(n_runs=100, n_jobs=2, random_state=0)
+        >>> model = ConformalForecaster(RollingRule()).fit(runs, make_targets(runs))
+        >>> newest = model.forecast_newest(runs, 1)
+        >>> bool((newest.interval == model.predict_interval(runs)[-1:]).all())
+        True
         """
         check_is_fitted(self)
         X = self._checked(X, reset=False)

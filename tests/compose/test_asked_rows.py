@@ -44,7 +44,7 @@ def history(rng, lengths, first=0):
 
 def recipe(horizon, *, network):
     model = make_anchored_forecaster(known=["files"], n_steps=4, device="cpu", random_state=0)
-    model.set_params(regressor__mean__trees__boosting__regressor__max_iter=4, prior_sample_size=5)
+    model.set_params(regressor__mean__trees__boosting__regressor__max_iter=2, prior_sample_size=5)
     if network:
         inner = {"max_epochs": 1, "hidden_size": 3, "n_members": 2}
         model.set_params(**{f"regressor__mean__lstm__network__{k}": v for k, v in inner.items()})
@@ -53,7 +53,7 @@ def recipe(horizon, *, network):
     return model
 
 
-FIT = history(np.random.default_rng(0), {"etl": 40, "ci": 25, "rare": 3, "late": 9})
+FIT = history(np.random.default_rng(0), {"etl": 24, "ci": 16, "rare": 3, "late": 6})
 MODELS = {
     "recipe": lambda: recipe(2, network=False),
     "network": lambda: ConformalForecaster(
@@ -111,10 +111,10 @@ def tables(draw):
         runs["ended_at"] = runs["ended_at"].where(~rows, runs["started_at"] + pd.Timedelta("1h"))
     if draw(st.booleans()):  # some are not given any more
         runs = runs[rng.random(len(runs)) > 0.05]
-    if draw(st.booleans()):
-        runs = runs.iloc[rng.permutation(len(runs))]
     dates = draw(st.sampled_from([None, ["2026-03-20"], ["2026-03-20", "2026-03-20T01:00"]]))
     coming = next_runs(runs, dates).assign(files=2.0)
+    if draw(st.booleans()):
+        runs = runs.iloc[rng.permutation(len(runs))]
     if draw(st.booleans()):
         coming = coming.iloc[: draw(st.integers(1, len(coming)))]
     if draw(st.booleans()):
@@ -123,7 +123,7 @@ def tables(draw):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@settings(max_examples=5)
+@settings(max_examples=4)
 @given(data=st.data())
 def test_coming_rows_are_forecast_as_with_the_whole_table(models, name, data):
     assert_as_of_the_whole_table(models[name], *data.draw(tables()))
@@ -147,7 +147,7 @@ def test_coming_rows_alone_are_transformed(models, monkeypatch):
         models["network"].forecast_newest(both, 1)
     assert [len(of) for of in windows] == [1, 1], "of the network and of the trees, once"
     [(n_rows, rows)] = recent
-    assert n_rows == 26, "the runs of the series of the coming one"
+    assert n_rows == 17, "the runs of the series of the coming one"
     assert len(rows) == 5, "the asked row, and the four in its window"
 
 
