@@ -129,25 +129,35 @@ def _plain_array(X: Any) -> Any:
 
 
 def _plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    plain = frame.copy(deep=False)
-    is_same = True
-    for at, (name, dtype) in enumerate(frame.dtypes.items()):
-        if isinstance(dtype, np.dtype) and dtype.kind in "fiubM":
+    changed: dict[int, pd.Series] = {}
+    for at, dtype in enumerate(frame.dtypes.array):
+        if _is_always_plain(dtype):
             continue
-        column = frame.iloc[:, at]
+        name, column = frame.columns[at], frame.iloc[:, at]
         if kind_of(column) == "m" and str(name).endswith(CLOCKS):
             raise RunTableError(
                 f"column {name!r} holds lengths of time ({dtype}); expected moments: datetimes, "
                 "ISO 8601 strings or seconds since 1970. Add the lengths to a start."
             )
         if (new := plain_column(column)) is not column:
-            plain.isetitem(at, new)
-            is_same = False
+            changed[at] = new
     index, columns = _plain_index(frame.index), _plain_index(frame.columns)
-    if is_same and index is frame.index and columns is frame.columns:
+    if not changed and index is frame.index and columns is frame.columns:
         return frame
+    plain = frame.copy(deep=False)
+    for at, new in changed.items():
+        plain.isetitem(at, new)
     plain.index, plain.columns = index, columns
     return plain
+
+
+def _is_always_plain(dtype: Any) -> bool:
+    """Whether columns of a dtype stay as they are, whatever their values."""
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "fiubM"
+    return isinstance(dtype, pd.DatetimeTZDtype) or (
+        isinstance(dtype, pd.StringDtype) and _is_plain_dtype(dtype)
+    )
 
 
 def _is_plain_dtype(dtype: Any) -> bool:

@@ -1,5 +1,7 @@
 """Forecasts of the next runs of every job, from a fitted model of any kind."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -8,9 +10,10 @@ from sklearn.base import BaseEstimator
 from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._inside import chosen, fitted_part
 from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.point_in_time._newest_rows import NewestForecasts
 from sklearn_jobtime.runs._jobs_of_series import jobs_in_coming
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
-from sklearn_jobtime.runs._timeline import later, median_gap, next_runs
+from sklearn_jobtime.runs._timeline import later, median_gaps, next_runs
 from sklearn_jobtime.runs._validation import row_label
 
 __all__ = ["forecast", "outputs_of_step", "target_names", "with_coming"]
@@ -121,7 +124,9 @@ def forecast(
     names, runs = target_names(model), plain_table(runs)
     coming = next_runs(runs) if coming is None else plain_table(coming)
     both = with_coming(runs, coming)
-    seconds = np.maximum(model.predict(both)[len(runs) :].reshape(len(coming), -1), 0.0)
+    series = series_of(both.index)
+    found = _forecasts_of_newest(model, both, len(coming))
+    seconds = np.maximum(found.seconds, 0.0)
     table = pd.DataFrame(
         {
             "step": np.tile(names.get_level_values("step"), len(coming)),
@@ -131,9 +136,10 @@ def forecast(
         index=coming.index.repeat(len(names)),
     )
     if STARTED_AT in runs:
-        series = series_of(both.index)
-        gaps = runs[STARTED_AT].groupby(series[: len(runs)]).agg(median_gap)
-        gap = gaps.reindex(series[len(runs) :]).fillna(pd.Timedelta(0)).repeat(len(names))
+        past, ahead = series[: len(runs)], series[len(runs) :]
+        is_own = np.isin(past, ahead)
+        gaps = median_gaps(runs[STARTED_AT][is_own], past[is_own])
+        gap = gaps.reindex(ahead).fillna(pd.Timedelta(0)).repeat(len(names))
         table.insert(
             2,
             STARTED_AT,
@@ -141,16 +147,24 @@ def forecast(
         )
         ends = later(table[STARTED_AT], table["seconds"])
         table["ends_at"] = ends.where(table["job"] == WHOLE_RUN)
-    if hasattr(model, "sources"):
-        table["source"] = model.sources(both)[len(runs) :].ravel()
-    if hasattr(model, "predict_interval"):
-        bounds = model.predict_interval(both)[len(runs) :].reshape(-1, 2)
-        table["lower"], table["upper"] = np.maximum(bounds, 0.0).T
-    return table[_belongs(runs, coming, names)]
-
-
-def _belongs(runs: pd.DataFrame, coming: pd.DataFrame, names: pd.MultiIndex) -> NDArray[np.bool_]:
-    """Mark the forecasts of jobs that belong to the series of the run; a whole run always does."""
+    if found.sources is not None:
+        table["source"] = found.sources.ravel()
+    if found.interval is not None:
+        table["lower"], table["upper"] = np.maximum(found.interval.reshape(-1, 2), 0.0).T
     jobs = [job for job in names.get_level_values("job").unique() if job != WHOLE_RUN]
-    own = pd.DataFrame(jobs_in_coming(runs, coming, jobs), columns=jobs).assign(**{WHOLE_RUN: True})
-    return own[names.get_level_values("job")].to_numpy().ravel()
+    own = pd.DataFrame(jobs_in_coming(runs, coming, jobs, series), columns=jobs)
+    own[WHOLE_RUN] = True
+    return table[own[names.get_level_values("job")].to_numpy().ravel()]
+
+
+def _forecasts_of_newest(model: Any, both: pd.DataFrame, n: int) -> NewestForecasts:
+    """Ask a model all that it can tell of the last rows, in one pass where it is one of ours."""
+    if type(model).__module__.startswith("sklearn_jobtime.") and hasattr(model, "forecast_newest"):
+        return model.forecast_newest(both, n)
+    sources = bounds = None
+    seconds = model.predict(both)[len(both) - n :].reshape(n, -1)
+    if hasattr(model, "sources"):
+        sources = model.sources(both)[len(both) - n :]
+    if hasattr(model, "predict_interval"):
+        bounds = model.predict_interval(both)[len(both) - n :]
+    return NewestForecasts(seconds, sources, bounds)

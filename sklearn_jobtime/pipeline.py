@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from sklearn_jobtime.compose._anchored import BASE_FORECAST_COLUMN, AnchoredRegressor
+from sklearn_jobtime.compose._asked_rows import each_row_alone
 from sklearn_jobtime.compose._direct_steps import DirectMultiStepRegressor
 from sklearn_jobtime.compose._forecast_mean import ForecastMean
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
@@ -122,11 +123,13 @@ def make_forecast_pipeline(
     )
 
 
+@each_row_alone
 def without_base_forecast(runs: pd.DataFrame) -> pd.DataFrame:
     """Leave out the base forecasts, which `show_base_forecast` adds."""
     return runs.loc[:, ~runs.columns.str.startswith(BASE_FORECAST_COLUMN)]
 
 
+@each_row_alone
 def flatten(windows: NDArray[np.floating]) -> NDArray[np.floating]:
     """Make one row of numbers of each window; a column that is nowhere known stops no trees."""
     return np.nan_to_num(windows.reshape(len(windows), -1), nan=UNKNOWN)

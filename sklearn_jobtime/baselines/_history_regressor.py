@@ -30,6 +30,7 @@ from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._job_history import JobHistory
 from sklearn_jobtime.point_in_time._memory import recall, remember
+from sklearn_jobtime.point_in_time._newest_rows import AskedRows, NewestForecasts
 from sklearn_jobtime.point_in_time._order import ended_order
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, status_column
 from sklearn_jobtime.runs._target_arrays import read_targets
@@ -150,6 +151,12 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
             Seconds; NaN where there is no history.
         """
 
+    def forecast_rows_of_job(
+        self, history: JobHistory, learned: Learned, rows: Rows | slice
+    ) -> Floats:
+        """Forecast some of the asked rows of one job, given by their positions among these."""
+        return self.forecast_job(history, learned)[rows]
+
     def check_parameters(self) -> Self:
         """Raise an InvalidParameterError where a parameter has no allowed value, as `fit` does.
 
@@ -240,8 +247,40 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         -------
         ndarray of shape (n_runs,) or (n_runs, n_outputs), in seconds
         """
-        forecasts, weights = self._forecasts(X)
-        return self._form.of(shrunk(forecasts, self.fallback_, weights))
+        return self._form.of(self.with_sources(X).seconds)
+
+    def can_be_asked(self) -> bool:
+        """Tell whether it can forecast some rows of a table alone."""
+        return True
+
+    def predict_rows(self, X: pd.DataFrame, asked: AskedRows | None) -> Floats:
+        """Forecast some rows of a table in which each remembered run of its series is."""
+        rows = None if asked is None else asked.rows
+        return self._form.of(self.with_sources(X, rows).seconds)
+
+    def with_sources(self, X: Any, rows: Rows | None = None) -> NewestForecasts:
+        """Forecast rows, and tell what each forecast mostly rests on.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            As in `predict`.
+        rows : ndarray of int, default=None
+            The rows to forecast; None: all. With rows, each remembered run of the series in `X` has
+            to be in `X`.
+
+        Returns
+        -------
+        NewestForecasts
+
+        Raises
+        ------
+        NotAllGivenError
+            When a remembered run may stand before the given ones.
+        """
+        forecasts, weights = self._forecasts(X, rows)
+        seconds = shrunk(forecasts, self.fallback_, weights)
+        return NewestForecasts(seconds, np.where(weights >= 0.5, "prior", "baselines"))
 
     def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
         """Tell what each forecast mostly rests on.
@@ -257,21 +296,23 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
             "prior" where the prior has at least half the weight, as for a series or a job of which
             no run was known; else "baselines".
         """
-        _, weights = self._forecasts(X)
-        return self._form.of(np.where(weights >= 0.5, "prior", "baselines"))
+        sources = self.with_sources(X).sources
+        assert sources is not None
+        return self._form.of(sources)
 
-    def _forecasts(self, X: Any) -> tuple[Floats, Floats]:
+    def _forecasts(self, X: Any, rows: Rows | None = None) -> tuple[Floats, Floats]:
         """Forecasts from the history, NaN where there is none, and weights of the prior."""
         check_is_fitted(self)
         X = read_rows(self, X, reset=False)
         values, given = self._values(X)
-        kept, clock = recall(self._memory, values, given)
+        kept, clock = recall(self._memory, values, given, must_be_given=rows is not None)
         values = np.concatenate([self._memory.table[kept], values])
+        asked: Rows | slice = slice(None) if rows is None else rows
         found, share = {}, {}
         for history in self._histories(values, clock, kept):
             job = history.job
-            found[job] = self.forecast_job(history, self.learned_[job])
-            share[job] = prior_weight(history.n_known, self.prior_sample_size_[job])
+            found[job] = self.forecast_rows_of_job(history, self.learned_[job], asked)
+            share[job] = prior_weight(history.n_known[asked], self.prior_sample_size_[job])
         forecasts = np.column_stack([found[job] for job in self.jobs_])
         weights = np.column_stack([share[job] for job in self.jobs_])
         return forecasts, np.where(np.isnan(forecasts), 1.0, weights)

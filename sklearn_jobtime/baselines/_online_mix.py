@@ -11,7 +11,7 @@ from sklearn.base import _fit_context, clone
 from sklearn.utils._param_validation import Interval
 
 from sklearn_jobtime._estimator import observed_with_weight
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.baselines._baseline import Baseline
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
 from sklearn_jobtime.baselines._rules import RollingRule, SeasonalRule
@@ -235,18 +235,33 @@ class OnlineMix(HistoryRegressor):
 
     def forecast_job(self, history: JobHistory, learned: Learned) -> Floats:
         """Average the forecasts of the baselines for one job."""
+        return self.forecast_rows_of_job(history, learned, slice(None))
+
+    def forecast_rows_of_job(
+        self, history: JobHistory, learned: Learned, rows: Rows | slice
+    ) -> Floats:
+        """Average the forecasts of some rows; the errors are those of all."""
         assert learned.run_values is not None
         forecasts = self._forecasts_of_each(history, learned.parts)
         before = learned.run_values[history.remembered]
         errors = np.concatenate([before, absolute_errors(forecasts, history)])
-        return self._averaged(forecasts, errors, history)
+        return self._averaged(forecasts, errors, history, rows)
 
     def _forecasts_of_each(self, history: JobHistory, parts: tuple[Learned, ...]) -> Floats:
-        pairs = zip(self.baselines_, parts, strict=True)
+        pairs = list(zip(self.baselines_, parts, strict=True))
+        lengths = [part.state for one, part in pairs if isinstance(one, RollingRule)]
+        history.newest(max(lengths, default=1))  # the shorter ones are its part
         return np.column_stack([one.forecast_job(history, part) for one, part in pairs])
 
-    def _averaged(self, forecasts: Floats, errors: Floats, history: JobHistory) -> Floats:
-        sums = newest_decayed_sums(errors, history, self.half_life)
+    def _averaged(
+        self,
+        forecasts: Floats,
+        errors: Floats,
+        history: JobHistory,
+        rows: Rows | slice = slice(None),
+    ) -> Floats:
+        sums = newest_decayed_sums(errors, history, self.half_life)[rows]
+        forecasts = forecasts[rows]
         has_forecast = ~np.isnan(forecasts)
         weights = baseline_weights(np.where(has_forecast, sums, np.inf), self.sharpness)
         averaged = root_mean(np.where(has_forecast, forecasts, 0.0), weights)

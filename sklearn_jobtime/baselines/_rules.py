@@ -140,10 +140,10 @@ class RollingRule(Baseline):
         return max(WINDOWS) if np.isnan(mae).all() else WINDOWS[int(np.nanargmin(mae))]
 
     def _of_newest(self, history: JobHistory, n_runs: int) -> Floats:
-        values, found = history.seconds, history.successes
+        seen = history.newest(n_runs)
         if self.failed_too:
-            values, found = history.recorded, history.order_of(~np.isnan(history.recorded))
-        seen = newest(values, found, n_runs)
+            found = history.order_of(~np.isnan(history.recorded))
+            seen = newest(history.recorded, found, n_runs)
         return row_median(seen) if self.statistic == "median" else row_mean(seen)
 
 

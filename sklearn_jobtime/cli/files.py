@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime.cli.console import PlainConsole
 from sklearn_jobtime.cli.shell_words import in_shell_words
-from sklearn_jobtime.plots import CoverageDisplay, ForecastDisplay, LinkageDisplay
+
+if TYPE_CHECKING:
+    from sklearn_jobtime.plots import CoverageDisplay, ForecastDisplay, LinkageDisplay
 
 __all__ = ["PICTURE_ENDINGS", "Files", "check_ending", "interval_name", "save_plot"]
 
@@ -74,7 +76,7 @@ class Files:
             raise typer.Exit(1)
 
 
-def save_plot(display: ForecastDisplay | CoverageDisplay | LinkageDisplay, path: Path) -> None:
+def save_plot(display: "ForecastDisplay | CoverageDisplay | LinkageDisplay", path: Path) -> None:
     """Store the picture; whole or not at all."""
     with replacing(path) as new:
         display.figure_.savefig(new)

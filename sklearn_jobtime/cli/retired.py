@@ -20,7 +20,11 @@ def retired_records(runs: pd.DataFrame, coming: pd.DataFrame) -> list[dict[str, 
 
 
 def print_retired(retired: list[dict[str, Any]], timezone: str = "UTC") -> None:
-    """Print a line for each."""
-    for one in retired:
-        last = f"{human_time(one['last_run'], timezone)} {timezone}"
-        results().print(f"retired: {one['series']} (last run {last})", markup=False, soft_wrap=True)
+    """Print a line for each, all at once: one by one, hundreds take longer than a forecast."""
+    lasts = [f"{human_time(one['last_run'], timezone)} {timezone}" for one in retired]
+    lines = [
+        f"retired: {one['series']} (last run {last})"
+        for one, last in zip(retired, lasts, strict=True)
+    ]
+    if lines:
+        results().print("\n".join(lines), markup=False, soft_wrap=True)

@@ -19,8 +19,16 @@ from sklearn_jobtime._estimator import (
     pop_weights,
     read_rows,
 )
-from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime._typing import Floats, Mask, Rows
+from sklearn_jobtime.baselines._history_regressor import HistoryRegressor
 from sklearn_jobtime.baselines._online_mix import OnlineMix
+from sklearn_jobtime.compose._asked_rows import (
+    can_be_asked,
+    is_own,
+    of_newest,
+    predicted_rows,
+    window_steps,
+)
 from sklearn_jobtime.compose._metadata import (
     fit_parameters,
     parameter_of,
@@ -29,8 +37,10 @@ from sklearn_jobtime.compose._metadata import (
 )
 from sklearn_jobtime.compose._missing_targets import observing
 from sklearn_jobtime.point_in_time._clock import read_clock
+from sklearn_jobtime.point_in_time._newest_rows import AskedRows, NewestForecasts
 from sklearn_jobtime.point_in_time._splits import newest_share
 from sklearn_jobtime.point_in_time._timed_windows import in_time_order
+from sklearn_jobtime.preprocessing._tables import in_rows
 from sklearn_jobtime.runs._log_ratio import least_duration
 from sklearn_jobtime.runs._schema import STARTED_AT
 from sklearn_jobtime.runs._target_arrays import read_targets
@@ -321,16 +331,103 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = read_rows(self, X, reset=False)
-        base = np.asarray(self.base_forecaster_.predict(X), dtype=np.float64).reshape(
-            -1, len(self.shrinkage_)
-        )
+        base = np.reshape(self.base_forecaster_.predict(X), (-1, len(self.shrinkage_)))
+        return self._form.of(self._corrected(X, base.astype(np.float64), **predict_params))
+
+    def _corrected(self, X: Any, base: Floats, **predict_params: Any) -> Floats:
+        """Correct the base forecasts of all rows."""
         if self.regressor_ is None:
-            return self._form.of(base)
+            return base
         X = self._shown(X, base)
-        params = predict_parameters(self, "regressor", predict_params)
-        ratio = self._corrections(self.regressor_, X, len(base), **params)
-        ratio = ratio * self.shrinkage_
-        return self._form.of(corrected(ratio, base, self.floor_, self.clip))
+        if not predict_params and isinstance(X, pd.DataFrame) and can_be_asked(self.regressor_):
+            learned = predicted_rows(self.regressor_, X, None)
+        else:
+            params = predict_parameters(self, "regressor", predict_params)
+            learned = self.regressor_.predict(X, **params)
+        ratio = self._corrections(learned, len(base))
+        return corrected(ratio * self.shrinkage_, base, self.floor_, self.clip)
+
+    def can_be_asked(self) -> bool:
+        """Tell whether it can forecast some rows of a table alone."""
+        is_known = isinstance(self.base_forecaster_, HistoryRegressor)
+        parts = [self.base_forecaster_, *([] if self.regressor_ is None else [self.regressor_])]
+        return is_known and all(map(can_be_asked, parts))
+
+    def predict_rows(self, X: pd.DataFrame, asked: AskedRows | None) -> Floats:
+        """Forecast some rows of a table in which each remembered run of its series is."""
+        rows = None if asked is None else asked.rows
+        return self._form.of(self.with_sources(X, rows).seconds)
+
+    def forecast_newest(self, X: Any, n: int) -> NewestForecasts:
+        """Forecast the last rows of a table and tell what each forecast rests on, in one pass.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            As for :meth:`predict`.
+        n : int
+            How many rows, from the end of the table.
+
+        Returns
+        -------
+        NewestForecasts
+            The last n rows of what :meth:`predict` and :meth:`sources` give.
+        """
+        check_is_fitted(self)
+        X = read_rows(self, X, reset=False)
+        return of_newest(X, n, self.can_be_asked(), self.with_sources)
+
+    def with_sources(self, X: Any, rows: Rows | None = None) -> NewestForecasts:
+        """Forecast rows, and tell what each forecast mostly rests on.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, n_columns)
+            As for :meth:`predict`.
+        rows : ndarray of int, default=None
+            The rows to forecast; None: all. With rows, each remembered run of the series in `X` has
+            to be in `X`.
+
+        Returns
+        -------
+        NewestForecasts
+
+        Raises
+        ------
+        NotAllGivenError
+            When a remembered run may stand before the given ones.
+        """
+        if rows is None:
+            base, sources = self._base_forecasts(X)
+            return NewestForecasts(self._corrected(X, base), self._followed(sources))
+        asked = AskedRows.of(X, rows, window_steps(self.regressor_))
+        base, sources = self._base_forecasts(X, asked.needed)
+        place = np.searchsorted(asked.needed, rows)
+        sources = self._followed(sources[place])
+        if self.regressor_ is None:
+            return NewestForecasts(base[place], sources)
+        X = self._shown(X, base, asked.needed)
+        ratio = self._corrections(predicted_rows(self.regressor_, X, asked), len(rows))
+        seconds = corrected(ratio * self.shrinkage_, base[place], self.floor_, self.clip)
+        return NewestForecasts(seconds, sources)
+
+    def _base_forecasts(self, X: Any, rows: Rows | None = None) -> tuple[Floats, NDArray[np.str_]]:
+        """Give base forecasts and what they rest on, of shape (n_rows, n_outputs)."""
+        forecaster, n_outputs = self.base_forecaster_, len(self.shrinkage_)
+        if isinstance(forecaster, HistoryRegressor) and is_own(forecaster):
+            found = forecaster.with_sources(X, rows)
+            assert found.sources is not None
+            return found.seconds, found.sources
+        base = np.reshape(forecaster.predict(X), (-1, n_outputs)).astype(np.float64)
+        sources = np.full(base.shape, "baselines")
+        if hasattr(forecaster, "sources"):
+            sources = np.reshape(forecaster.sources(X), base.shape)
+        return base, sources
+
+    def _followed(self, sources: NDArray[np.str_]) -> NDArray[np.str_]:
+        """Say where the corrections of the regressor are followed at least half the way."""
+        followed = (sources == "baselines") & (self.shrinkage_ >= 0.5)
+        return np.where(followed, "model", sources)
 
     def sources(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.str_]:
         """Tell what each forecast mostly rests on.
@@ -352,8 +449,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         found = np.full((len(X), len(self.shrinkage_)), "baselines")
         if hasattr(self.base_forecaster_, "sources"):
             found = np.reshape(self.base_forecaster_.sources(X), found.shape)
-        followed = (found == "baselines") & (self.shrinkage_ >= 0.5)
-        return self._form.of(np.where(followed, "model", found))
+        return self._form.of(self._followed(found))
 
     def _best_factors(
         self,
@@ -374,7 +470,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         params = _check_method_params(X, fit_params, indices=old)
         judge = self._new_regressor(ratios)
         judge.fit(_safe_indexing(X, old), self._named(ratios[old]), **params)
-        forecast = self._corrections(judge, X, len(targets))[is_new]
+        forecast = self._corrections(judge.predict(X), len(targets))[is_new]
         factors = np.zeros(targets.shape[1])
         for k in range(targets.shape[1]):
             seen = ~np.isnan(targets[is_new, k])
@@ -399,13 +495,17 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             return learned
         return pd.DataFrame(learned, columns=self.target_names_[self._learned])
 
-    def _corrections(self, regressor: Any, X: Any, n_rows: int, **predict_params: Any) -> Floats:
+    def _corrections(self, learned: Floats, n_rows: int) -> Floats:
+        """Put what the regressor forecasts beside the outputs that it has not learned."""
         ratios = np.zeros((n_rows, len(self._learned)))
-        ratios[:, self._learned] = np.reshape(regressor.predict(X, **predict_params), (n_rows, -1))
+        ratios[:, self._learned] = np.reshape(learned, (n_rows, -1))
         return ratios
 
-    def _shown(self, X: Any, base: Floats) -> Any:
-        """Add the base forecasts of the first output of each job, when they are to be seen."""
+    def _shown(self, X: Any, base: Floats, rows: Rows | None = None) -> Any:
+        """Add the base forecasts of the first output of each job, when they are to be seen.
+
+        With `rows`, the base forecasts are those of these rows alone.
+        """
         if not self.show_base_forecast:
             return X
         jobs = pd.RangeIndex(base.shape[1])
@@ -416,6 +516,7 @@ class AnchoredRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         if not isinstance(X, pd.DataFrame):
             return np.column_stack([X, logs])
         names = [f"{BASE_FORECAST_COLUMN}{job}" for job in jobs[first]]
+        logs = in_rows(len(X), rows, logs)
         return pd.concat([X, pd.DataFrame(logs, index=X.index, columns=names)], axis=1)
 
     def _new_regressor(self, ratios: Floats) -> Any:

@@ -18,8 +18,10 @@ from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._estimator import ObservedScoreMixin
 from sklearn_jobtime._threads import limited_openmp
 from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.compose._asked_rows import can_be_asked, predicted_rows
 from sklearn_jobtime.compose._metadata import fit_parameters, router
 from sklearn_jobtime.compose._missing_targets import observing
+from sklearn_jobtime.point_in_time._newest_rows import AskedRows
 from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = ["ForecastMean"]
@@ -196,9 +198,21 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         check_is_fitted(self)
         X = row_by_row(plain_table(X))
         with limited_openmp(self.n_threads):
-            forecasts = [np.asarray(one.predict(X), dtype=np.float64) for one in self.estimators_]
+            return self._mean([one.predict(X) for one in self.estimators_])
+
+    def can_be_asked(self) -> bool:
+        """Tell whether each member can forecast some rows of a table alone."""
+        return all(map(can_be_asked, self.estimators_))
+
+    def predict_rows(self, X: pd.DataFrame, asked: AskedRows | None) -> Floats:
+        """Forecast some rows of a table, see :func:`predicted_rows`."""
+        with limited_openmp(self.n_threads):
+            return self._mean([predicted_rows(one, X, asked) for one in self.estimators_])
+
+    def _mean(self, forecasts: list[Floats]) -> Floats:
+        arrays = [np.asarray(one, dtype=np.float64) for one in forecasts]
         # some members give one output as a column, others as a row
-        shaped = [one.reshape(len(one), *self._outputs) for one in forecasts]
+        shaped = [one.reshape(len(one), *self._outputs) for one in arrays]
         return weighted_mean(shaped, self.weights_)
 
     @property

@@ -22,7 +22,8 @@ from sklearn_jobtime._estimator import (
     read_rows,
 )
 from sklearn_jobtime._inside import chosen
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Rows
+from sklearn_jobtime.compose._asked_rows import of_newest
 from sklearn_jobtime.compose._metadata import router
 from sklearn_jobtime.conformal._calibration_set import CalibrationSet, latest
 from sklearn_jobtime.conformal._group_quantiles import OVER_HORIZON, groups_of
@@ -40,6 +41,7 @@ from sklearn_jobtime.conformal._unused_parameters import check_used
 from sklearn_jobtime.conformal._updates_mixin import UpdatesMixin
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time._clock import read_clock
+from sklearn_jobtime.point_in_time._newest_rows import NewestForecasts
 from sklearn_jobtime.point_in_time._splits import in_start_order, known_targets
 from sklearn_jobtime.point_in_time._table_memory import RememberedRows
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
@@ -459,9 +461,59 @@ default="log_ratio"
             Never NaN; the upper bound is infinite where the calibration rows are too few.
         """
         check_is_fitted(self)
-        levels, is_one = self._levels(confidence_level)
         X = self._checked(X, reset=False)
-        forecasts, score = self._forecasts(X), self.conformity_score_
+        return self._interval(X, self._forecasts(X), confidence_level)
+
+    def forecast_newest(self, X: Any, n: int) -> NewestForecasts:
+        """Forecast the last rows of a table in one pass: seconds, sources and intervals.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_runs, ...)
+            As for :meth:`predict`.
+        n : int
+            How many rows, from the end of the table.
+
+        Returns
+        -------
+        NewestForecasts
+            The last n rows of what :meth:`predict`, :meth:`sources` and :meth:`predict_interval`
+            give, as `seconds`, `sources` (None where the estimator can not tell) and `interval`.
+
+        Examples
+        --------
+        >>> from sklearn_jobtime.baselines import RollingRule
+        >>> from sklearn_jobtime.conformal import ConformalForecaster
+        >>> from sklearn_jobtime.datasets import make_job_runs
+        >>> from sklearn_jobtime.runs import make_targets
+        >>> runs = make_job_runs(n_runs=100, n_jobs=2, random_state=0)
+        >>> model = ConformalForecaster(RollingRule()).fit(runs, make_targets(runs))
+        >>> newest = model.forecast_newest(runs, 1)
+        >>> bool((newest.interval == model.predict_interval(runs)[-1:]).all())
+        True
+        """
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        return of_newest(X, n, self._inner.can_be_asked(), self._with_sources)
+
+    def _with_sources(self, X: Any, rows: Rows | None) -> NewestForecasts:
+        """Forecast some rows of a table, or all."""
+        must_be_given = rows is not None
+        table, n_before = self._with_remembered(X, must_be_given=must_be_given)
+        forecasts, sources = self._inner.with_sources(table, rows)
+        forecasts = forecasts.take(slice(n_before, None))
+        asked = X if rows is None else _safe_indexing(X, rows)
+        interval = self._interval(asked, forecasts, None)
+        return NewestForecasts(
+            forecasts.forecast, None if sources is None else sources[n_before:], interval
+        )
+
+    def _interval(
+        self, X: Any, forecasts: RowForecasts, confidence_level: ArrayLike | None
+    ) -> Floats:
+        """Put intervals around forecasts of the rows of X."""
+        levels, is_one = self._levels(confidence_level)
+        score = self.conformity_score_
         one_sided = levels if self.symmetric else (1 + levels) / 2
         warn_if_too_few(self._bounds.n_rows(X), one_sided, levels)
         if self.symmetric:
@@ -507,8 +559,10 @@ default="log_ratio"
     def _levels(self, asked: ArrayLike | None) -> tuple[Floats, bool]:
         return confidence_levels(self.confidence_level if asked is None else asked)
 
-    def _with_remembered(self, X: Any) -> tuple[Any, int]:
-        return (X, 0) if self._remembered is None else self._remembered.before(X)
+    def _with_remembered(self, X: Any, *, must_be_given: bool = False) -> tuple[Any, int]:
+        if self._remembered is None:
+            return X, 0
+        return self._remembered.before(X, must_be_given=must_be_given)
 
     def _forecasts(self, X: Any) -> RowForecasts:
         table, n_before = self._with_remembered(X)

@@ -6,20 +6,23 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import _routing_enabled
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_jobtime._typing import Floats, Ints
+from sklearn_jobtime._inside import chosen
+from sklearn_jobtime._typing import Floats, Ints, Rows
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
+from sklearn_jobtime.compose._asked_rows import can_be_asked, is_own, predicted_rows
 from sklearn_jobtime.compose._metadata import fit_parameters, passed
 from sklearn_jobtime.compose._missing_targets import observing
 from sklearn_jobtime.conformal._scores import ConformityScore, RowForecasts
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._job_history import JobHistory
+from sklearn_jobtime.point_in_time._newest_rows import AskedRows
 from sklearn_jobtime.point_in_time._rolling import row_mean, row_median
 from sklearn_jobtime.point_in_time._splits import TimeSplit, in_start_order, split_in_time
 from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
@@ -113,10 +116,49 @@ class InnerEstimators:
         """Forecast rows with each of the fitted estimators."""
         forecast = predicted(self.estimator, X)
         low_and_high = [predicted(one, X) for one in self.quantile_estimators]
-        scale = None
-        if self.scale_model is not None:
-            scale = np.maximum(predicted(self.scale_model, X), self.least_scale)
-        return RowForecasts.of(forecast, quantiles=low_and_high, scale=scale)
+        return RowForecasts.of(forecast, quantiles=low_and_high, scale=self._scale(X))
+
+    def _scale(self, X: Any, asked: AskedRows | None = None) -> Floats | None:
+        if self.scale_model is None:
+            return None
+        of_rows = predicted(self.scale_model, X, asked)
+        return np.maximum(of_rows, self.least_scale)
+
+    def can_be_asked(self) -> bool:
+        """Tell whether all of them can forecast some rows of a table alone."""
+        model = chosen(self.estimator)
+        if not hasattr(model, "with_sources") or self.quantile_estimators:
+            return False
+        scale_models = [] if self.scale_model is None else [self.scale_model]
+        looks_back_alone = all(isinstance(one, HistoryRegressor) for one in scale_models)
+        return looks_back_alone and all(map(can_be_asked, [model, *scale_models]))
+
+    def with_sources(
+        self, X: Any, rows: Rows | None = None
+    ) -> tuple[RowForecasts, NDArray[np.str_] | None]:
+        """Forecast rows, and tell what their forecasts rest on where the estimator can tell.
+
+        Parameters
+        ----------
+        X : DataFrame or array
+        rows : ndarray of int, default=None
+            The rows to forecast, where each remembered run of the series in `X` is in `X`; None:
+            all.
+
+        Raises
+        ------
+        NotAllGivenError
+            When a remembered run may stand before the given ones.
+        """
+        model = chosen(self.estimator)
+        if not is_own(model) or not hasattr(model, "with_sources"):
+            sources = model.sources(X) if hasattr(model, "sources") else None
+            return self.forecasts(X), sources
+        found = model.with_sources(X, rows)
+        asked = None if rows is None else AskedRows(rows, rows)
+        low_and_high = [predicted(one, X) for one in self.quantile_estimators]
+        scale = self._scale(X, asked)
+        return RowForecasts.of(found.seconds, quantiles=low_and_high, scale=scale), found.sources
 
 
 def is_prefit(forecaster: Any) -> bool:
@@ -124,9 +166,10 @@ def is_prefit(forecaster: Any) -> bool:
     return forecaster.cv == "prefit" or isinstance(forecaster.estimator, FrozenEstimator)
 
 
-def predicted(estimator: Any, X: Any) -> Floats:
-    """Forecast with one column an output."""
-    output = np.asarray(estimator.predict(X), dtype=np.float64)
+def predicted(estimator: Any, X: Any, asked: AskedRows | None = None) -> Floats:
+    """Forecast with one column an output: all rows, or the asked ones."""
+    found = estimator.predict(X) if asked is None else predicted_rows(estimator, X, asked)
+    output = np.asarray(found, dtype=np.float64)
     return output.reshape(len(output), -1)
 
 

@@ -74,7 +74,10 @@ class JobHistory:
         ndarray of shape (n_asked, n_runs)
             NaN where the history is shorter.
         """
-        return newest(self.seconds, self.successes, n_runs)
+        widest = self.__dict__.get("_widest")
+        if widest is None or widest.shape[1] < n_runs:
+            widest = self.__dict__["_widest"] = newest(self.seconds, self.successes, n_runs)
+        return widest[:, :n_runs].copy()
 
     def order_of(self, eligible: NDArray[np.bool_]) -> EndedOrder:
         """Put some of the runs into the order of their ends."""

@@ -17,6 +17,7 @@ from sklearn_jobtime.point_in_time._clock import Clock
 from sklearn_jobtime.point_in_time._order import rows_to_remember
 from sklearn_jobtime.point_in_time._same_rows import (
     Digests,
+    all_given_again,
     carries_labels,
     counts_on,
     labels_tell_apart,
@@ -26,7 +27,11 @@ from sklearn_jobtime.point_in_time._same_rows import (
     same_starts,
 )
 
-__all__ = ["Memory", "given_again", "recall", "remember"]
+__all__ = ["Memory", "NotAllGivenError", "given_again", "recall", "remember"]
+
+
+class NotAllGivenError(Exception):
+    """The rows of a table are not enough: remembered ones would stand before them."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,9 @@ def _by_series(digests: Digests, clock: Clock) -> dict[Key, Digests]:
     return dict(zip(clock.keys, np.split(digests[order], starts), strict=True))
 
 
-def recall(memory: Memory, values: NDArray[Any], clock: Clock) -> tuple[Rows, Clock]:
+def recall(
+    memory: Memory, values: NDArray[Any], clock: Clock, *, must_be_given: bool = False
+) -> tuple[Rows, Clock]:
     """Find the remembered rows that stand before a given table, and join the two clocks.
 
     A run that is both remembered and given counts once, as the table has it. Which runs are the
@@ -144,6 +151,9 @@ def recall(memory: Memory, values: NDArray[Any], clock: Clock) -> tuple[Rows, Cl
         The given rows, with the columns that were remembered.
     clock : Clock
         The times of the given rows.
+    must_be_given : bool, default=False
+        Raise a NotAllGivenError unless each remembered run of the given series is sure to be there,
+        with its start and its label. Then `values` are not looked at.
 
     Returns
     -------
@@ -153,7 +163,12 @@ def recall(memory: Memory, values: NDArray[Any], clock: Clock) -> tuple[Rows, Cl
         The times of ``memory.table[kept]`` followed by those of the given rows.
     """
     past, past_series = memory.clock, _series_of_past(memory, clock)
-    if past.started is not None and clock.started is not None:
+    is_timed = past.started is not None and clock.started is not None
+    if is_timed and all_given_again(past, past_series, clock):
+        keep = np.full(len(past.series), False)
+    elif must_be_given:
+        raise NotAllGivenError
+    elif is_timed:
         keep = _given_by_time(memory, past_series, values, clock) < 0
     elif past.started is not None or memory.digests is None:
         keep = np.full(len(past.series), True)  # a table without times, of a fit with times

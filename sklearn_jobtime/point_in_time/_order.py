@@ -28,17 +28,24 @@ class EndedOrder:
 
     ``order[first[t]:stop[t]]`` are the numbers of the runs known to the t-th asked row, oldest end
     first. One sort serves every question about a table: which successes, which runs alike.
+    ``asked[t]`` is the number of that row among all runs.
     """
 
     order: Rows
     first: Rows
     stop: Rows
+    asked: Rows
+
+    def at(self, places: Rows) -> EndedOrder:
+        """Answer for some of the asked rows alone."""
+        first, stop = self.first[places], self.stop[places]
+        return EndedOrder(self.order, first, stop, self.asked[places])
 
     def only(self, eligible: Mask) -> EndedOrder:
         """Leave out the runs that are not `eligible`, a mask of all runs of the table."""
         kept = eligible[self.order]
         before = np.concatenate([[0], np.cumsum(kept)])
-        return EndedOrder(self.order[kept], before[self.first], before[self.stop])
+        return EndedOrder(self.order[kept], before[self.first], before[self.stop], self.asked)
 
     def within(self, groups: Rows) -> EndedOrder:
         """Leave to each row the runs of its own group.
@@ -46,10 +53,10 @@ class EndedOrder:
         Parameters
         ----------
         groups : ndarray of int, shape (n,)
-            The group of every run of the table, counted from 0; the last of them are the asked
-            rows. It splits the series: runs of two series are never of one group.
+            The group of every run of the table, counted from 0. It splits the series: runs of two
+            series are never of one group.
         """
-        asked = groups[len(groups) - len(self.stop) :]
+        asked = groups[self.asked]
         place = np.flatnonzero(np.isin(groups[self.order], asked))
         group = groups[self.order[place]]
         by_group = np.argsort(group, kind="stable")
@@ -59,6 +66,7 @@ class EndedOrder:
             self.order[place[by_group]],
             np.searchsorted(keys, asked * size + self.first),
             np.searchsorted(keys, asked * size + self.stop),
+            self.asked,
         )
 
 
@@ -120,7 +128,7 @@ def ended_order(
     asked = np.arange(first, n)
     if row_order and not series.any():
         stop = (np.cumsum(known) - known)[first:]
-        return EndedOrder(rows, np.zeros(n - first, dtype=np.intp), stop)
+        return EndedOrder(rows, np.zeros(n - first, dtype=np.intp), stop, asked)
 
     # Sort the ends together with the questions "who had ended when row t started?". A question
     # stands before the end of its own row, so that a run of no length does not know itself.
@@ -138,7 +146,7 @@ def ended_order(
     stop = np.empty(len(asked), dtype=np.intp)
     stop[row[~is_end] - first] = np.cumsum(is_end)[~is_end]
     starts = _starts(series[rows], series.max(initial=0) + 1)
-    return EndedOrder(row[is_end], starts[series[asked]], stop)
+    return EndedOrder(row[is_end], starts[series[asked]], stop, asked)
 
 
 def _starts(series: Rows, n_series: int) -> Rows:

@@ -19,6 +19,7 @@ from sklearn_jobtime.point_in_time._clock import Clock
 
 __all__ = [
     "Digests",
+    "all_given_again",
     "carries_labels",
     "counts_on",
     "is_later_by",
@@ -101,6 +102,45 @@ def _starts_as_keys(
             best = found, *keys, 0.0 if (unit_of, how) == ways[0] else unit
     assert best is not None
     return best[1:]
+
+
+def all_given_again(past: Clock, past_series: Rows, given: Clock) -> bool:
+    """Tell whether each remembered run of the given series is there as it was: start and label.
+
+    This is the usual case, and then :func:`same_starts` finds all of them, whatever its rules for
+    the others would say: it pairs equal starts with equal labels, or the k-th with the k-th.
+
+    Parameters
+    ----------
+    past, given : Clock
+        With starts.
+    past_series : ndarray of int
+        The series of each remembered run as the given clock numbers them; -1 where it is not there.
+
+    Returns
+    -------
+    bool
+        False also where it takes more to tell, as for labels that stand twice in a series.
+    """
+    assert past.started is not None
+    assert given.started is not None
+    mine = np.flatnonzero(past_series >= 0)
+    if past.labels is None or given.labels is None or past.labels.dtype != given.labels.dtype:
+        return False
+    labels, found = pd.factorize(past.labels[mine].append(given.labels))
+    n_series = len(given.keys) + 1
+    if labels.min(initial=0) < 0 or len(found) * n_series > np.iinfo(np.intp).max:
+        return False
+    runs = labels * n_series + np.concatenate([past_series[mine], given.series])
+    order = np.argsort(runs[len(mine) :], kind="stable")
+    known, asked = runs[len(mine) :][order], runs[: len(mine)]
+    if (np.diff(known) == 0).any() or len(np.unique(asked)) < len(asked):
+        return False
+    if not len(known):
+        return not len(asked)
+    place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+    same_start = past.started[mine] == given.started[order[place]]
+    return bool((same_start & (known[place] == asked)).all())
 
 
 def same_starts(

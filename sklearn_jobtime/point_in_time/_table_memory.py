@@ -56,12 +56,16 @@ class RememberedRows:
         self._table = X if isinstance(X, pd.DataFrame) else None
         self._memory = remember(row_values(X), clock, len(X))
 
-    def before(self, X: Any) -> tuple[Any, int]:
-        """Put the remembered rows before the given ones, and say how many they are."""
+    def before(self, X: Any, *, must_be_given: bool = False) -> tuple[Any, int]:
+        """Put the remembered rows before the given ones, and say how many they are.
+
+        With `must_be_given`, a NotAllGivenError says that there may be such rows.
+        """
         if isinstance(X, TimedWindows):
             return X, 0
         self._check_form(X)
-        kept, _ = recall(self._memory, row_values(X), read_clock(X))
+        clock = read_clock(X)
+        kept, _ = recall(self._memory, row_values(X), clock, must_be_given=must_be_given)
         return (self._joined(kept, X), len(kept)) if len(kept) else (X, 0)
 
     def and_(self, X: Any) -> Self:

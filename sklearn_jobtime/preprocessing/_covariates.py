@@ -13,9 +13,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._containers import is_flags, plain_table, plain_value
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.preprocessing._tables import (
+    in_rows,
     names_out,
     read_table,
     resolve_columns,
@@ -250,19 +251,37 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
         DataFrame (array for an array) of shape (n_runs, n_features_out)
             Rows and index as given; first the columns that stay, then those of each covariate.
         """
+        return self.transform_rows(X)
+
+    def transform_rows(self, X: Any, rows: Rows | None = None) -> Any:
+        """Transform a table, but encode the covariates of some of its rows alone.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_runs, n_features)
+            The run table.
+        rows : ndarray of int, default=None
+            Positions of the rows whose covariates are wanted; None: all.
+
+        Returns
+        -------
+        DataFrame (array for an array) of shape (n_runs, n_features_out)
+            As :meth:`transform` gives it; what was encoded is NaN in other rows.
+        """
         check_is_fitted(self)
         X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=None)
+        asked = table[self.columns_] if rows is None else table[self.columns_].iloc[rows]
         blocks = [
-            self._encode_name(name, table[name])
+            self._encode_name(name, asked[name])
             if name in self.categories_
-            else self._encode_number(name, table[name])
+            else self._encode_number(name, asked[name])
             for name in self.columns_
         ]
         kept = table.drop(columns=self.columns_)
         names = self.get_feature_names_out()
         added = pd.DataFrame(
-            np.concatenate([np.empty((len(table), 0)), *blocks], axis=1),
+            in_rows(len(table), rows, np.concatenate([np.empty((len(asked), 0)), *blocks], axis=1)),
             index=table.index,
             columns=names[kept.shape[1] :],
         )

@@ -244,7 +244,7 @@ class FailureImputer(TransformerMixin, BaseEstimator):
         }
         for column, job in enumerate(self.jobs_):
             self._check_history(job, outcomes[:, column], self._constants(job)[outcomes[:, column]])
-        if self._looks_back():
+        if self.looks_back():
             clock = _clock(X, table)
             self._memory = remember(successes, clock, 1, np.isfinite(successes))
         return self
@@ -271,7 +271,8 @@ class FailureImputer(TransformerMixin, BaseEstimator):
             check_has_effect(self, name, has_effect, needs=f"the strategy {' or '.join(used_by)!r}")
         return chosen
 
-    def _looks_back(self) -> bool:
+    def looks_back(self) -> bool:
+        """Whether what stands for a failure rests on other runs than those of `fit`."""
         return bool(self.jobs_) and "last success" in self.strategies_.values()
 
     def _find_jobs(self, table: pd.DataFrame) -> list[str]:
@@ -369,7 +370,7 @@ class FailureImputer(TransformerMixin, BaseEstimator):
 
     def _newest(self, X: Any, table: pd.DataFrame, successes: np.ndarray) -> np.ndarray:
         """Last success known to each row, shape (n_runs, n_jobs); NaN where nobody asks."""
-        if not self._looks_back():
+        if not self.looks_back():
             return np.full(successes.shape, np.nan)
         kept, clock = recall(self._memory, successes, _clock(X, table))
         successes = np.concatenate([self._memory.table[kept], successes])

@@ -11,13 +11,18 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_jobtime._containers import plain_table, refuse_lookalikes
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order
 from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median
-from sklearn_jobtime.preprocessing._tables import read_table, resolve_columns, transformed
+from sklearn_jobtime.preprocessing._tables import (
+    in_rows,
+    read_table,
+    resolve_columns,
+    transformed,
+)
 from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
 from sklearn_jobtime.runs._schema import ENDED_AT, RESERVED, SPOILS_RUN, STARTED_AT, STATUSES
 
@@ -223,21 +228,50 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         DataFrame (array for an array) of shape (n_runs, n_features_out)
             Rows and index as given; NaN where there is no duration, or no level yet.
         """
+        return self.transform_rows(X)
+
+    def transform_rows(self, X: Any, rows: Rows | None = None) -> Any:
+        """Transform a table, but the durations of some of its rows alone.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_runs, n_features)
+            The run table.
+        rows : ndarray of int, default=None
+            Positions of the rows whose ratios are wanted; None: all. With rows, each remembered run
+            of the series in `X` has to be in `X`.
+
+        Returns
+        -------
+        DataFrame (array for an array) of shape (n_runs, n_features_out)
+            As :meth:`transform` gives it; the durations of other rows are NaN.
+
+        Raises
+        ------
+        NotAllGivenError
+            When a remembered run may stand before the given ones.
+        """
         check_is_fitted(self)
         X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
         if not self.jobs_:
             return transformed(self, table, X)
         seconds, successes = read_successes(table, self.jobs_)
-        kept, clock = recall(self._memory, successes, table_clock(X, table))
+        kept, clock = recall(
+            self._memory, successes, table_clock(X, table), must_be_given=rows is not None
+        )
         history = np.concatenate([self._memory.table[kept], successes])
         ended = ended_order(clock.series, clock.started, clock.ended, first=len(kept))
+        if rows is not None:
+            ended, seconds = ended.at(rows), seconds[rows]
         scaled, levels = {}, {}
         for column, job in enumerate(self.jobs_):
             level = causal_level(history[:, column], ended, self.n_runs, self.statistic)
             floor = self.floor_[job]
-            scaled[job] = log_ratio(seconds[:, column], level, floor, self.clip)
-            levels[_level_column(job)] = np.log(np.maximum(level, floor))
+            ratios = log_ratio(seconds[:, column], level, floor, self.clip)
+            scaled[job] = in_rows(len(table), rows, ratios)
+            level = np.log(np.maximum(level, floor))
+            levels[_level_column(job)] = in_rows(len(table), rows, level)
         added = pd.DataFrame(levels if self.keep_level else {}, index=table.index)
         return transformed(self, pd.concat([table.assign(**scaled), added], axis=1), X)
 

@@ -24,7 +24,12 @@ from sklearn_jobtime.preprocessing._level import (
     read_successes,
     table_clock,
 )
-from sklearn_jobtime.preprocessing._tables import read_table, resolve_columns, transformed
+from sklearn_jobtime.preprocessing._tables import (
+    in_rows,
+    read_table,
+    resolve_columns,
+    transformed,
+)
 from sklearn_jobtime.runs._log_ratio import least_duration
 from sklearn_jobtime.runs._schema import STARTED_AT
 
@@ -83,7 +88,7 @@ def overlap(clock: Clock, ended: EndedOrder) -> Floats:
     by_series = clock.series[order]
     before = np.empty(n, dtype=np.intp)
     before[order] = np.arange(n) - np.searchsorted(by_series, by_series)
-    under_way = before[n - len(ended.stop) :] - (ended.stop - ended.first)
+    under_way = before[ended.asked] - (ended.stop - ended.first)
     return np.minimum(under_way, MOST_OVERLAP).astype(np.float64)
 
 
@@ -259,15 +264,39 @@ class RecentRuns(TransformerMixin, BaseEstimator):
         DataFrame (array for an array) of shape (n_runs, n_features_out)
             Rows and index as given; NaN where there is no history.
         """
+        return self.transform_rows(X)
+
+    def transform_rows(self, X: Any, rows: Rows | None = None) -> Any:
+        """Transform a table, but add columns to some of its rows alone.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_runs, n_features)
+            The run table.
+        rows : ndarray of int, default=None
+            Positions of the rows whose columns are wanted; None: all. With rows, each remembered
+            run of the series in `X` has to be in `X`.
+
+        Returns
+        -------
+        DataFrame (array for an array) of shape (n_runs, n_features_out)
+            As :meth:`transform` gives it; the added columns of other rows are NaN.
+
+        Raises
+        ------
+        NotAllGivenError
+            When a remembered run may stand before the given ones.
+        """
         check_is_fitted(self)
         X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=(np.float64, np.float32))
-        values = self._read(table)
-        kept, clock = recall(self._memory, values, table_clock(X, table))
+        values, is_part = self._read(table), rows is not None
+        kept, clock = recall(self._memory, values, table_clock(X, table), must_be_given=is_part)
         values = np.concatenate([self._memory.table[kept], values])
         n_jobs = len(self.jobs_)
         logs = np.log(np.maximum(self._successes(values), self.floor_))
         ended = ended_order(clock.series, clock.started, clock.ended, first=len(kept))
+        ended = ended if rows is None else ended.at(rows)
         ended_alike = [ended.within(alike(codes, clock)) for codes in values[:, 2 * n_jobs :].T]
         columns = []
         for k in range(n_jobs):
@@ -281,7 +310,8 @@ class RecentRuns(TransformerMixin, BaseEstimator):
             columns.append(row_mean(newest(values[:, n_jobs + k], ended, FAILED)))
         columns.append(np.log1p(overlap(clock, ended)))
         names = self.get_feature_names_out()[table.shape[1] :]
-        added = pd.DataFrame(np.column_stack(columns), index=table.index, columns=names)
+        found = in_rows(len(table), rows, np.column_stack(columns))
+        added = pd.DataFrame(found, index=table.index, columns=names)
         return transformed(self, pd.concat([table, added], axis=1), X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

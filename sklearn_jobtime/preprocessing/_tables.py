@@ -10,9 +10,10 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, validate_data
 
 from sklearn_jobtime._containers import numeric_rows, plain_table
+from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import RunTableError
 
-__all__ = ["like_input", "names_out", "read_table", "resolve_columns", "transformed"]
+__all__ = ["in_rows", "like_input", "names_out", "read_table", "resolve_columns", "transformed"]
 
 
 def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, dtype: Any) -> pd.DataFrame:
@@ -56,6 +57,21 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, dtype: Any) -> 
         )
     table.columns = list(_check_feature_names_in(estimator))
     return table
+
+
+def in_rows(n_rows: int, rows: Rows | None, values: Floats) -> Floats:
+    """Put what was computed for some rows in their places; NaN in all others.
+
+    Examples
+    --------
+    >>> in_rows(3, np.array([2]), np.array([5.0]))
+    array([nan, nan,  5.])
+    """
+    if rows is None:
+        return values
+    filled = np.full((n_rows, *values.shape[1:]), np.nan)
+    filled[rows] = values
+    return filled
 
 
 def like_input(table: pd.DataFrame, X: Any) -> pd.DataFrame | np.ndarray:

@@ -12,8 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._estimator import check_has_effect
+from sklearn_jobtime._typing import Rows
 from sklearn_jobtime.preprocessing._epoch import dtype_back, from_epoch, to_seconds
 from sklearn_jobtime.preprocessing._tables import (
+    in_rows,
     like_input,
     names_out,
     read_table,
@@ -44,10 +46,9 @@ def calendar_turns(seconds: np.ndarray, timezone: str) -> dict[str, np.ndarray]:
         "monthday": _turn(wall, "M"),
         "month": _turn(wall, "Y"),
     }
-    for name, turn in turns.items():
-        turns[name] = np.full(len(seconds), np.nan)
-        turns[name][there] = turn
-    return turns
+    return {
+        name: in_rows(len(seconds), np.flatnonzero(there), turn) for name, turn in turns.items()
+    }
 
 
 def _turn(wall: np.ndarray, unit: str) -> np.ndarray:
@@ -280,6 +281,23 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
         DataFrame (array for an array) of shape (n_runs, n_features_out)
             Rows and index as given; times in seconds since 1970-01-01 UTC.
         """
+        return self.transform_rows(X)
+
+    def transform_rows(self, X: Any, rows: Rows | None = None) -> Any:
+        """Transform a table, but add features to some of its rows alone.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_runs, n_features)
+            The run table.
+        rows : ndarray of int, default=None
+            Positions of the rows whose features are wanted; None: all.
+
+        Returns
+        -------
+        DataFrame (array for an array) of shape (n_runs, n_features_out)
+            As :meth:`transform` gives it; the features of other rows are NaN.
+        """
         check_is_fitted(self)
         X = plain_table(X)
         table = read_table(self, X, reset=False, dtype=None)
@@ -287,9 +305,10 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
         added = {}
         if self.columns_:
             started = seconds[self.columns_[0]]
-            for name, turn in calendar_turns(started, self.timezone).items():
-                added[f"{name}_sin"] = np.sin(2 * np.pi * turn)
-                added[f"{name}_cos"] = np.cos(2 * np.pi * turn)
+            asked = started if rows is None else started[rows]
+            for name, turn in calendar_turns(asked, self.timezone).items():
+                added[f"{name}_sin"] = in_rows(len(table), rows, np.sin(2 * np.pi * turn))
+                added[f"{name}_cos"] = in_rows(len(table), rows, np.cos(2 * np.pi * turn))
             if self.since_previous:
                 added["since_previous"] = self._gaps(table.index, started)
         derived = {

@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_jobtime._containers import is_flags, numeric_rows
-from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime._typing import Floats, Mask, Rows
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
@@ -75,19 +75,28 @@ def sliding_windows(
 
 
 def gathered_windows(
-    past: Floats, rows: Floats, clock: Clock, known: Mask, n_steps: int, pad: Floats, dtype: str
+    past: Floats,
+    rows: Floats,
+    clock: Clock,
+    known: Mask,
+    n_steps: int,
+    pad: Floats,
+    dtype: str,
+    asked: Rows | None = None,
 ) -> Floats:
     """Windows of runs that overlap, or of several series.
 
     Parameters are those of `sliding_windows`; `clock` holds the times of `past` and `rows`, one
-    after the other.
+    after the other. With `asked`, the positions of some of the `rows`, only these get a window.
 
     Returns
     -------
     ndarray of shape (n, n_steps, n_pad_channels)
     """
-    n_past, (n, n_channels) = len(past), rows.shape
-    found = ended_order(clock.series, clock.started, clock.ended)
+    n_past, n_channels = len(past), rows.shape[1]
+    found = ended_order(clock.series, clock.started, clock.ended, first=n_past)
+    if asked is not None:
+        found = found.at(asked)
     series = clock.series[found.order]
 
     # The runs in the order of their ends. Each series begins with a step that has nothing but
@@ -101,16 +110,16 @@ def gathered_windows(
     steps[at, n_channels:] = 1
     steps[at[:, None] - 1, np.flatnonzero(known)] = steps[at[:, None], np.flatnonzero(known)]
 
-    stop = found.stop[n_past:] + clock.series[n_past:] + 2
-    before_first = found.first[n_past:] + clock.series[n_past:] + 1
-    windows = np.empty((n, n_steps, len(pad)), dtype=dtype)
-    for low in range(0, n, _BLOCK):
+    stop = found.stop + clock.series[found.asked] + 2
+    before_first = found.first + clock.series[found.asked] + 1
+    windows = np.empty((len(stop), n_steps, len(pad)), dtype=dtype)
+    for low in range(0, len(stop), _BLOCK):
         block = slice(low, low + _BLOCK)
         places = stop[block, None] + np.arange(-n_steps, 0)
         places[places < before_first[block, None]] = 0
         np.take(steps, places, axis=0, out=windows[block], mode="clip")
     for channel in np.flatnonzero(known):
-        windows[:, -1, channel] = rows[:, channel]
+        windows[:, -1, channel] = rows[found.asked - n_past, channel]
     return windows
 
 
@@ -298,17 +307,43 @@ class SequenceWindower(  # type: ignore[call-arg]
             :class:`~sklearn_jobtime.point_in_time.TimedWindows`, which tells the steps behind it
             which rows are the newest.
         """
+        return self.windows_of_rows(X)
+
+    def windows_of_rows(self, X: pd.DataFrame | ArrayLike, rows: Rows | None = None) -> Floats:
+        """Give some of the runs their windows.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, features)
+            The runs in start order, with the columns seen in `fit`.
+        rows : ndarray of int, default=None
+            Positions of the runs that get a window; None: all. With rows, each remembered run of
+            the series in `X` has to be in `X`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_steps, channels)
+            As :meth:`transform` gives it.
+
+        Raises
+        ------
+        NotAllGivenError
+            When a remembered run may stand before the given ones.
+        """
         check_is_fitted(self)
         values, clock = self._read(X, reset=False)
-        kept, clock = recall(self.history_, values, clock)
+        kept, clock = recall(self.history_, values, clock, must_be_given=rows is not None)
         past = self.history_.table[kept]
         pad = np.full(values.shape[1] + self.add_mask, self.pad_value, dtype=self.dtype)
         pad[values.shape[1] :] = 0
-        if clock.is_plain:
+        if clock.is_plain and rows is None:
             newest = past[-self.n_steps :]
             return sliding_windows(newest, values, self._known, self.n_steps, pad, self.dtype)
-        windows = gathered_windows(past, values, clock, self._known, self.n_steps, pad, self.dtype)
-        return TimedWindows.of(windows, clock.take(np.arange(len(past), len(clock.series))))
+        windows = gathered_windows(
+            past, values, clock, self._known, self.n_steps, pad, self.dtype, rows
+        )
+        own = np.arange(len(past), len(clock.series))
+        return TimedWindows.of(windows, clock.take(own if rows is None else own[rows]))
 
     def set_output(self, *, transform: str | None = None) -> SequenceWindower:  # noqa: ARG002
         """Change nothing: windows have three axes, no place in a DataFrame, and stay arrays.

@@ -34,7 +34,10 @@ def has_job(runs: pd.DataFrame, jobs: Sequence[str]) -> pd.DataFrame:
 
 
 def jobs_in_coming(
-    runs: pd.DataFrame, coming: pd.DataFrame, jobs: Sequence[str]
+    runs: pd.DataFrame,
+    coming: pd.DataFrame,
+    jobs: Sequence[str],
+    series: NDArray[np.intp] | None = None,
 ) -> NDArray[np.bool_]:
     """Tell which jobs the runs to come will have: those of their series.
 
@@ -50,6 +53,8 @@ def jobs_in_coming(
     runs, coming : DataFrame
         Run tables of the same columns.
     jobs : sequence of str
+    series : ndarray of int, shape (n_runs + n_coming,), default=None
+        The series of each row of `runs` and then of `coming`, where that is at hand.
 
     Returns
     -------
@@ -65,8 +70,12 @@ def jobs_in_coming(
     >>> jobs_in_coming(runs, next_runs(runs), ["build", "publish"]).tolist()
     [[True, False], [False, True]]
     """
-    series = series_of(runs.index.append(coming.index))
+    if series is None:
+        series = series_of(runs.index.append(coming.index))
     past, ahead = series[: len(runs)], series[len(runs) :]
+    is_own = np.isin(past, ahead)
+    runs, past = runs[is_own], past[is_own]
+    by_series = np.argsort(past, kind="stable")
     there = has_job(runs, jobs).to_numpy()
     with_status = [str(column) for column in runs if status_column(str(column)) in runs]
     is_known = there.any(axis=1) | has_job(runs, with_status).any(axis=1).to_numpy()
@@ -74,7 +83,7 @@ def jobs_in_coming(
     found = has_job(coming, jobs).to_numpy(copy=True)
     found |= np.array([job not in runs for job in jobs], dtype=bool)
     for code in np.unique(ahead):
-        rows = past == code
+        rows = by_series[slice(*np.searchsorted(past[by_series], [code, code + 1]))]
         own = there[rows].any(axis=0)
         if not is_known[rows].any():
             found[ahead == code] = True

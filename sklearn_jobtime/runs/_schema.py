@@ -79,7 +79,11 @@ def series_of(index: pd.Index) -> np.ndarray:
     """
     if index.nlevels == 1:
         return np.zeros(len(index), dtype=np.intp)
-    return pd.factorize(index.droplevel(-1))[0]
+    if not isinstance(index, pd.MultiIndex) or index.nlevels > 2:
+        return pd.factorize(index.droplevel(-1))[0]
+    codes, found = pd.factorize(index.codes[0])  # numbers, where the names would be text
+    of_code = np.cumsum(found >= 0) - 1  # a missing name has the code -1
+    return np.where(found >= 0, of_code, -1)[codes]
 
 
 def series_names(index: pd.Index) -> np.ndarray:

@@ -22,6 +22,7 @@ __all__ = ["as_of", "later", "next_runs", "retired_series", "split_by_time"]
 # A series whose next run is overdue by more than both of these is retired.
 RETIRED_GAPS = 10
 RETIRED_AFTER = pd.Timedelta(days=7)
+GAPS = 20  # of the newest starts of a series, of which the median is taken
 A_CENTURY = 100 * 365.25 * 86400.0
 
 
@@ -189,10 +190,43 @@ def next_runs(
             raise RunTableError(f"started_at must name at least one time, got {started_at!r}.")
     if given is None:
         runs = runs[~_is_retired(runs)]
-    parts = [
-        _next_of_series(rows, given) for _, rows in runs.groupby(series_of(runs.index), sort=False)
+    newest, starts = _newest_runs(runs), given
+    n = 1 if given is None else len(given)
+    if given is None and STARTED_AT in runs:
+        gaps = median_gaps(runs[STARTED_AT], series_of(runs.index))
+        gap = gaps.reindex(series_of(runs.index)[newest])
+        starts = runs[STARTED_AT].iloc[newest] + gap.array
+    elif given is not None:
+        starts = given.iloc[np.tile(np.arange(n), len(newest))]
+    coming = pd.DataFrame(index=_next_labels(runs.index[newest], n))
+    if starts is not None:
+        coming[STARTED_AT] = starts.array
+    return coming.reindex(columns=runs.columns).astype(_nullable(runs.dtypes))
+
+
+def _newest_runs(runs: pd.DataFrame) -> np.ndarray:
+    """Position of the newest run of each series, in the order in which the series appear."""
+    series = pd.factorize(series_of(runs.index))[0]
+    order = np.arange(len(runs))
+    if STARTED_AT in runs:
+        order = runs[STARTED_AT].reset_index(drop=True).sort_values(kind="stable").index.to_numpy()
+    order = order[np.argsort(series[order], kind="stable")]
+    return order[np.diff(series[order], append=-1) != 0]
+
+
+def _next_labels(newest: pd.Index, n: int) -> pd.Index:
+    """Labels of the `n` runs after each of the newest ones."""
+    labels = [
+        last + 1 + k if isinstance(last, int | np.integer) else f"next {k + 1}"
+        for last in newest.get_level_values(-1)
+        for k in range(n)
     ]
-    return pd.concat(parts).reindex(columns=runs.columns).astype(_nullable(runs.dtypes))
+    if newest.nlevels == 1:
+        return pd.Index(labels, name=newest.name)
+    pairs = zip(newest.repeat(n), labels, strict=True)
+    return pd.MultiIndex.from_tuples(
+        [(*run[:-1], label) for run, label in pairs], names=newest.names
+    )
 
 
 def retired_series(runs: pd.DataFrame) -> pd.Series:
@@ -233,38 +267,40 @@ def _is_retired(runs: pd.DataFrame) -> np.ndarray:
     """Rows of retired series."""
     if STARTED_AT not in runs or runs.index.nlevels == 1:
         return np.zeros(len(runs), dtype=bool)
-    by_series = runs[STARTED_AT].groupby(series_of(runs.index))
-    gap = by_series.agg(median_gap)
-    overdue = runs[STARTED_AT].max() - by_series.max() - gap
+    series = series_of(runs.index)
+    gap = median_gaps(runs[STARTED_AT], series)
+    overdue = runs[STARTED_AT].max() - runs[STARTED_AT].groupby(series).max() - gap
     is_retired = (overdue > RETIRED_GAPS * gap) & (overdue > RETIRED_AFTER)
-    return is_retired.reindex(series_of(runs.index)).to_numpy()
+    return is_retired.reindex(series).to_numpy()
 
 
-def median_gap(starts: pd.Series) -> pd.Timedelta:
-    """Median time between the last twenty starts of one series; zero for a single start."""
-    return starts.sort_values().iloc[-21:].diff().median() if len(starts) > 1 else pd.Timedelta(0)
+def median_gaps(started: pd.Series, series: np.ndarray) -> pd.Series:
+    """Median time between the last twenty starts of each series; zero for a single start.
 
+    Parameters
+    ----------
+    started : Series of datetimes
+    series : ndarray of int
+        The series of each of them.
 
-def _next_of_series(rows: pd.DataFrame, starts: pd.Series | None) -> pd.DataFrame:
-    if STARTED_AT in rows:
-        rows = rows.sort_values(STARTED_AT, kind="stable")
-    if starts is None and STARTED_AT in rows:
-        starts = pd.Series([rows[STARTED_AT].iloc[-1] + median_gap(rows[STARTED_AT])])
-    n = 1 if starts is None else len(starts)
-    last = rows.index[-1] if rows.index.nlevels == 1 else rows.index[-1][-1]
-    labels: list[Hashable] = (
-        [last + 1 + k for k in range(n)]
-        if isinstance(last, int | np.integer)
-        else [f"next {k + 1}" for k in range(n)]
-    )
-    index = pd.Index(labels, name=rows.index.names[-1])
-    if rows.index.nlevels > 1:
-        series = rows.index[-1][:-1]
-        index = pd.MultiIndex.from_tuples([(*series, x) for x in labels], names=rows.index.names)
-    coming = pd.DataFrame(index=index)
-    if starts is not None:
-        coming[STARTED_AT] = starts.array
-    return coming
+    Returns
+    -------
+    Series of timedelta64
+        By the number of the series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> days = pd.Series(pd.to_datetime(["2026-03-01", "2026-03-02", "2026-03-04", "2026-03-09"]))
+    >>> median_gaps(days, np.array([0, 0, 0, 1])).dt.total_seconds().div(3600).tolist()
+    [36.0, 0.0]
+    """
+    ordered = pd.DataFrame({"start": started.array, "series": series}).sort_values("start")
+    newest = ordered.groupby("series").tail(GAPS + 1)
+    gaps = newest["start"].groupby(newest["series"]).diff()
+    of_series = gaps.groupby(newest["series"])
+    return of_series.median().mask(newest.groupby("series").size() == 1, pd.Timedelta(0))
 
 
 def _nullable(dtypes: pd.Series) -> dict[Hashable, object]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,9 +28,11 @@ from sklearn_jobtime.cli.times import read_times, read_zone
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.loaders.files import TABLE_ENDINGS, write_table
 from sklearn_jobtime.persistence import load_model
-from sklearn_jobtime.plots import ForecastDisplay
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
 from sklearn_jobtime.runs._timeline import later, next_runs
+
+if TYPE_CHECKING:
+    from sklearn_jobtime.plots import ForecastDisplay
 
 __all__ = ["print_forecasts", "run_forecast"]
 
@@ -91,7 +93,9 @@ def run_forecast(
 
 def _display(
     runs: pd.DataFrame, forecasts: pd.DataFrame, coverage: dict[str, Any] | None
-) -> ForecastDisplay:
+) -> "ForecastDisplay":
+    from sklearn_jobtime.plots import ForecastDisplay  # noqa: PLC0415 - most ask for no picture
+
     return ForecastDisplay.from_predictions(runs, forecasts, interval=interval_name(coverage))
 
 
@@ -123,15 +127,17 @@ def _own_run_first(forecasts: pd.DataFrame) -> pd.DataFrame:
 def print_forecasts(forecasts: pd.DataFrame, timezone: str = "UTC") -> None:
     """Print the runs to come, a table a series, and when each first run will be done."""
     console = results()
+    n_series = 1
     if forecasts.index.nlevels == 1:
-        parts = {"": forecasts}
+        _print_series("", forecasts, timezone)
     else:
         keys = forecasts.index.droplevel(-1)
-        parts = {"/".join(map(str, np.ravel(key))): forecasts[keys == key] for key in keys.unique()}
-    for series, part in list(parts.items())[:SHOWN_SERIES]:
-        _print_series(series, part, timezone)
-    if len(parts) > SHOWN_SERIES:
-        console.print(f"{len(parts) - SHOWN_SERIES} more series: see them with --json or --output.")
+        n_series = len(keys.unique())
+        for key in keys.unique()[:SHOWN_SERIES]:
+            name = "/".join(map(str, np.ravel(key)))
+            _print_series(name, forecasts[keys == key], timezone)
+    if n_series > SHOWN_SERIES:
+        console.print(f"{n_series - SHOWN_SERIES} more series: see them with --json or --output.")
 
 
 def _print_series(series: str, forecasts: pd.DataFrame, timezone: str) -> None:
