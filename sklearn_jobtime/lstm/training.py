@@ -64,6 +64,11 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 
+# torch does their step for all weights in one call, if asked, on these devices. For a network this
+# small that takes a quarter of the time.
+FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+FUSED_DEVICES = ("cpu", "cuda")
+
 # Nothing is learned from these batches, so they may be large; small enough to stay in the cache.
 PREDICT_BATCH_SIZE = 1024
 
@@ -124,7 +129,10 @@ class TrainingOptions:
     log_folder: Path | None = None
 
     def optimizer_and_its_options(self) -> tuple[type[torch.optim.Optimizer], dict[str, float]]:
-        """Return the class of the optimizer, and of `momentum` and `weight_decay` what it has."""
+        """Return the class of the optimizer, and of `momentum` and `weight_decay` what it has.
+
+        Where torch can, it is told to step in one call.
+        """
         optimizer = self.optimizer
         optimizer = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
         if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
@@ -134,6 +142,8 @@ class TrainingOptions:
             )
         has = inspect.signature(optimizer).parameters
         options = {"momentum": self.momentum, "weight_decay": self.weight_decay}
+        if optimizer in FUSED and self.device.type in FUSED_DEVICES:
+            options["fused"] = True
         return optimizer, {name: value for name, value in options.items() if name in has}
 
     def all_callbacks(self, count: Count, untrained_counts: bool) -> list[Any]:
