@@ -169,7 +169,7 @@ class WithinTenPercent(nn.Module):
         self.register_buffer("offset", torch.tensor(offset, dtype=torch.float32))
 
     def forward(self, forecast: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
-        """Count, where the tensors are, the forecasts that are near, and those with a target or a lower bound."""
+        """Count the forecasts that are near, and those with a target or a lower bound."""
         actual, _ = compared_with(targets, forecast)
         error = forecast - actual
         if self.scale is None:

@@ -162,7 +162,7 @@ class TagLoss(nn.Module):
 
 
 def count_right(logits: Tensor, targets: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Count, where the tensors are, the events whose tag has the highest logit, and those that have a tag."""
+    """Count the events whose tag has the highest logit, and those that have a tag."""
     tags, _ = with_weights(targets)
     right = logits.argmax(dim=-1) == tags
     return right.count_nonzero(), (tags != NO_TAG).count_nonzero()
