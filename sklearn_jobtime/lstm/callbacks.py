@@ -48,6 +48,8 @@ class EpochScores(skorch_callbacks.Callback):
     under the same names, such as ``valid_loss_best`` of ``Checkpoint``.
     """
 
+    scores_: dict[str, list[tuple[Tensor, ...]]]
+
     def __init__(self, count: Count) -> None:
         self.count = count
 
@@ -65,7 +67,7 @@ class EpochScores(skorch_callbacks.Callback):
 
     def on_epoch_begin(self, _net: Any, **_kwargs: Any) -> None:
         self.began_ = time.perf_counter()
-        self.scores_: dict[str, list[tuple[Tensor, ...]]] = {"train": [], "valid": []}
+        self.scores_ = {"train": [], "valid": []}
 
     def on_batch_end(
         self,
