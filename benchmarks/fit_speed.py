@@ -2,20 +2,23 @@
 
 Time: against a hand-written torch loop that takes the same steps (network, weights, batches, loss,
 optimizer, clipping, one thread), both in turn in one process. Memory: the peak of a fit on a
-strided view of windows, as a ratio to the table under it.
+strided view of windows, as a ratio to the table under it. On a device: epochs a second beside a
+loop of the same network, its table and all else on that device.
 
     python benchmarks/fit_speed.py --help
+    python benchmarks/fit_speed.py --device cuda --sizes 10000 100000 1000000 --batch-size 256
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from sklearn_jobtime.lstm import LSTMForecaster, LSTMNetwork
+from sklearn_jobtime.lstm import LSTMForecaster, LSTMNetwork, ResidualForecaster
 
 LR, CLIP, BATCH_SIZE, HIDDEN = 0.01, 1.0, 32, 32
 SEED = int(np.random.RandomState(0).randint(2**31))  # what the forecaster draws from 0
@@ -95,7 +98,80 @@ def peak_memory_ratio(n_rows: int, n_steps: int, n_features: int) -> float:
     return grown * unit / ((n_rows + n_steps) * n_features * X.itemsize)
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, float]:
+def epochs_by_hand(
+    X: np.ndarray, y: np.ndarray, epochs: int, batch_size: int, device: str
+) -> float:
+    """Return the epochs a second of a plain loop whose table and targets are on the device."""
+    torch.manual_seed(SEED)
+    n, n_steps, n_features = X.shape
+    table = torch.from_numpy(np.concatenate([X[:, 0], X[-1, 1:]])).to(device)
+    table = ((table - table.mean(dim=0)) / table.std(dim=0)).float()
+    windows = table.as_strided((n, n_steps, n_features), (n_features, n_features, 1))
+    targets = torch.from_numpy((y - y.mean()) / y.std()).to(device, torch.float32)[:, None]
+    network = LSTMNetwork(n_features, 1, HIDDEN).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LR, fused=True)
+    criterion = torch.nn.L1Loss()
+    seconds = []
+    for _ in range(epochs):
+        start = time.perf_counter()
+        total = torch.zeros((), device=device)
+        for batch in torch.randperm(n, device=device).split(batch_size):
+            optimizer.zero_grad()
+            loss = criterion(network(windows[batch]), targets[batch])
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+            optimizer.step()
+            total += loss.detach() * len(batch)
+        assert np.isfinite(total.item())  # waits for the device
+        seconds.append(time.perf_counter() - start)
+    return 1 / float(np.median(seconds[1:]))
+
+
+def on_device(
+    sizes: Sequence[int],
+    n_steps: int,
+    n_features: int,
+    epochs: int,
+    batch_size: int,
+    device: str,
+    n_members: int = 3,
+) -> dict[int, tuple[float, float, float]]:
+    """Return and print epochs a second for each number of windows: ours, members, by hand.
+
+    The first epoch, which loads the kernels, does not count.
+    """
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+    print(f"{name}, windows of {n_steps} x {n_features}, {HIDDEN} units, batches of {batch_size}")
+    print(f"  windows | fit, epochs/s | of {n_members} members | by hand | ratio")
+    found = {}
+    torch.set_num_threads(1)
+    for n in sizes:
+        X, y = make_windows(n, n_steps, n_features)
+        shared: Any = {
+            "lr": LR,
+            "batch_size": batch_size,
+            "max_epochs": epochs,
+            "early_stopping": False,
+            "device": device,
+            "random_state": 0,
+        }
+        rates = []
+        for model in (
+            LSTMForecaster(HIDDEN, gradient_clip=CLIP, **shared),
+            ResidualForecaster(HIDDEN, n_members=n_members, **shared),
+        ):
+            seconds = model.fit(X, y).training_history_["seconds"]
+            rates.append(1 / float(seconds[1:].median()))
+        rates.append(epochs_by_hand(X, y, epochs, batch_size, device))
+        found[n] = (rates[0], rates[1], rates[2])
+        print(
+            f"{n:9d} | {rates[0]:13.3f} | {rates[1]:12.3f} | {rates[2]:7.3f} | "
+            f"{rates[0] / rates[2]:.2f}"
+        )
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> dict[Any, Any]:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -107,7 +183,31 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     parser.add_argument(
         "--memory-rows", type=int, default=0, help="measure memory instead, with so many windows"
     )
+    parser.add_argument(
+        "--device", help="measure epochs a second on this device instead: 'cuda', or 'cpu'"
+    )
+    parser.add_argument(
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=[10_000, 100_000, 1_000_000],
+        help="with --device: numbers of windows (10000 100000 1000000)",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=BATCH_SIZE, help=f"with --device ({BATCH_SIZE})"
+    )
     options = parser.parse_args(argv)
+    if options.device:
+        if not torch.cuda.is_available() and options.device.startswith("cuda"):
+            parser.error("there is no CUDA device here; --device cpu measures the same on the CPU.")
+        return on_device(
+            options.sizes,
+            options.steps,
+            options.features,
+            max(2, options.epochs),
+            options.batch_size,
+            options.device,
+        )
     if options.memory_rows:
         ratio = peak_memory_ratio(options.memory_rows, options.steps, options.features)
         print(f"peak memory of a fit: {ratio:.2f} times the table of {options.memory_rows} rows")

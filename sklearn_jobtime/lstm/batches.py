@@ -1,6 +1,7 @@
 """Rows of windows and targets, split in time and cut into batches without copying them whole."""
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ __all__ = [
     "RowsDataset",
     "WindowDataset",
     "pad",
+    "table_under",
 ]
 
 
@@ -35,11 +37,11 @@ class RowsDataset(torch.utils.data.Dataset):
 
     Parameters
     ----------
-    rows : ndarray of int
+    rows : ndarray or Tensor of int
         The rows that belong to the dataset.
     """
 
-    def __init__(self, rows: np.ndarray) -> None:
+    def __init__(self, rows: Any) -> None:
         self.rows = rows
 
     def __len__(self) -> int:
@@ -51,9 +53,56 @@ class RowsDataset(torch.utils.data.Dataset):
         subset.rows = self.rows[part]
         return subset
 
+    def on(self, _device: torch.device) -> Self:
+        """Return the dataset with all it holds on a device, if it can; here its batches are."""
+        return self
+
+
+# Rows of a table that are standardised at once: so that no second table is needed in between.
+READ_ROWS = 4096
+
+
+def table_under(X: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the table that windows are views on, and its rows from window to window and step.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_steps, n_features)
+
+    Returns
+    -------
+    table : ndarray of shape (n_rows, n_features)
+        A view where that is not larger than `X`, else a copy of `X`.
+    per_window, per_step : int
+        ``X[i, j]`` is the row ``i * per_window + j * per_step`` of the table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_jobtime.lstm.batches import table_under
+    >>> X = np.lib.stride_tricks.sliding_window_view(np.arange(5.0), 3)[:, :, None]
+    >>> table, rows = table_under(X)
+    >>> table.ravel(), rows
+    (array([0., 1., 2., 3., 4.]), (1, 1))
+    """
+    n, n_steps, n_features = X.shape
+    # Along an axis of length 1 a stride may be anything.
+    window, step = (X.strides[axis] if X.shape[axis] > 1 else 0 for axis in (0, 1))
+    row = math.gcd(window, step)
+    n_rows = 1 + ((n - 1) * window + (n_steps - 1) * step) // row if row else 1
+    if not X.size or window < 0 or step < 0 or n_rows > n * n_steps:
+        return np.ascontiguousarray(X).reshape(n * n_steps, n_features), (n_steps, 1)
+    table = np.lib.stride_tricks.as_strided(
+        X, (n_rows, n_features), (row, X.strides[2]), writeable=False
+    )
+    return table, (window // row, step // row) if row else (0, 0)
+
 
 class WindowDataset(RowsDataset):
-    """Some rows of the windows, standardised batch by batch: the windows are never copied whole.
+    """Some rows of the windows, standardised, on the device where they are read.
+
+    Only the table under the windows is standardised and moved, once: a batch is gathered from it by
+    the rows' numbers. So windows are never copied whole, nor does a batch pass through NumPy.
 
     Parameters
     ----------
@@ -84,22 +133,39 @@ class WindowDataset(RowsDataset):
         at_least: Tensor | None = None,
         weight: Tensor | None = None,
     ) -> None:
-        super().__init__(rows)
-        self.X, self.y, self.dtype = X, y, dtype
-        self.at_least, self.weight = at_least, weight
-        self.mean, self.scale = torch.as_tensor(mean), torch.as_tensor(scale)
+        super().__init__(torch.from_numpy(rows))
+        self.shape, self.dtype = X.shape, dtype
+        self.y, self.at_least, self.weight = y, at_least, weight
+        table, self.steps = table_under(X)
+        self.table = torch.empty(table.shape, dtype=dtype)
+        for start in range(0, len(table), READ_ROWS):
+            part = slice(start, start + READ_ROWS)
+            some = torch.from_numpy(np.array(table[part]))
+            some.sub_(torch.as_tensor(mean)).div_(torch.as_tensor(scale))
+            self.table[part] = some.nan_to_num_(0.0).clamp_(-INPUT_BOUND, INPUT_BOUND)
         self.mean_weight = self._mean_weight()
 
-    def __getitem__(self, index: Any) -> tuple[Tensor, BatchTargets]:
-        rows = self.rows[index]
-        return self._inputs(rows), self._targets(torch.from_numpy(rows))
+    @property
+    def device(self) -> torch.device:
+        """Where the batches are."""
+        return self.table.device
 
-    def _inputs(self, rows: np.ndarray) -> Tensor:
-        # NumPy's indexing copies these rows only, where numpy.take would copy the view whole.
-        batch = torch.from_numpy(np.ascontiguousarray(self.X[rows]))
-        batch.sub_(self.mean).div_(self.scale)
-        batch.nan_to_num_(0.0).clamp_(-INPUT_BOUND, INPUT_BOUND)
-        return batch.to(self.dtype)
+    def on(self, device: torch.device) -> Self:
+        """Return the dataset with all it holds on a device."""
+        moved = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(moved, name, value.to(device))
+        return moved
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, BatchTargets]:
+        rows = self.rows[index]
+        return self._inputs(rows), self._targets(rows)
+
+    def _inputs(self, rows: Tensor) -> Tensor:
+        width, (per_window, per_step) = self.table.shape[1], self.steps
+        windows = self.table.as_strided(self.shape, (per_window * width, per_step * width, 1))
+        return windows[rows]
 
     def subset(self, part: slice) -> Self:
         """Return the dataset of a slice of the rows, weighed among themselves."""
@@ -112,24 +178,24 @@ class WindowDataset(RowsDataset):
         if self.at_least is None and self.weight is None:
             return y
         at_least = torch.full_like(y, torch.nan) if self.at_least is None else self.at_least[rows]
-        weight = torch.ones(len(y)) if self.weight is None else self.weight[rows]
+        weight = y.new_ones(len(y)) if self.weight is None else self.weight[rows]
         return y, at_least, (weight / self.mean_weight).to(y.dtype)[:, None]
 
     def _mean_weight(self) -> float:
         if self.weight is None:
             return 1.0
-        rows = torch.from_numpy(self.rows)
-        known = ~self.y[rows].isnan()
+        known = ~self.y[self.rows].isnan()
         if self.at_least is not None:
-            known |= ~self.at_least[rows].isnan()
+            known |= ~self.at_least[self.rows].isnan()
         n_known = known.sum(dim=1)
-        return float((self.weight[rows] * n_known).sum() / n_known.sum())
+        return float((self.weight[self.rows] * n_known).sum() / n_known.sum())
 
 
 class Batches:
     """Batches as slices of the rows: a torch ``DataLoader`` would fetch and stack row by row.
 
-    With `generator` they are drawn in an order of its own; without, the rows come as they are.
+    With `generator` they are drawn in an order of its own; without, the rows come as they are. The
+    order is drawn on the CPU, so that a seed gives the same one for every device.
     """
 
     def __init__(
@@ -137,18 +203,20 @@ class Batches:
     ) -> None:
         self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
 
-    def order(self, n: int) -> Ints:
+    def order(self, n: int) -> Tensor:
         """Return the order of `n` rows."""
         if self.generator is None:
-            return np.arange(n)
-        return torch.randperm(n, generator=self.generator).numpy()
+            return torch.arange(n)
+        return torch.randperm(n, generator=self.generator)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        n = len(self.dataset)
-        order = self.order(n)
-        for start in range(0, n, self.batch_size):
+        order: Any = self.order(len(self.dataset))
+        if isinstance(self.dataset, WindowDataset):
+            order = order.to(self.dataset.device)
+        else:  # sequences of events, or arrays that are given to a net by itself
+            order = order.numpy()
+        for start in range(0, len(order), self.batch_size):
             x, y = self.dataset[order[start : start + self.batch_size]]
-            # A net that is called by itself has datasets of arrays.
             yield x, torch.as_tensor(y) if isinstance(y, np.ndarray) else y
 
 

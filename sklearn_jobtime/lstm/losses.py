@@ -44,6 +44,10 @@ class PinballLoss(nn.Module):
         return losses if self.reduction == "none" else losses.mean()
 
 
+# Means of a loss that is 0 where forecast and target are equal.
+MEANS = (nn.L1Loss, nn.MSELoss, nn.HuberLoss, nn.SmoothL1Loss, PinballLoss)
+
+
 def repeated_for_members(actual: Tensor, forecast: Tensor) -> Tensor:
     """Repeat the targets for each member of an ensemble in training."""
     n_outputs, n_forecasts = actual.shape[-1], forecast.shape[-1]
@@ -70,9 +74,11 @@ def compared_with(targets: BatchTargets, forecast: Tensor) -> tuple[Tensor, Tens
 class MaskedLoss(nn.Module):
     """A torch loss over the targets that are known; 0 when a batch has none.
 
-    The loss is given ``(n, outputs)`` where all are known, else a 1-D tensor of the known ones.
-    With weights it is the sum of the weighted losses divided by their number, not by the sum of the
-    weights: else a batch of rows of little weight would count as much as any other.
+    Losses that are known to be a mean over the targets are masked where the tensors are. Any other
+    is given ``(n, outputs)`` where all are known, else a 1-D tensor of the known ones; on a GPU it
+    waits for each batch to learn which. With weights it is the sum of the weighted losses divided
+    by their number, not by the sum of the weights: else a batch of rows of little weight would
+    count as much as any other.
     """
 
     def __init__(self, loss: nn.Module) -> None:
@@ -91,6 +97,12 @@ class MaskedLoss(nn.Module):
         """
         actual, weight = compared_with(targets, forecast)
         missing = actual.isnan()
+        if type(self.loss) in MEANS and self.loss.reduction == "mean":
+            of_each = self._of_each(
+                forecast.masked_fill(missing, 0.0), actual.masked_fill(missing, 0.0)
+            )
+            total = of_each.sum() if weight is None else (of_each * weight).sum()
+            return total / (actual.numel() - missing.count_nonzero()).clamp(min=1)
         if missing.any():
             if missing.all():
                 return forecast.sum() * 0.0
@@ -136,22 +148,27 @@ def make_loss(
     return MaskedLoss(copy.deepcopy(loss))
 
 
-class WithinTenPercent:
+class WithinTenPercent(nn.Module):
     """Tells which forecasts are within 10 % of the actual, from their standardised values.
 
     That of a right-censored run is right when it is not more than 10 % below the lower bound.
     """
 
+    scale: Tensor | None
+    offset: Tensor
+
     def __init__(
         self, target_mean: np.ndarray, target_scale: np.ndarray, log_targets: bool
     ) -> None:
+        super().__init__()
         # |error| <= 0.1 |actual|, both divided by the scale; a constant target is always met.
-        self.scale = torch.as_tensor(target_scale, dtype=torch.float32) if log_targets else None
+        scale = torch.tensor(target_scale, dtype=torch.float32) if log_targets else None
         constant = target_scale == 0
         offset = np.where(constant, np.inf, 0.1 * target_mean / np.where(constant, 1, target_scale))
-        self.offset = torch.as_tensor(offset, dtype=torch.float32)
+        self.register_buffer("scale", scale)
+        self.register_buffer("offset", torch.tensor(offset, dtype=torch.float32))
 
-    def __call__(self, forecast: Tensor, targets: BatchTargets) -> tuple[int, int]:
+    def forward(self, forecast: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
         """Count the forecasts that are near, and those with a target or a lower bound."""
         actual, _ = compared_with(targets, forecast)
         error = forecast - actual
@@ -160,4 +177,4 @@ class WithinTenPercent:
             near = error.abs_() <= bound
         else:  # of the durations behind the logs: exp(forecast) / exp(actual) - 1
             near = torch.expm1(error * repeated_for_members(self.scale, forecast)).abs_() <= 0.1
-        return int(near.count_nonzero()), actual.numel() - int(actual.isnan().count_nonzero())
+        return near.count_nonzero(), actual.numel() - actual.isnan().count_nonzero()

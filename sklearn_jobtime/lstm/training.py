@@ -7,7 +7,7 @@ from generators of its own.
 import copy
 import inspect
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from skorch import NeuralNetRegressor
-from skorch.utils import to_device
+from skorch.utils import to_device, to_tensor
 from torch import Tensor, nn
 
 from sklearn_jobtime.exceptions import DeviceError
@@ -64,6 +64,11 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 
+# torch does their step for all weights in one call, if asked, on these devices. For a network this
+# small that takes a quarter of the time.
+FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+FUSED_DEVICES = ("cpu", "cuda")
+
 # Nothing is learned from these batches, so they may be large; small enough to stay in the cache.
 PREDICT_BATCH_SIZE = 1024
 
@@ -71,13 +76,40 @@ PREDICT_BATCH_SIZE = 1024
 class _Net(NeuralNetRegressor):
     """skorch's net, but it tells the modules of training only when that changes, not each step.
 
-    Its inputs may be in double precision, as arrays are.
+    Its inputs may be in double precision, as arrays are. The losses of the batches are tensors in
+    its history until the epoch ends: to read one, a GPU has to finish all that it was told.
     """
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
+        if isinstance(x, Mapping):  # what is no tensor stays as it is
+            parts = {
+                name: part if isinstance(part, bool) else to_tensor(part, self.device)
+                for name, part in x.items()
+            }
+            return self.module_(**parts, **fit_params)
         if isinstance(x, np.ndarray | Tensor):
             x = torch.as_tensor(x).to(next(self.module_.parameters()).dtype)
         return super().infer(x, **fit_params)
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        if iterator is None:
+            return
+        loss, n_batches = f"{prefix}_loss", 0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            self.history.record_batch(loss, step["loss"].detach())
+            self.history.record_batch(f"{prefix}_batch_size", len(step["y_pred"]))
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+            n_batches += 1
+        self.history.record(f"{prefix}_batch_count", n_batches)
+        batches = [one for one in self.history[-1]["batches"] if loss in one]
+        if batches:
+            losses = torch.stack([one[loss] for one in batches]).tolist()
+            for one, value in zip(batches, losses, strict=True):
+                one[loss] = value
 
     def _set_training(self, training: bool = True) -> None:
         if self.module_.training != training:
@@ -124,7 +156,10 @@ class TrainingOptions:
     log_folder: Path | None = None
 
     def optimizer_and_its_options(self) -> tuple[type[torch.optim.Optimizer], dict[str, float]]:
-        """Return the class of the optimizer, and of `momentum` and `weight_decay` what it has."""
+        """Return the class of the optimizer, and of `momentum` and `weight_decay` what it has.
+
+        Where torch can, it is told to step in one call.
+        """
         optimizer = self.optimizer
         optimizer = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
         if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
@@ -134,6 +169,8 @@ class TrainingOptions:
             )
         has = inspect.signature(optimizer).parameters
         options = {"momentum": self.momentum, "weight_decay": self.weight_decay}
+        if optimizer in FUSED and self.device.type in FUSED_DEVICES:
+            options["fused"] = True
         return optimizer, {name: value for name, value in options.items() if name in has}
 
     def all_callbacks(self, count: Count, untrained_counts: bool) -> list[Any]:
@@ -236,7 +273,7 @@ def train(
     net.train_split = NewestRows(validation_fraction) if validation_fraction else None
     try:
         with drawing(net, seed):
-            net.partial_fit(dataset)
+            net.partial_fit(dataset.on(torch.device(net.device)))
     finally:
         net.train_split = None
         for name, callback in net.callbacks_:
@@ -268,7 +305,7 @@ def predict_windows(
     """Return the standardised forecasts ``(n, outputs)`` of `network` for the windows `X`."""
     rows = np.arange(len(X))
     dataset = WindowDataset(X, torch.empty((len(X), 0)), rows, mean, scale, predict_dtype(device))
-    return torch.cat(list(evaluate_batches(network, device, dataset))).numpy()
+    return torch.cat(list(evaluate_batches(network, device, dataset.on(device)))).numpy()
 
 
 def predict_dtype(device: torch.device) -> torch.dtype:

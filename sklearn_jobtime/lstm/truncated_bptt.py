@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sklearn_jobtime._typing import Floats, Rows
@@ -103,21 +102,21 @@ class SeriesDataset(WindowDataset):
         super().__init__(X, *args, **kwargs)
         self.rows_by_series = rows_of_series(series)
 
-    def counted(self) -> NDArray[np.bool_]:
+    def counted(self) -> Tensor:
         """Tell which of all rows count."""
-        counted = np.zeros(len(self.X), dtype=bool)
+        counted = torch.zeros(self.shape[0], dtype=torch.bool, device=self.device)
         counted[self.rows] = True
         return counted
 
-    def inputs(self, rows: Rows) -> Tensor:
+    def inputs(self, rows: Tensor) -> Tensor:
         """Return the inputs of a chunk, ``(n_series, steps, n_features)``."""
-        return self._inputs(rows.ravel()).view(*rows.shape, -1)
+        return self._inputs(rows.flatten()).view(*rows.shape, -1)
 
-    def targets(self, rows: Rows, counted: NDArray[np.bool_]) -> BatchTargets:
+    def targets(self, rows: Tensor, counted: Tensor) -> BatchTargets:
         """Return the targets of a chunk, one row a step; NaN where it does not count."""
-        flat = rows.ravel()
-        targets = self._targets(torch.from_numpy(flat))
-        hidden = torch.from_numpy((flat < 0) | ~counted[flat])[:, None]
+        flat = rows.flatten()
+        targets = self._targets(flat)
+        hidden = ((flat < 0) | ~counted[flat])[:, None]
         if isinstance(targets, Tensor):
             return targets.masked_fill(hidden, torch.nan)
         y, at_least, weight = targets
@@ -140,25 +139,39 @@ class Chunks(Batches):
     ) -> None:
         super().__init__(dataset, batch_size, generator)
         self.n_steps = n_steps
-
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], BatchTargets]]:
-        dataset: Any = self.dataset
         counted = dataset.counted()
+        self.counted = counted
+        of_row = counted.cpu().numpy()
         # What follows the last row that counts is not read.
         rows_by_series = [
-            rows[: np.flatnonzero(counted[rows]).max(initial=-1) + 1]
+            rows[: np.flatnonzero(of_row[rows]).max(initial=-1) + 1]
             for rows in dataset.rows_by_series
         ]
-        rows_by_series = [rows for rows in rows_by_series if len(rows)]
-        n = len(rows_by_series)
-        order = self.order(n).tolist()
-        for first in range(0, n, self.batch_size):
-            group = [rows_by_series[k] for k in order[first : first + self.batch_size]]
+        self.rows_by_series = [rows for rows in rows_by_series if len(rows)]
+
+    def chunks(self) -> list[tuple[bool, Rows]]:
+        """Return the rows of the batches of an epoch, and whether each begins new series."""
+        order = self.order(len(self.rows_by_series)).tolist()
+        chunks = []
+        for first in range(0, len(order), self.batch_size):
+            group = [self.rows_by_series[k] for k in order[first : first + self.batch_size]]
             group.sort(key=len, reverse=True)
             for position, (rows, _) in enumerate(chunks_of(group, self.n_steps)):
-                begins = torch.full((len(rows),), position == 0)
-                batch = {"x": dataset.inputs(rows), "begins": begins}
-                yield batch, dataset.targets(rows, counted)
+                chunks.append((position == 0, rows))
+        return chunks
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], BatchTargets]]:
+        dataset: Any = self.dataset
+        chunks = self.chunks()
+        if not chunks:
+            return
+        # All of an epoch go to the device at once.
+        flat = torch.from_numpy(np.concatenate([rows.ravel() for _, rows in chunks]))
+        parts = flat.to(dataset.device).split([rows.size for _, rows in chunks])
+        for (begins, like), part in zip(chunks, parts, strict=True):
+            rows = part.view(like.shape)
+            batch = {"x": dataset.inputs(rows), "begins": begins}
+            yield batch, dataset.targets(rows, self.counted)
 
 
 class TruncatedBPTT(nn.Module):
@@ -183,17 +196,16 @@ class TruncatedBPTT(nn.Module):
         self.network = network
         self.state: State | None = None
 
-    def forward(self, x: Tensor, begins: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, begins: bool = True) -> Tensor:
         """Forecast at every step of the chunks `x`, ``(n_series, steps, features)``.
 
-        `begins`, ``(n_series,)``, tells whether these are the first chunks of their series; None
-        says that they are.
+        `begins` tells whether these are the first chunks of their series.
 
         Returns
         -------
         Tensor of shape (n_series * steps, n_outputs)
         """
-        state = None if begins is None or bool(begins[0]) else state_of_first(self.state, len(x))
+        state = None if begins else state_of_first(self.state, len(x))
         outputs, (hidden, cell) = self.network.forecast_each_step(x, state)
         self.state = hidden.detach(), cell.detach()
         return outputs.flatten(0, 1)
@@ -247,7 +259,7 @@ def forecast_from_states(
             n, steps = rows.shape
             uneven = None if (lengths == steps).all() else torch.from_numpy(lengths)
             found, state = network.forecast_each_step(
-                dataset.inputs(rows), state_of_first(state, n), uneven
+                dataset.inputs(torch.from_numpy(rows)), state_of_first(state, n), uneven
             )
             real = rows >= 0
             outputs.append((rows[real], found.numpy()[real]))

@@ -161,11 +161,11 @@ class TagLoss(nn.Module):
         return total / (tags != NO_TAG).sum().clamp(min=1)
 
 
-def count_right(logits: Tensor, targets: Tensor | tuple[Tensor, Tensor]) -> tuple[int, int]:
+def count_right(logits: Tensor, targets: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Count the events whose tag has the highest logit, and those that have a tag."""
     tags, _ = with_weights(targets)
     right = logits.argmax(dim=-1) == tags
-    return int(right.count_nonzero()), int((tags != NO_TAG).count_nonzero())
+    return right.count_nonzero(), (tags != NO_TAG).count_nonzero()
 
 
 class SequenceDataset(RowsDataset):

@@ -31,6 +31,15 @@ def test_memory_is_measured_per_byte_of_the_table(benchmark, capsys):
     assert "times the table of 2000 rows" in capsys.readouterr().out
 
 
+def test_epochs_a_second_are_measured_on_a_device(benchmark, capsys):
+    """With the CPU as the device; the same runs on a GPU where there is one."""
+    small = ["--steps", "4", "--features", "2", "--epochs", "2", "--batch-size", "50"]
+    found = benchmark["main"](["--device", "cpu", "--sizes", "100", "200", *small])
+    assert list(found) == [100, 200]
+    assert all(rate > 0 for rates in found.values() for rate in rates)
+    assert "200 |" in capsys.readouterr().out
+
+
 def test_a_step_of_a_fit_makes_few_calls_more_than_a_plain_loop(benchmark, calls_of):
     """The benchmark has the time; calls are the same on any machine."""
     calls = {}

@@ -72,9 +72,9 @@ def test_chunks_hold_every_row_once_in_order_up_to_the_last_that_counts(
         n_series, width = x.shape
         assert width <= n_steps
         assert n_series <= batch_size
-        if batch["begins"].all():
+        if batch["begins"]:
             by_series = [[] for _ in range(n_series)]
-        assert batch["begins"].any() == (not by_series[0])
+        assert batch["begins"] == (not by_series[0])
         known = targets.numpy().reshape(n_series, width)
         for mine, values, target in zip(by_series, x, known, strict=False):
             mine += list(zip(values.tolist(), target.tolist(), strict=True))
