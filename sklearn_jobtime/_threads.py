@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from threadpoolctl import ThreadpoolController
@@ -18,6 +20,16 @@ def controllers() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="openmp")
 
 
+@lru_cache(maxsize=1)
+def controllers_but_torch(n_modules: int) -> ThreadpoolController:  # noqa: ARG001
+    """Find them without torch's; to look takes milliseconds, so only where modules have come."""
+    found = controllers()
+    found.lib_controllers = [
+        one for one in found.lib_controllers if "torch" not in Path(one.filepath).parts
+    ]
+    return found
+
+
 @contextmanager
 def limited_openmp(n_threads: int | None) -> Iterator[None]:
     """Let OpenMP use `n_threads` threads in the block (None: as many as it does already).
@@ -29,11 +41,7 @@ def limited_openmp(n_threads: int | None) -> Iterator[None]:
     if n_threads is None:
         yield
         return
-    found = controllers()
-    found.lib_controllers = [
-        one for one in found.lib_controllers if "torch" not in Path(one.filepath).parts
-    ]
-    with found.limit(limits=n_threads):
+    with controllers_but_torch(len(sys.modules)).limit(limits=n_threads):
         yield
 
 

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
-from importlib.metadata import version
+import pickle
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ def save_model(model: BaseEstimator, path: str | Path) -> None:
     """
     _check_model(model, path)
     with locked(path), replacing(path) as new:
-        joblib.dump(model, new)
+        new.write_bytes(pickle.dumps(model, protocol=5))
         if new.stat().st_size > LARGE:
             joblib.dump(model, new, compress=COMPRESSION)
         note = {"sha256": _digest(new, new.stat().st_size), "versions": _versions()}
@@ -106,7 +108,7 @@ def load_model(path: str | Path) -> Any:
                 f"{path}: is damaged, its content does not match its check sum; copy or store the "
                 "model again."
             )
-        model = joblib.load(path)
+        model = _unpickled(path)
     except OSError as error:
         raise ModelFileError(
             f"{path}: cannot be opened ({error.strerror or error}); check the path, or make a "
@@ -120,6 +122,28 @@ def load_model(path: str | Path) -> Any:
     return model
 
 
+class _Unpickler(pickle.Unpickler):
+    """That of Python, which is ten times faster than joblib's, for files that have no need of it."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith("joblib.numpy_pickle"):  # arrays that stand beside the pickle
+            raise _NeedsJoblibError
+        return super().find_class(module, name)
+
+
+class _NeedsJoblibError(Exception):
+    pass
+
+
+def _unpickled(path: Path) -> Any:
+    with path.open("rb") as file:
+        if file.read(1) == pickle.PROTO:  # joblib's own files may be compressed
+            file.seek(0)
+            with suppress(_NeedsJoblibError):
+                return _Unpickler(file).load()
+    return joblib.load(path)
+
+
 def _check_model(model: Any, path: str | Path) -> None:
     if isinstance(model, type) or not hasattr(model, "predict"):
         raise ModelFileError(
@@ -129,7 +153,11 @@ def _check_model(model: Any, path: str | Path) -> None:
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in PACKAGES}
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):  # torch is not needed to forecast
+            found[name] = version(name)
+    return found
 
 
 def _digest(path: Path, size: int) -> str:

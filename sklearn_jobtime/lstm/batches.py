@@ -7,29 +7,19 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_jobtime._typing import Ints
 from sklearn_jobtime.lstm.losses import BatchTargets
+from sklearn_jobtime.lstm.window_inputs import INPUT_BOUND
 
 __all__ = [
-    "INPUT_BOUND",
-    "TARGET_BOUND",
     "Batches",
     "NewestRows",
     "RowsDataset",
     "WindowDataset",
-    "pad",
     "table_under",
 ]
-
-
-# Standardised inputs and targets count as these where they are larger: a hung run is at the bound.
-# Inputs so far off say no more than that, and would drive a network wild that has no bound itself.
-# Targets could be larger, but for the digits of the other errors in a sum in single precision.
-INPUT_BOUND = 10.0
-TARGET_BOUND = 1e3
 
 
 class RowsDataset(torch.utils.data.Dataset):
@@ -236,21 +226,3 @@ class NewestRows:
         if n_valid < 2:
             return dataset, None
         return dataset.subset(slice(None, -n_valid)), dataset.subset(slice(-n_valid, None))
-
-
-def pad(flat: NDArray[Any], starts: Ints, lengths: Ints, fill: Any) -> NDArray[Any]:
-    """Return ``(n, n_steps, ...)``: sequences of `flat`, padded behind to the longest of them.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_jobtime.lstm.batches import pad
-    >>> pad(np.array([2, 3, 4]), np.array([0, 2]), np.array([2, 1]), 0)
-    array([[2, 3],
-           [4, 0]])
-    """
-    steps = np.arange(max(1, lengths.max(initial=0)))
-    real = steps < lengths[:, None]
-    padded = np.full(real.shape + flat.shape[1:], fill, dtype=flat.dtype)
-    padded[real] = flat[(starts[:, None] + steps)[real]]
-    return padded

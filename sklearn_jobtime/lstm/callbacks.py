@@ -198,7 +198,7 @@ def new_log_folder(log_dir: str | Path) -> Path:
         When TensorBoard is not installed.
     """
     try:
-        import torch.utils.tensorboard  # noqa: F401, PLC0415  an extra, slow to load
+        import torch.utils.tensorboard  # noqa: F401  an extra, slow to load
     except ImportError:
         raise ImportError(
             "log_dir is written with TensorBoard, which is not installed; run "
@@ -231,7 +231,7 @@ class TensorBoard(skorch_callbacks.TensorBoard):
         return f"{score}/{part}" if part in ("train", "valid") else key
 
     def on_train_begin(self, net: Any, X: Any = None, **_kwargs: Any) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  an extra
+        from torch.utils.tensorboard import SummaryWriter
 
         self.writer = SummaryWriter(self.folder)
         if len(net.history):

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import Tags
@@ -15,18 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._estimator import check_has_effect, with_forecaster_tags
 from sklearn_jobtime._typing import Floats, Rows
-from sklearn_jobtime.lstm import training
-from sklearn_jobtime.lstm.batches import TARGET_BOUND, WindowDataset
-from sklearn_jobtime.lstm.callbacks import new_log_folder
-from sklearn_jobtime.lstm.losses import LOSSES, WithinTenPercent, make_loss
-from sklearn_jobtime.lstm.network import LSTMNetwork
+from sklearn_jobtime.lstm.forward import forecast_windows
+from sklearn_jobtime.lstm.names import LOSSES
 from sklearn_jobtime.lstm.network_estimator import (
     NETWORK_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
     NetworkEstimator,
+    load_training,
 )
 from sklearn_jobtime.lstm.options import NetworkOptions
 from sklearn_jobtime.lstm.targets import (
+    TARGET_BOUND,
     Targets,
     in_units,
     merge_repeats,
@@ -34,11 +32,24 @@ from sklearn_jobtime.lstm.targets import (
     read_weighted_rows,
     standardised,
 )
-from sklearn_jobtime.lstm.threads import limited_threads
-from sklearn_jobtime.lstm.window_inputs import read_windows, windows_mean_and_scale
+from sklearn_jobtime.lstm.window_inputs import (
+    read_windows,
+    standardised_inputs,
+    windows_mean_and_scale,
+)
 from sklearn_jobtime.metrics import observed_r2
 
+if TYPE_CHECKING:
+    import torch
+
+    from sklearn_jobtime.lstm.losses import WithinTenPercent
+
 __all__ = ["LSTMForecaster"]
+
+
+# From so many windows on, a model that was trained on a GPU forecasts there too. On the CPU torch
+# is not faster than NumPy, whatever the number.
+DEVICE_WINDOWS = 2**14
 
 
 class LSTMForecaster(RegressorMixin, NetworkEstimator):
@@ -117,8 +128,9 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         a machine without that device the CPU is used, and the logger ``sklearn_jobtime`` says so
         once; a model trained on a GPU also loads and forecasts on a machine without one.
     n_threads : int or None, default=1
-        CPU threads of torch during `fit` and `predict`. More than one slows down small networks
-        and a grid search with ``n_jobs``. None leaves torch's setting as it is.
+        CPU threads of torch during `fit`. More than one slows down small networks and a grid search
+        with ``n_jobs``. None leaves torch's setting as it is. Forecasts are NumPy's, whose threads
+        are a setting of the whole process.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the batches and dropout. None draws
         another seed each time. No global random state is read or changed.
@@ -136,7 +148,10 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
     Attributes
     ----------
     net_ : skorch.NeuralNetRegressor
-        The trained network with its optimizer.
+        The trained network with its optimizer. A loaded model makes it when it is first asked for,
+        which takes torch; to forecast, nothing does.
+    weights_ : dict of str to ndarray
+        The trained weights, by their names in ``net_.module_``; the forecasts come from these.
     training_history_ : DataFrame
         One row an epoch: `epoch`, `train_loss` and `valid_loss` (in standardised units),
         `train_accuracy` and `valid_accuracy` (share of the forecasts within 10 % of the actual,
@@ -159,8 +174,8 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         What the inputs are standardised with.
     target_mean_, target_scale_ : ndarray of shape (n_outputs,)
         What the targets are standardised with; the scale of a constant target is 0.
-    device_ : torch.device
-        The device in use.
+    device_ : str
+        The device that trained it; of a loaded model with `net_`, the one that this is on.
     seed_ : int
         The seed drawn from `random_state`.
     log_dir_ : pathlib.Path
@@ -251,11 +266,11 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         bidirectional: bool = False,
         activation: str = "tanh",
         network_options: NetworkOptions | None = None,
-        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        optimizer: "str | type[torch.optim.Optimizer]" = "adam",
         lr: float = 0.01,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
-        criterion: str | torch.nn.Module | type[torch.nn.Module] = "mae",
+        criterion: "str | torch.nn.Module | type[torch.nn.Module]" = "mae",
         quantile: float | None = None,
         batch_size: int = 32,
         max_epochs: int = 100,
@@ -333,7 +348,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         FloatingPointError
             When training diverged.
         """
-        fresh = not (self.warm_start and hasattr(self, "net_"))
+        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
         rows = read_weighted_rows(self, X, y, sample_weight, at_least, reset=fresh)
         rows = newest_last(X, *rows)
         return self._learn(*rows, fresh, self.max_epochs, self._validation_share)
@@ -360,7 +375,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         -------
         self
         """
-        fresh = not hasattr(self, "net_")
+        fresh = not self.__sklearn_is_fitted__()
         rows = read_weighted_rows(self, X, y, sample_weight, at_least, reset=fresh)
         return self._learn(*rows, fresh, epochs=1, validation_share=0.0)
 
@@ -379,9 +394,11 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         """
         check_is_fitted(self)
         windows = read_windows(self, X, reset=False)
-        with limited_threads(self.n_threads):
-            forecast = training.predict_windows(
-                self._network, self.device_, windows, self.feature_mean_, self.feature_scale_
+        if self.device_.startswith("cuda") and len(windows) >= DEVICE_WINDOWS:
+            forecast = self._forecast_on_device(windows)
+        else:
+            forecast = forecast_windows(
+                self._forward, windows, self.feature_mean_, self.feature_scale_
             )
         return self._in_units(forecast)
 
@@ -411,6 +428,10 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         epochs: int,
         validation_share: float,
     ) -> Self:
+        load_training()
+        from sklearn_jobtime.lstm.batches import WindowDataset
+        from sklearn_jobtime.lstm.threads import limited_threads
+
         windows, targets = merge_repeats(windows, targets)
         with limited_threads(self.n_threads):
             if fresh:
@@ -419,33 +440,63 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
             if len(rows):
                 dataset = WindowDataset(windows, **self._dataset_options(rows, targets))
                 self._train_net(dataset, epochs, validation_share)
+                self._keep_net()
         return self
 
     def _initialize(self, windows: Floats, targets: Targets) -> None:
         """Learn the scaling, and make the network that is not yet trained."""
+        from sklearn_jobtime.lstm.callbacks import new_log_folder
+        from sklearn_jobtime.lstm.losses import make_loss
+
         self._choose_device_and_seed()
         self._check_effects()
+        self._begin(self._module_options(windows.shape[2]))
+        self._made_with |= {"criterion": self.criterion, "quantile": self.quantile}
         self.feature_mean_, self.feature_scale_ = windows_mean_and_scale(windows, targets.weight)
         loss = make_loss(self.criterion, self.quantile)
         self.target_mean_, self.target_scale_ = targets.mean_and_scale(loss.is_robust)
-        module, network = self._module_and_options(windows.shape[2])
         if self.log_dir is not None:
-            self.log_dir_ = new_log_folder(self.log_dir)
-        self.net_ = training.build_net(
-            module,
-            network,
-            loss=loss,
+            self.log_dir_ = self._made_with["log_folder"] = new_log_folder(self.log_dir)
+        self._net = self._new_net()
+
+    def _new_net(self) -> Any:
+        from sklearn_jobtime.lstm.losses import make_loss
+
+        made = self._made_with
+        return load_training().build_net(
+            self._module_class(),
+            made["network"],
+            loss=make_loss(made["criterion"], made["quantile"]),
             count=self._accuracy(),
-            options=self._training_options(None if self.log_dir is None else self.log_dir_),
+            options=self._training_options(),
             start=self._start(),
         )
 
-    def _module_and_options(self, n_features: int) -> tuple[type[torch.nn.Module], dict[str, Any]]:
-        """Return the class of the network and its options."""
+    def _module_class(self) -> "type[torch.nn.Module]":
+        """Return the class of the network: an ensemble where it has members."""
+        from sklearn_jobtime.lstm import network
+
+        is_ensemble = "n_members" in self._made_with["network"]
+        return network.LSTMEnsemble if is_ensemble else network.LSTMNetwork
+
+    def _module_options(self, n_features: int) -> dict[str, Any]:
+        """Return the options of the network."""
         options = self._network_options()
         if options["skip_connection"] is None:
             options["skip_connection"] = self._has_skip_connection
-        return LSTMNetwork, {"n_features": n_features, "n_outputs": self.n_outputs_, **options}
+        return {"n_features": n_features, "n_outputs": self.n_outputs_, **options}
+
+    def _forecast_on_device(self, windows: Floats) -> Floats:
+        """Forecast many windows on the GPU, if there is one, in double precision as elsewhere."""
+        training = load_training()
+        from sklearn_jobtime.lstm import net_state
+
+        network = self._module_class()(**self._made_with["network"])
+        device = training.resolve_device(self.device_)
+        network = net_state.with_weights(network, self.weights_).to(device).double().eval()
+        return training.predict_windows(
+            network, device, windows, self.feature_mean_, self.feature_scale_
+        )
 
     def _check_effects(self) -> None:
         super()._check_effects()
@@ -453,8 +504,10 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         needs = f'criterion="pinball", not criterion={self.criterion!r}'
         check_has_effect(self, "quantile", is_pinball, needs=needs)
 
-    def _accuracy(self) -> WithinTenPercent:
+    def _accuracy(self) -> "WithinTenPercent":
         """Return what counts the forecasts that are right."""
+        from sklearn_jobtime.lstm.losses import WithinTenPercent
+
         return WithinTenPercent(self.target_mean_, self.target_scale_, log_targets=False)
 
     def _start(self) -> Floats | None:
@@ -463,6 +516,8 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
 
     def _dataset_options(self, rows: Rows, targets: Targets) -> dict[str, Any]:
         """Options of a :class:`WindowDataset` of the given rows, all but the windows."""
+        import torch
+
         bounds, weight = targets.at_least, targets.weight
         return {
             "y": self._standardised(targets.observed),
@@ -473,10 +528,20 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
             "weight": None if weight is None else torch.tensor(weight),
         }
 
+    def _network_inputs(self, X: Any) -> dict[str, Any]:
+        """Return what the module of `net_` reads of one of the rows."""
+        import torch
+
+        window = read_windows(self, X, reset=False)[:1]
+        inputs = standardised_inputs(window, self.feature_mean_, self.feature_scale_)
+        return {"x": torch.from_numpy(inputs)}
+
     def _in_units(self, forecast: Floats) -> Floats:
         found = in_units(forecast, self.target_mean_, self.target_scale_)
         return found[:, 0] if self.target_ndim_ == 1 else found
 
-    def _standardised(self, y: Floats) -> torch.Tensor:
+    def _standardised(self, y: Floats) -> "torch.Tensor":
+        import torch
+
         bound = TARGET_BOUND if self.net_.criterion_.is_robust else np.inf
         return torch.from_numpy(standardised(y, self.target_mean_, self.target_scale_, bound))

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklearn_jobtime.lstm import names
+
 __all__ = [
     "LOSSES",
     "BatchTargets",
@@ -23,10 +25,8 @@ __all__ = [
 BatchTargets = Tensor | Sequence[Tensor]
 
 LOSSES: dict[str, type[nn.Module] | None] = {
-    "mse": nn.MSELoss,
-    "mae": nn.L1Loss,
-    "huber": nn.HuberLoss,
-    "pinball": None,  # needs the quantile
+    name: None if torch_name is None else getattr(nn, torch_name)
+    for name, torch_name in names.LOSSES.items()
 }
 
 

@@ -1,27 +1,29 @@
-"""What estimators with a network share: its options, its training, a pickle any machine loads."""
+"""What estimators with a network share: its options, its training, a fitted state of arrays."""
 
-import copy
 from collections.abc import Sequence
 from inspect import signature
 from numbers import Integral, Real
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime.exceptions import DeviceError
-from sklearn_jobtime.lstm import training
-from sklearn_jobtime.lstm.batches import RowsDataset
-from sklearn_jobtime.lstm.network import ACTIVATIONS
+from sklearn_jobtime.lstm.forward import ACTIVATIONS, ForwardPass
+from sklearn_jobtime.lstm.names import OPTIMIZERS
 from sklearn_jobtime.lstm.options import NetworkOptions, options_of
 
-__all__ = ["NETWORK_CONSTRAINTS", "TRAINING_CONSTRAINTS", "NetworkEstimator"]
+if TYPE_CHECKING:
+    import torch
+
+    from sklearn_jobtime.lstm.batches import RowsDataset
+    from sklearn_jobtime.lstm.training import TrainingOptions
+
+__all__ = ["NETWORK_CONSTRAINTS", "TRAINING_CONSTRAINTS", "NetworkEstimator", "load_training"]
 
 
 # What the parameters of the network may be, by name.
@@ -35,7 +37,7 @@ NETWORK_CONSTRAINTS: dict[str, list[Any]] = {
 
 # The same for the parameters of its training.
 TRAINING_CONSTRAINTS: dict[str, list[Any]] = {
-    "optimizer": [StrOptions(set(training.OPTIMIZERS)), HasMethods("step")],
+    "optimizer": [StrOptions(set(OPTIMIZERS)), HasMethods("step")],
     "lr": [Interval(Real, 0, None, closed="neither")],
     "momentum": [Interval(Real, 0, 1, closed="left")],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -53,17 +55,47 @@ TRAINING_CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
+def load_training() -> Any:
+    """Return the module that trains; it is torch's and skorch's, and loaded by nothing else.
+
+    Raises
+    ------
+    ImportError
+        Where one of these is not installed; it says who needs them.
+    """
+    try:
+        from sklearn_jobtime.lstm import training
+    except ImportError as error:
+        raise ImportError(
+            f"to fit, or to look at net_, torch and skorch have to be installed ({error}); run "
+            "pip install torch skorch. Forecasts need neither."
+        ) from error
+    return training
+
+
+# What of the parameters the training options take, by the same names.
+_TRAINING = (
+    "optimizer",
+    "lr",
+    "momentum",
+    "weight_decay",
+    "batch_size",
+    "gradient_clip",
+    "verbose",
+)
+
+
 class NetworkEstimator(BaseEstimator):
     """An estimator that trains a network, with the parameters named in the tables above.
 
-    A machine without a GPU could not read weights stored on one: a pickle holds them on the CPU,
-    and loading moves them to the device that the estimator asks for, where there is one. The
-    forecasts come from a copy of the network, made once a fit, since copying takes longer than one
-    forecast.
+    What it keeps of a fit are arrays and plain values: `weights_`, and what the training goes on
+    with. The forecasts come from these, in NumPy; the skorch net is there during `fit`, and is made
+    again when someone asks for `net_`. So torch is needed to fit and for nothing else, and nothing
+    of a GPU is in a pickle.
     """
 
     network_options: Any
-    optimizer: str | type[torch.optim.Optimizer]
+    optimizer: "str | type[torch.optim.Optimizer]"
     lr: float
     momentum: float
     weight_decay: float
@@ -77,8 +109,8 @@ class NetworkEstimator(BaseEstimator):
     verbose: int
     callbacks: Sequence[Any] | None
 
-    device_: torch.device
-    net_: Any
+    device_: str
+    weights_: dict[str, np.ndarray]
 
     _options_class: ClassVar[type[BaseEstimator]] = NetworkOptions
 
@@ -87,6 +119,9 @@ class NetworkEstimator(BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
         return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "weights_" in vars(self)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, as any estimator's; also an option where `network_options` is None.
@@ -104,6 +139,48 @@ class NetworkEstimator(BaseEstimator):
             params = {**params, "network_options": self._options_class()}
         return super().set_params(**params)
 
+    @property
+    def net_(self) -> Any:
+        """The trained skorch net with its optimizer; made anew in a model that was loaded."""
+        if "_net" not in vars(self):
+            if not self.__sklearn_is_fitted__():
+                raise AttributeError(f"this {type(self).__name__} has no net_: it is not fitted.")
+            self._net = self._restored_net()
+        return self._net
+
+    def _restored_net(self) -> Any:
+        training = load_training()
+        from sklearn_jobtime.lstm import net_state
+
+        try:
+            self.device_ = str(training.resolve_device(self.device))
+        except DeviceError:
+            self.device_ = "cpu"
+        # A net that begins sets the callbacks back; those of the user have been in training.
+        given = [one[1] if isinstance(one, tuple) else one for one in self._made_with["callbacks"]]
+        before = [(one, dict(vars(one))) for one in given if not isinstance(one, type)]
+        net = net_state.restore(self._new_net(), self.weights_, self._net_state)
+        for callback, attributes in before:
+            vars(callback).clear()
+            vars(callback).update(attributes)
+        return net
+
+    def _new_net(self) -> Any:
+        """Make the net, not yet trained, as `_made_with` says."""
+        raise NotImplementedError
+
+    def _begin(self, network: dict[str, Any]) -> None:
+        """Forget an earlier fit, and note how the net of this one is made: `network` its module."""
+        for name in {"weights_", "_net", "_net_state", "_forward"} & set(vars(self)):
+            delattr(self, name)
+        self._made_with = {
+            "network": network,
+            "callbacks": tuple(self.callbacks or ()),
+            "patience": self.patience if self.early_stopping else None,
+            "log_folder": None,
+            **{name: getattr(self, name) for name in _TRAINING},
+        }
+
     def _network_options(self) -> dict[str, Any]:
         """Options of the network, from the parameters of the same names."""
         rare = self._options_class() if self.network_options is None else self.network_options
@@ -115,27 +192,18 @@ class NetworkEstimator(BaseEstimator):
 
     def _check_effects(self) -> None:
         """Raise where a parameter of the training was set that does nothing."""
-        optimizer, _ = self._training_options().optimizer_and_its_options()
-        has = signature(optimizer).parameters
+        has = signature(load_training().optimizer_class(self.optimizer)).parameters
         for name in ("momentum", "weight_decay"):
             needs = f"an optimizer that has it, not optimizer={self.optimizer!r}"
             check_has_effect(self, name, name in has, needs=needs)
         for name in ("patience", "validation_fraction"):
             check_has_effect(self, name, self.early_stopping, needs="early_stopping=True")
 
-    def _training_options(self, log_folder: Path | None = None) -> training.TrainingOptions:
+    def _training_options(self) -> "TrainingOptions":
+        training, made = load_training(), self._made_with
         return training.TrainingOptions(
-            optimizer=self.optimizer,
-            lr=self.lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-            gradient_clip=self.gradient_clip,
-            patience=self.patience if self.early_stopping else None,
-            device=self.device_,
-            callbacks=self.callbacks or (),
-            verbose=self.verbose,
-            log_folder=log_folder,
+            **{name: made[name] for name in ("callbacks", "patience", "log_folder", *_TRAINING)},
+            device=training.resolve_device(self.device_),
         )
 
     @property
@@ -143,11 +211,13 @@ class NetworkEstimator(BaseEstimator):
         return self.validation_fraction if self.early_stopping else 0.0
 
     def _choose_device_and_seed(self) -> None:
-        self.device_ = training.resolve_device(self.device)
+        training = load_training()
+        self.device_ = str(training.resolve_device(self.device))
         self.seed_ = training.draw_seed(self.random_state)
 
-    def _train_net(self, dataset: RowsDataset, epochs: int, validation_share: float) -> None:
+    def _train_net(self, dataset: "RowsDataset", epochs: int, validation_share: float) -> None:
         """Train for `epochs` more passes over a dataset, and keep what they scored."""
+        training = load_training()
         # Each call draws its own batches: going on is not doing the same again.
         seed = self.seed_ + len(self.net_.history) + 1
         training.train(
@@ -157,26 +227,31 @@ class NetworkEstimator(BaseEstimator):
         # An epoch that the user interrupted has no scores yet.
         epochs_so_far = pd.DataFrame(self.net_.history.to_list())
         self.training_history_ = epochs_so_far.reindex(columns=training.HISTORY)
-        self._make_predictor()
 
-    def _make_predictor(self) -> None:
-        """Make the network that predicts from the one that was trained."""
-        dtype = training.predict_dtype(self.device_)
-        self._network = copy.deepcopy(self.net_.module_).to(dtype).eval()
+    def _keep_net(self) -> None:
+        """Keep what was trained, as arrays, and make ready to forecast with it."""
+        from sklearn_jobtime.lstm import net_state
+
+        self._net_state = net_state.state_of(self.net_)
+        self.weights_ = net_state.network_weights(self.net_.module_)
+        self._forward = self._forward_pass()
+
+    def _forward_pass(self) -> Any:
+        """Make what forecasts of the weights."""
+        return ForwardPass(self.weights_, **self._made_with["network"])
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_network", None)
-        if "net_" in state and state["device_"].type != "cpu":
-            state["net_"] = training.cpu_copy(state["net_"])
+        for name in ("_net", "_forward"):
+            state.pop(name, None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
         if "net_" in state:
-            try:
-                self.device_ = training.resolve_device(self.device)
-            except DeviceError:
-                self.device_ = torch.device("cpu")
-            training.moved_to(state["net_"], self.device_)
-            self._make_predictor()
+            raise ValueError(
+                f"this {type(self).__name__} was stored with a torch network, as models of today "
+                "are not"
+            )
+        super().__setstate__(state)
+        if self.__sklearn_is_fitted__():
+            self._forward = self._forward_pass()

@@ -8,8 +8,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_jobtime._estimator import check_has_effect
-from sklearn_jobtime.lstm.network import ACTIVATIONS
-from sklearn_jobtime.lstm.weights import INITIAL_WEIGHTS
+from sklearn_jobtime.lstm.forward import ACTIVATIONS
+from sklearn_jobtime.lstm.names import INITIAL_WEIGHTS
 
 __all__ = ["LAYER_CONSTRAINTS", "NetworkOptions", "options_of"]
 

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from sklearn.utils._param_validation import Interval
 
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
-from sklearn_jobtime.lstm.losses import WithinTenPercent
-from sklearn_jobtime.lstm.network import LSTMEnsemble
 from sklearn_jobtime.lstm.options import NetworkOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from sklearn_jobtime.lstm.losses import WithinTenPercent
 
 __all__ = ["ResidualForecaster"]
 
@@ -92,10 +94,10 @@ class ResidualForecaster(LSTMForecaster):
         activation: str = "tanh",
         network_options: NetworkOptions | None = None,
         n_members: int = 3,
-        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        optimizer: "str | type[torch.optim.Optimizer]" = "adam",
         lr: float = 0.01,
         weight_decay: float = 0.0,
-        criterion: str | torch.nn.Module | type[torch.nn.Module] = "mae",
+        criterion: "str | torch.nn.Module | type[torch.nn.Module]" = "mae",
         quantile: float | None = None,
         batch_size: int = 32,
         max_epochs: int = 100,
@@ -136,13 +138,13 @@ class ResidualForecaster(LSTMForecaster):
         )
         self.n_members = n_members
 
-    def _module_and_options(self, n_features: int) -> tuple[type[torch.nn.Module], dict[str, Any]]:
-        module, network = super()._module_and_options(n_features)
-        if self.n_members == 1:
-            return module, network
-        return LSTMEnsemble, {"n_members": self.n_members, **network}
+    def _module_options(self, n_features: int) -> dict[str, Any]:
+        network = super()._module_options(n_features)
+        return network if self.n_members == 1 else {"n_members": self.n_members, **network}
 
-    def _accuracy(self) -> WithinTenPercent:
+    def _accuracy(self) -> "WithinTenPercent":
+        from sklearn_jobtime.lstm.losses import WithinTenPercent
+
         return WithinTenPercent(self.target_mean_, self.target_scale_, log_targets=True)
 
     def _start(self) -> Floats | None:

@@ -1,15 +1,13 @@
 """The stateful mode of the LSTM: it reads each run once and keeps what it knows in a state."""
 
-import copy
 import warnings
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
 from sklearn.utils import Tags, get_tags
@@ -21,19 +19,18 @@ from sklearn_jobtime._estimator import pop_weights, with_forecaster_tags
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import SameRunsWarning
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
+from sklearn_jobtime.lstm.network_estimator import load_training
+from sklearn_jobtime.lstm.series_chunks import forecast_from_states, rows_of_series
 from sklearn_jobtime.lstm.targets import Targets, read_weighted_rows
-from sklearn_jobtime.lstm.threads import limited_threads
-from sklearn_jobtime.lstm.truncated_bptt import (
-    SeriesDataset,
-    chunked_training,
-    forecast_from_states,
-)
-from sklearn_jobtime.lstm.window_inputs import read_windows
+from sklearn_jobtime.lstm.window_inputs import read_windows, standardised_inputs
 from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._same_rows import carries_labels, row_digests
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows, time_order
+
+if TYPE_CHECKING:
+    from sklearn_jobtime.lstm.truncated_bptt import SeriesDataset
 
 __all__ = ["StatefulForecaster"]
 
@@ -124,8 +121,6 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ----------
     forecaster_ : LSTMForecaster
         The trained clone, with its `net_`, `training_history_` and `kept_epoch_`, and the scaling.
-    network_ : LSTMNetwork or LSTMEnsemble
-        The trained network in double precision on the CPU, which forecasts.
     state_ : dict of series to ndarray of shape (2, n_layers, hidden_size)
         Hidden and cell state behind the last row of each series seen in `fit`; the layers of
         several members stand one behind the other.
@@ -288,13 +283,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             steps, targets = steps[order], targets.take(order)
             codes, seen = pd.factorize(codes[order])
             names = [names[code] for code in seen]
-        with limited_threads(forecaster.n_threads):
-            forecaster._initialize(steps, targets)
-            dataset = self._dataset(steps, codes, targets)
-            with chunked_training(forecaster.net_, self.n_steps):
-                forecaster._train_net(dataset, forecaster.max_epochs, forecaster._validation_share)
-        # On the CPU, where any machine can load it, and where one step takes least.
-        self.network_ = copy.deepcopy(forecaster.net_.module_).to("cpu", torch.float64).eval()
+        self._train(steps, codes, targets)
         digests, clock = row_digests(steps)[:, None], row_clock(X, codes, names)
         if isinstance(X, pd.DataFrame):  # whose labels later ones may go on from
             clock = replace(clock, labels=read_clock(X).labels)
@@ -444,7 +433,22 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         steps = read_windows(self, X, reset=reset)
         return steps.reshape(len(steps), 1, -1)
 
-    def _dataset(self, steps: Floats, codes: Rows, targets: Targets) -> SeriesDataset:
+    def _train(self, steps: Floats, codes: Rows, targets: Targets) -> None:
+        load_training()
+        from sklearn_jobtime.lstm.threads import limited_threads
+        from sklearn_jobtime.lstm.truncated_bptt import chunked_training
+
+        forecaster = self.forecaster_
+        with limited_threads(forecaster.n_threads):
+            forecaster._initialize(steps, targets)
+            dataset = self._dataset(steps, codes, targets)
+            with chunked_training(forecaster.net_, self.n_steps):
+                forecaster._train_net(dataset, forecaster.max_epochs, forecaster._validation_share)
+            forecaster._keep_net()
+
+    def _dataset(self, steps: Floats, codes: Rows, targets: Targets) -> "SeriesDataset":
+        from sklearn_jobtime.lstm.truncated_bptt import SeriesDataset
+
         rows = np.flatnonzero(~np.isnan(targets.best_known).all(axis=1))
         return SeriesDataset(
             steps, series=codes, **self.forecaster_._dataset_options(rows, targets)
@@ -455,18 +459,13 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ) -> tuple[Floats, States]:
         """Forecasts in the unit of `y`, and the states of the series `names` behind their rows."""
         forecaster = self.forecaster_
-        dataset = SeriesDataset(
-            steps,
-            torch.empty((len(steps), 0)),
-            np.arange(len(steps)),
-            forecaster.feature_mean_,
-            forecaster.feature_scale_,
-            torch.float64,
-            series=codes,
+        inputs = standardised_inputs(
+            steps[:, 0], forecaster.feature_mean_, forecaster.feature_scale_
         )
-        with limited_threads(forecaster.n_threads):
-            before = [start.get(name) for name in names]
-            forecast, after = forecast_from_states(self.network_, dataset, before)
+        before = [start.get(name) for name in names]
+        forecast, after = forecast_from_states(
+            forecaster._forward, inputs, rows_of_series(codes), before
+        )
         return forecaster._in_units(forecast), dict(zip(names, after, strict=True))
 
     def _given_from_start(self, steps: Floats, clock: Clock) -> set[Hashable]:
@@ -493,7 +492,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def _checked(self, name: Hashable, state: ArrayLike) -> Floats:
         found = np.asarray(state, dtype=np.float64)
-        expected = (2, self.network_.n_state_layers, self.forecaster_.hidden_size)
+        expected = (2, self.forecaster_._forward.n_state_layers, self.forecaster_.hidden_size)
         if found.shape != expected or not np.isfinite(found).all():
             raise ValueError(
                 f"the state of series {name!r} has shape {found.shape}, or values that are not "

@@ -16,6 +16,7 @@ from sklearn_jobtime.point_in_time._timed_windows import TimedWindows, time_orde
 from sklearn_jobtime.runs._target_arrays import read_targets
 
 __all__ = [
+    "TARGET_BOUND",
     "Targets",
     "in_units",
     "merge_repeats",
@@ -25,6 +26,10 @@ __all__ = [
     "standardised",
 ]
 
+
+# Standardised targets count as this where they are larger: they could be larger, but for the digits
+# of the other errors in a sum in single precision.
+TARGET_BOUND = 1e3
 
 # Below so many rows, rows that repeat are looked for; above, to look would cost more than it says.
 FEW_ROWS = 32

@@ -4,7 +4,6 @@ Only this file and its callbacks know skorch. It takes windows and targets as th
 from generators of its own.
 """
 
-import copy
 import inspect
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from skorch.utils import to_device, to_tensor
 from torch import Tensor, nn
 
 from sklearn_jobtime.exceptions import DeviceError
+from sklearn_jobtime.lstm import names
 from sklearn_jobtime.lstm.batches import Batches, NewestRows, RowsDataset, WindowDataset
 from sklearn_jobtime.lstm.callbacks import (
     Count,
@@ -38,11 +38,10 @@ __all__ = [
     "OPTIMIZERS",
     "TrainingOptions",
     "build_net",
-    "cpu_copy",
     "draw_seed",
     "evaluate_batches",
     "kept_epoch",
-    "moved_to",
+    "optimizer_class",
     "predict_dtype",
     "predict_windows",
     "resolve_device",
@@ -54,14 +53,7 @@ __all__ = [
 HISTORY = ["epoch", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "seconds"]
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "nadam": torch.optim.NAdam,
-    "adamax": torch.optim.Adamax,
-    "adagrad": torch.optim.Adagrad,
-    "adadelta": torch.optim.Adadelta,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
+    name: getattr(torch.optim, torch_name) for name, torch_name in names.OPTIMIZERS.items()
 }
 
 # torch does their step for all weights in one call, if asked, on these devices. For a network this
@@ -160,13 +152,7 @@ class TrainingOptions:
 
         Where torch can, it is told to step in one call.
         """
-        optimizer = self.optimizer
-        optimizer = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
-        if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
-            raise TypeError(
-                f"optimizer came as {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, or a "
-                "subclass of torch.optim.Optimizer (the class, not an instance)."
-            )
+        optimizer = optimizer_class(self.optimizer)
         has = inspect.signature(optimizer).parameters
         options = {"momentum": self.momentum, "weight_decay": self.weight_decay}
         if optimizer in FUSED and self.device.type in FUSED_DEVICES:
@@ -192,6 +178,23 @@ class TrainingOptions:
         folder = self.log_folder
         last = [] if folder is None else [("tensorboard", TensorBoard(folder))]
         return [*first, *self.callbacks, *last]
+
+
+def optimizer_class(optimizer: str | type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """Return the torch class of a name of `OPTIMIZERS`, or the class that was given.
+
+    Raises
+    ------
+    TypeError
+        When it is neither.
+    """
+    found = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
+        raise TypeError(
+            f"optimizer came as {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, or a "
+            "subclass of torch.optim.Optimizer (the class, not an instance)."
+        )
+    return found
 
 
 def build_net(
@@ -387,22 +390,3 @@ def resolve_device(name: str) -> torch.device:
             "device(s), numbered from 0; use one of these, or 'cuda' for the first."
         )
     return device
-
-
-def moved_to(net: NeuralNetRegressor, device: torch.device) -> NeuralNetRegressor:
-    """Move weights, loss and optimizer state of `net` to `device`, in place, and return it."""
-    net.device = str(device)
-    net.module_.to(device)
-    net.criterion_.to(device)
-    # load_state_dict casts the state to the device of the weights it belongs to.
-    net.optimizer_.load_state_dict(net.optimizer_.state_dict())
-    return net
-
-
-def cpu_copy(net: NeuralNetRegressor) -> NeuralNetRegressor:
-    """Return `net` with its weights on the CPU, where any machine can load it; `net` stays."""
-    twin = object.__new__(type(net))
-    # In one deepcopy, so that the copied optimizer holds the weights of the copied module.
-    own = {name: vars(net)[name] for name in ("module_", "criterion_", "optimizer_")}
-    vars(twin).update(vars(net), **copy.deepcopy(own))
-    return moved_to(twin, torch.device("cpu"))

@@ -1,6 +1,6 @@
 """Truncated back-propagation through time: series are read in chunks, and a state goes along."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -10,71 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_jobtime._typing import Floats, Rows
-from sklearn_jobtime.lstm.batches import Batches, WindowDataset, pad
+from sklearn_jobtime.lstm.batches import Batches, WindowDataset
 from sklearn_jobtime.lstm.losses import BatchTargets
 from sklearn_jobtime.lstm.network import LSTMEnsemble, LSTMNetwork, State
+from sklearn_jobtime.lstm.series_chunks import READ_STEPS, chunks_of, rows_of_series
 
 __all__ = [
     "Chunks",
     "SeriesDataset",
     "TruncatedBPTT",
     "chunked_training",
-    "chunks_of",
-    "forecast_from_states",
-    "rows_of_series",
 ]
-
-
-# Where nothing is learned, the length of a chunk only decides how much memory it takes.
-READ_STEPS = 256
-
-
-def rows_of_series(series: Rows) -> list[Rows]:
-    """Return the rows of each series, in order, for the codes ``(n,)`` of the series.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_jobtime.lstm.truncated_bptt import rows_of_series
-    >>> [rows.tolist() for rows in rows_of_series(np.array([0, 1, 0, 0]))]
-    [[0, 2, 3], [1]]
-    """
-    order = np.argsort(series, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(series[order])) + 1)
-
-
-def chunks_of(rows_by_series: Sequence[Rows], n_steps: int) -> Iterator[tuple[Rows, Rows]]:
-    """Yield the rows of the series, `n_steps` of each at a time, and how many of each are real.
-
-    Parameters
-    ----------
-    rows_by_series : sequence of ndarray of int
-        The rows of each series, longest first: those that have ended drop out at the end.
-    n_steps : int
-        Length of a chunk.
-
-    Yields
-    ------
-    rows : ndarray of shape (n_series, steps)
-        -1 behind the end of a series.
-    lengths : ndarray of shape (n_series,)
-        From 1 to `n_steps`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_jobtime.lstm.truncated_bptt import chunks_of
-    >>> for rows, lengths in chunks_of([np.array([0, 2, 3]), np.array([1])], n_steps=2):
-    ...     print(rows.tolist(), lengths)
-    [[0, 2], [1, -1]] [2 1]
-    [[3]] [1]
-    """
-    flat = np.concatenate(rows_by_series)
-    sizes = np.array([len(rows) for rows in rows_by_series])
-    starts = np.cumsum(sizes) - sizes
-    for begin in range(0, int(sizes[0]), n_steps):
-        lengths = np.clip(sizes[sizes > begin] - begin, 1, n_steps)
-        yield pad(flat, starts[: len(lengths)] + begin, lengths, -1), lengths
 
 
 def state_of_first(state: State | None, n: int) -> State | None:
@@ -226,55 +172,3 @@ def chunked_training(net: Any, n_steps: int) -> Iterator[None]:
     finally:
         net.module_ = network
         net.iterator_train, net.iterator_valid = iterators
-
-
-def forecast_from_states(
-    network: LSTMNetwork | LSTMEnsemble,
-    dataset: SeriesDataset,
-    states: Sequence[Floats | None],
-) -> tuple[Floats, list[Floats]]:
-    """Forecast every row, each series from its own state, and return the states behind them.
-
-    Parameters
-    ----------
-    network : LSTMNetwork or LSTMEnsemble
-        In evaluation mode, on the CPU.
-    dataset : SeriesDataset
-        The rows; its ``dtype`` is that of the network.
-    states : sequence of ndarray of shape (2, n_layers, hidden_size) or None
-        Hidden and cell state of each series before its first row; None for zeros.
-
-    Returns
-    -------
-    outputs : ndarray of shape (n, n_outputs)
-    states : list of ndarray of shape (2, n_layers, hidden_size)
-    """
-    longest_first = np.argsort([-len(rows) for rows in dataset.rows_by_series], kind="stable")
-    rows_by_series = [dataset.rows_by_series[k] for k in longest_first]
-    state = stacked_states([states[k] for k in longest_first], dataset.dtype)
-    outputs: list[tuple[Rows, Floats]] = []
-    ends: list[Any] = [None] * len(rows_by_series)
-    with torch.inference_mode():
-        for rows, lengths in chunks_of(rows_by_series, READ_STEPS):
-            n, steps = rows.shape
-            uneven = None if (lengths == steps).all() else torch.from_numpy(lengths)
-            found, state = network.forecast_each_step(
-                dataset.inputs(torch.from_numpy(rows)), state_of_first(state, n), uneven
-            )
-            real = rows >= 0
-            outputs.append((rows[real], found.numpy()[real]))
-            now = np.moveaxis(torch.stack(state).numpy(), 2, 0)
-            for k, end in zip(longest_first[:n], now, strict=True):
-                ends[k] = end.copy()
-    read, values = (np.concatenate(part) for part in zip(*outputs, strict=True))
-    return values[np.argsort(read)], ends
-
-
-def stacked_states(states: Sequence[Floats | None], dtype: torch.dtype) -> State | None:
-    """Stack the states of several series, zeros for None; None where all are None."""
-    shape = next((state.shape for state in states if state is not None), None)
-    if shape is None:
-        return None
-    table = np.stack([np.zeros(shape) if one is None else one for one in states], axis=2)
-    hidden, cell = torch.from_numpy(table).to(dtype)
-    return hidden, cell

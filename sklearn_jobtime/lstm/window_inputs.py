@@ -11,7 +11,18 @@ from sklearn_jobtime._containers import numeric_rows
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.lstm.usual_values import mean_and_scale, usual_range
 
-__all__ = ["check_no_infinity", "read_windows", "windows_mean_and_scale"]
+__all__ = [
+    "INPUT_BOUND",
+    "check_no_infinity",
+    "read_windows",
+    "standardised_inputs",
+    "windows_mean_and_scale",
+]
+
+
+# Standardised inputs count as this where they are larger: a hung run is at the bound. An input so
+# far off says no more than that, and would drive a network wild that has no bound itself.
+INPUT_BOUND = 10.0
 
 
 # Numbers looked at at once: half a megabyte, so that a view on windows is never copied whole.
@@ -113,3 +124,20 @@ def read_windows(estimator: Any, X: ArrayLike, reset: bool) -> Floats:
         )
     check_no_infinity(windows)
     return windows
+
+
+def standardised_inputs(X: Floats, mean: Floats, scale: Floats) -> Floats:
+    """Return the inputs as the network reads them, in double precision: 0 where not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_jobtime.lstm.window_inputs import standardised_inputs
+    >>> standardised_inputs(np.array([[3.0, np.nan, 900.0]]), np.array([1.0]), np.array([2.0]))
+    array([[ 1.,  0., 10.]])
+    """
+    inputs = X.astype(np.float64)
+    inputs -= mean
+    inputs /= scale
+    np.copyto(inputs, 0.0, where=np.isnan(inputs))
+    return np.clip(inputs, -INPUT_BOUND, INPUT_BOUND, out=inputs)

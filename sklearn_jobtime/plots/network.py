@@ -1,6 +1,6 @@
 """A drawing of a network: its layers with names and shapes, and what each reads."""
 
-import inspect
+from collections.abc import Callable
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -90,6 +90,22 @@ def layered(
     return rows, ways
 
 
+def rows_given(part: Any, predict: Callable[[], Any]) -> Any:
+    """Return the rows that `part` is given to predict when its whole model predicts."""
+    seen = []
+
+    def look(X: Any) -> Any:
+        seen.append(X)
+        return type(part).predict(part, X)
+
+    part.predict = look
+    try:
+        predict()
+    finally:
+        del part.predict
+    return seen[0]
+
+
 class NetworkDisplay:
     """Draw a network: a box a layer with its name, size and shapes, and lines for what it reads.
 
@@ -145,8 +161,8 @@ class NetworkDisplay:
         Parameters
         ----------
         model : estimator
-            Fitted, with a skorch net in `net_`, or a pipeline, search or AnchoredRegressor that
-            ends in one.
+            Fitted: an LSTMForecaster or LSTMTagger, or a pipeline, search or AnchoredRegressor that
+            ends in one. Any other network is drawn with :meth:`from_module`.
         X : array-like or DataFrame, default=None
             A few rows to predict, for the shapes. None makes windows of zeros, as many steps and
             features as the model was fitted on, which does for :class:`LSTMForecaster`.
@@ -163,19 +179,8 @@ class NetworkDisplay:
         if X is None:
             n_features = part.n_features_in_ if part.ndim_in_ == 3 else 1
             model, X = part, np.zeros((1, part.n_steps_in_, n_features)[: part.ndim_in_])
-        seen = []
-
-        def look(module: Any, inputs: Any, named: Any) -> None:
-            seen.append(dict(inspect.signature(module.forward).bind(*inputs, **named).arguments))
-
-        # Ours predict with a copy of the trained network, in double precision.
-        network = getattr(part, "_network", part.net_.module_)
-        hook = network.register_forward_pre_hook(look, with_kwargs=True)
-        try:
-            model.predict(X)
-        finally:
-            hook.remove()
-        return cls.from_module(part.net_.module_, seen[0], ax=ax, **artist_kwargs)
+        inputs = part._network_inputs(rows_given(part, lambda: model.predict(X)))
+        return cls.from_module(part.net_.module_, inputs, ax=ax, **artist_kwargs)
 
     @classmethod
     def from_module(

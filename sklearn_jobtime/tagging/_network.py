@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sklearn_jobtime.lstm.batches import RowsDataset, pad
+from sklearn_jobtime.lstm.batches import RowsDataset
 from sklearn_jobtime.lstm.dropout import DrawsMasks, SpatialDropout
 from sklearn_jobtime.lstm.network import RecurrentLayers, dense_layers
+from sklearn_jobtime.lstm.series_chunks import pad
 from sklearn_jobtime.lstm.weights import as_generator, draw_weights, drawn
 from sklearn_jobtime.tagging._events import NO_TAG, PADDING, UNKNOWN
 

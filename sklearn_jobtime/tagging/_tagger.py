@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import Tags, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import StrOptions
@@ -17,18 +17,20 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_jobtime._estimator import pop_weights
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import NoHistoryError
-from sklearn_jobtime.lstm import training
-from sklearn_jobtime.lstm.batches import INPUT_BOUND
 from sklearn_jobtime.lstm.network_estimator import (
     NETWORK_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
     NetworkEstimator,
+    load_training,
 )
-from sklearn_jobtime.lstm.threads import limited_threads
+from sklearn_jobtime.lstm.window_inputs import INPUT_BOUND
 from sklearn_jobtime.tagging._events import NO_TAG, EventEncoder, Sequences, flat_tags
-from sklearn_jobtime.tagging._network import SequenceDataset, TaggingNetwork, TagLoss, count_right
+from sklearn_jobtime.tagging._forward import TaggingPass
 from sklearn_jobtime.tagging._options import TaggerOptions
 from sklearn_jobtime.tagging._reading import has_one_tag_a_sequence, read_sequences, read_tags
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["LSTMTagger"]
 
@@ -108,8 +110,8 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         a machine without that device the CPU is used, and the logger ``sklearn_jobtime`` says so
         once; a model trained on a GPU also loads on a machine without one.
     n_threads : int or None, default=1
-        CPU threads of torch during `fit` and `predict`; the earlier number is restored. None
-        leaves torch's setting alone.
+        CPU threads of torch during `fit`; the earlier number is restored. None leaves torch's
+        setting alone. Forecasts are NumPy's, whose threads are a setting of the whole process.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the batches and dropout. No global random state
         is read or changed.
@@ -124,6 +126,8 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         The tags, sorted.
     net_ : skorch.NeuralNetRegressor
         The trained network with its optimizer; it puts out logits.
+    weights_ : dict of str to ndarray
+        The trained weights, by their names in ``net_.module_``.
     encoder_ : EventEncoder
         What was learned of the events: `categories`, by the position of the feature, and the `mean`
         and `scale` of the numbers.
@@ -144,8 +148,8 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         Dimensions of the array in `fit`; 1 for a list of sequences.
     feature_names_in_ : ndarray of str
         Column names, where `X` was a DataFrame with string names.
-    device_ : torch.device
-        The device in use.
+    device_ : str
+        The device that trained it; of a loaded model with `net_`, the one that this is on.
     seed_ : int
         The seed drawn from `random_state`.
 
@@ -241,7 +245,7 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         categorical_features: str | Sequence[int | str] = "from_dtype",
         padding_value: str | float | None = None,
         padding_tag: str | float | None = None,
-        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        optimizer: "str | type[torch.optim.Optimizer]" = "adam",
         lr: float = 0.01,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
@@ -317,6 +321,9 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
         tags = np.full(len(tagged), NO_TAG, dtype=np.int64)
         tags[tagged] = codes
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
+        load_training()
+        from sklearn_jobtime.lstm.threads import limited_threads
+
         with limited_threads(self.n_threads):
             self._initialize(sequences, weights / weights[codes].mean())
             self._train(sequences, tags, sample_weight)
@@ -413,17 +420,34 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
             "one_tag": self.one_tag_,
             **self._network_options(),
         }
-        self.net_ = training.build_net(
+        self._begin(network)
+        self._made_with["tag_weights"] = weights
+        self._net = self._new_net()
+
+    def _new_net(self) -> Any:
+        import torch
+
+        from sklearn_jobtime.tagging._network import TaggingNetwork, TagLoss, count_right
+
+        made = self._made_with
+        return load_training().build_net(
             TaggingNetwork,
-            network,
-            loss=TagLoss(torch.as_tensor(weights, dtype=torch.float32)),
+            made["network"],
+            loss=TagLoss(torch.as_tensor(made["tag_weights"], dtype=torch.float32)),
             count=count_right,
             options=self._training_options(),
         )
 
+    def _forward_pass(self) -> TaggingPass:
+        return TaggingPass(self.weights_, **self._made_with["network"])
+
     def _train(
         self, sequences: Sequences, tags: NDArray[np.int64], sample_weight: Floats | None
     ) -> None:
+        import torch
+
+        from sklearn_jobtime.tagging._network import SequenceDataset
+
         codes, numbers = self.encoder_.encode(sequences.events)
         tagged = tags != NO_TAG
         if not self.one_tag_:
@@ -435,22 +459,20 @@ class LSTMTagger(ClassifierMixin, NetworkEstimator):
             relative = sample_weight / sample_weight[rows].mean()
             dataset.weights = torch.as_tensor(relative, dtype=torch.float32)
         self._train_net(dataset, self.max_epochs, self._validation_share)
+        self._keep_net()
+
+    def _network_inputs(self, X: Any) -> dict[str, Any]:
+        """Return what the module of `net_` reads of one of the sequences."""
+        from sklearn_jobtime.tagging._network import SequenceDataset
+
+        sequences = read_sequences(self, X, reset=False)
+        codes, numbers = self.encoder_.encode(sequences.events)
+        dataset = SequenceDataset(
+            codes, numbers, sequences.lengths, sequences.lengths, np.arange(1), one_tag=True
+        )
+        return dataset[np.arange(1)][0]
 
     def _probabilities(self, sequences: Sequences) -> Floats:
         """Return ``(n_events, n_tags)``, or ``(n, n_tags)`` with one tag a sequence."""
         codes, numbers = self.encoder_.encode(sequences.events)
-        n = len(sequences.lengths)
-        # Nobody looks at these tags; an event has one, as a sequence has.
-        tags = np.empty(n if self.one_tag_ else len(codes), dtype=np.int64)
-        dtype = training.predict_dtype(self.device_)
-        dataset = SequenceDataset(
-            codes, numbers, sequences.lengths, tags, np.arange(n), self.one_tag_, dtype
-        )
-        found, begin = [], 0
-        with limited_threads(self.n_threads):
-            for logits in training.evaluate_batches(self._network, self.device_, dataset):
-                lengths = torch.from_numpy(sequences.lengths[begin : begin + len(logits)])
-                begin += len(logits)
-                real = ... if self.one_tag_ else torch.arange(logits.shape[1]) < lengths[:, None]
-                found.append(torch.softmax(logits[real].double(), dim=-1))
-        return torch.cat(found).numpy()
+        return softmax(self._forward(codes, numbers, sequences.lengths), axis=-1)

@@ -15,10 +15,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from skorch.callbacks import Callback
 
 from sklearn_jobtime import LSTMForecaster
 from sklearn_jobtime.exceptions import DeviceError
-from sklearn_jobtime.lstm import NetworkOptions, training
+from sklearn_jobtime.lstm import NetworkOptions, forecaster, training
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -175,15 +176,7 @@ def test_threads_are_bounded_and_given_back(asked, expected):
         model = quick(n_threads=asked, criterion=Spy).fit(X, y)
         assert set(seen) == {expected}
         assert torch.get_num_threads() == 3
-        seen.clear()
-        look = torch.nn.modules.module.register_module_forward_hook(
-            lambda *_: seen.append(torch.get_num_threads())
-        )
-        try:
-            model.predict(X)
-        finally:
-            look.remove()
-        assert set(seen) == {expected}
+        model.predict(X)
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
@@ -216,8 +209,10 @@ def test_without_a_gpu_the_cpu_is_used_and_one_line_says_so(device, monkeypatch,
     X, y = windows()
     with caplog.at_level(logging.WARNING, logger="sklearn_jobtime"):
         models = [quick(device=device).fit(X, y) for _ in range(2)]
-        pickle.loads(pickle.dumps(models[0])).predict(X)
-    assert [m.device_ for m in models] == [torch.device("cpu")] * 2
+        twin = pickle.loads(pickle.dumps(models[0]))
+        twin.predict(X)
+        assert twin.net_.device == "cpu"
+    assert [m.device_ for m in models] == ["cpu"] * 2
     assert [r.name for r in caplog.records] == ["sklearn_jobtime"] * (device != "auto")
     assert all("CPU" in r.getMessage() for r in caplog.records)
     training._warn_once.cache_clear()
@@ -242,25 +237,90 @@ def test_an_unknown_device_is_named(device):
 
 
 def test_a_model_of_a_larger_machine_loads_on_a_smaller_one(monkeypatch):
-    """`device_` is chosen anew at loading; the pickled net says CPU whatever it ran on."""
+    """A pickle holds arrays; the device is chosen anew when the net is made of them."""
     X, y = windows()
     model = quick().fit(X, y)
     expected = model.predict(X)
-    live = model.net_
-    model.device, model.device_ = "cuda:3", torch.device("cuda:3")  # as if it had run there
-    live.device = "cuda:3"
-    state = model.__getstate__()
-    assert state["net_"] is not live
-    assert state["net_"].device == "cpu"
-    assert live.device == "cuda:3"
-    weights = list(state["net_"].module_.parameters())
-    assert all(a is b for a, b in zip(weights, state["net_"].optimizer_.state, strict=True))
-    assert not any(a is b for a, b in zip(weights, live.module_.parameters(), strict=True))
+    model.device, model.device_ = "cuda:3", "cuda:3"  # as if it had run there
     data = pickle.dumps(model)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     loaded = pickle.loads(data)
-    assert loaded.device_ == torch.device("cpu")
     assert np.array_equal(loaded.predict(X), expected)
+    net = loaded.net_
+    assert (loaded.device_, net.device) == ("cpu", "cpu")
+    weights = list(net.module_.parameters())
+    assert all(a is b for a, b in zip(weights, net.optimizer_.state, strict=True))
+    assert loaded.net_ is net
+
+
+def test_the_net_of_a_loaded_model_is_where_the_live_one_was():
+    X, y = windows()
+    model = quick(optimizer="nadam", early_stopping=True, criterion="huber").fit(X, y)
+    live, made = model.net_, pickle.loads(pickle.dumps(model)).net_
+    assert made.history.to_list() == live.history.to_list()
+    assert type(made.optimizer_) is type(live.optimizer_)
+    for part in ("module_", "criterion_"):
+        assert str(getattr(made, part)) == str(getattr(live, part))
+    of_made, of_live = made.optimizer_.state_dict(), live.optimizer_.state_dict()
+    assert of_made["param_groups"] == of_live["param_groups"]
+    states = [list(one["state"].values()) for one in (of_made, of_live)]
+    weights = [[one.module_.state_dict()] for one in (made, live)]
+    for found, expected in zip(states[0] + weights[0], states[1] + weights[1], strict=True):
+        assert list(found) == list(expected)
+        assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def test_a_net_made_anew_has_the_options_of_the_fit_and_not_those_set_since():
+    X, y = windows()
+    rare = NetworkOptions(dense_units=3)
+    model = quick(optimizer="sgd", momentum=0.5, lr=0.1, network_options=rare).fit(X, y)
+    live, expected = model.net_, model.predict(X)
+    twin = pickle.loads(pickle.dumps(model))
+    twin.set_params(
+        hidden_size=9,
+        optimizer="adam",
+        momentum=0.0,
+        criterion="mse",
+        bidirectional=True,
+        network_options__dense_units=7,
+    )
+    assert np.array_equal(twin.predict(X), expected)
+    assert str(twin.net_.module_) == str(live.module_)
+    assert twin.net_.optimizer_.param_groups[0]["momentum"] == 0.5
+
+
+def test_after_a_fit_that_failed_there_is_no_forecast():
+    X, y = windows()
+    model = quick().fit(X, y)
+    model.set_params(lr=1e30, gradient_clip=None, optimizer="sgd", criterion="mse")
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="diverged"):
+        model.fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_a_model_stored_with_a_torch_network_says_so():
+    model = quick()
+    with pytest.raises(ValueError, match="stored with a torch network"):
+        model.__setstate__({"net_": None})
+
+
+def test_callbacks_that_were_in_training_are_left_alone_when_the_net_is_made():
+    class Counts(Callback):
+        def initialize(self):
+            self.n_epochs_ = 0
+            return self
+
+        def on_epoch_end(self, net, **kwargs):
+            self.n_epochs_ += 1
+
+    X, y = windows()
+    counts = Counts()
+    model = quick(callbacks=[counts]).fit(X, y)
+    model.__setstate__(model.__getstate__())
+    del model._net
+    assert dict(model.net_.callbacks_)["Counts"] is counts
+    assert counts.n_epochs_ == 3
 
 
 @needs_cuda
@@ -275,6 +335,8 @@ def test_a_gpu_model_forecasts_as_on_the_cpu_and_its_pickle_needs_no_gpu(monkeyp
     assert next(model.net_.module_.parameters()).is_cuda
     expected = model.predict(X)
     assert np.array_equal(pickle.loads(data).predict(X), expected)
+    monkeypatch.setattr(forecaster, "DEVICE_WINDOWS", 1)
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-6)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     loaded = pickle.loads(data)
     np.testing.assert_allclose(loaded.predict(X), expected, rtol=1e-5)

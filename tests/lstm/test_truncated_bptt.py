@@ -7,13 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_jobtime.lstm.network import LSTMEnsemble
-from sklearn_jobtime.lstm.truncated_bptt import (
-    Chunks,
-    SeriesDataset,
-    TruncatedBPTT,
-    chunks_of,
-    rows_of_series,
-)
+from sklearn_jobtime.lstm.series_chunks import chunks_of, rows_of_series
+from sklearn_jobtime.lstm.truncated_bptt import Chunks, SeriesDataset, TruncatedBPTT
 
 
 @pytest.mark.parametrize("n_members", [1, 2])

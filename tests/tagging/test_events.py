@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_jobtime.lstm.batches import pad
+from sklearn_jobtime.lstm.series_chunks import pad
 from sklearn_jobtime.tagging import EventEncoder
 from sklearn_jobtime.tagging._events import (
     FIRST_CODE,
