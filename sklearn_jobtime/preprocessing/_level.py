@@ -15,7 +15,7 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
-from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order
+from sklearn_jobtime.point_in_time._order import EndedOrder, ended_by_job
 from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median
 from sklearn_jobtime.preprocessing._tables import read_table, resolve_columns, transformed
 from sklearn_jobtime.runs._log_ratio import least_duration, log_ratio
@@ -207,7 +207,8 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         }
         if self.jobs_:
             clock = table_clock(X, table)
-            self._memory = remember(successes, clock, self.n_runs, np.isfinite(successes))
+            is_good = np.isfinite(successes)
+            self._memory = remember(successes, clock, self.n_runs, is_good, jobs=self.jobs_)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -231,10 +232,10 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         seconds, successes = read_successes(table, self.jobs_)
         kept, clock = recall(self._memory, successes, table_clock(X, table))
         history = np.concatenate([self._memory.table[kept], successes])
-        ended = ended_order(clock.series, clock.started, clock.ended, first=len(kept))
+        ended = ended_by_job(clock, self.jobs_, first=len(kept))
         scaled, levels = {}, {}
         for column, job in enumerate(self.jobs_):
-            level = causal_level(history[:, column], ended, self.n_runs, self.statistic)
+            level = causal_level(history[:, column], ended[job], self.n_runs, self.statistic)
             floor = self.floor_[job]
             scaled[job] = log_ratio(seconds[:, column], level, floor, self.clip)
             levels[_level_column(job)] = np.log(np.maximum(level, floor))
