@@ -10,7 +10,9 @@ from sklearn_jobtime.graph._times import JobTimes
 __all__ = ["Evidence", "worker_limit"]
 
 
-MOST_EARLY = 0.02  # share of runs that may contradict: tasks cleared by hand, clocks of two machines
+MOST_EARLY = (
+    0.02  # share of runs that may contradict: tasks cleared by hand, clocks of two machines
+)
 SLOW = 3.0  # times the usual gap: a start so late does not follow the end any more
 LEAST_QUEUED = 3  # starts that only a freed worker explains
 QUEUED_SHARE = 0.05  # of those that a freed worker could explain
@@ -148,5 +150,7 @@ def worker_limit(times: JobTimes, running: np.ndarray, soon: Floats, min_runs: i
         full = last & (running >= limit)
         freed += int(full.any(axis=1).sum())
         explained += int((full.any(axis=1) & ~(last & may_need).any(axis=1)).sum())
-    is_queue = explained >= max(LEAST_QUEUED, QUEUED_SHARE * freed) and len(times.started) >= min_runs
+    is_queue = (
+        explained >= max(LEAST_QUEUED, QUEUED_SHARE * freed) and len(times.started) >= min_runs
+    )
     return float(limit) if is_queue else np.inf

@@ -115,7 +115,6 @@ class Clock:
         own, of_run = self.job_ended[job], self.started if self.ended is None else self.ended
         return replace(self, ended=np.where(np.isnan(own), of_run, own), job_ended={})
 
-
     @property
     def last_known(self) -> Floats | None:
         """When the newest outcome of each run was known: its end, or that of its jobs so far."""

@@ -102,7 +102,9 @@ def remember(
         asked = [None] if eligible is None else np.reshape(eligible, (n_rows, -1)).T
         clocks = [clock.of_job(job) for job in jobs] or [clock] * len(asked)
         pairs = zip(clocks, asked, strict=True)
-        rows = np.unique(np.concatenate([rows_to_remember(own, n, column) for own, column in pairs]))
+        rows = np.unique(
+            np.concatenate([rows_to_remember(own, n, column) for own, column in pairs])
+        )
     rows = np.unique(np.concatenate([rows, *also]))
     kept = np.array(values[rows], dtype=np.float64)
     age, increase = n_rows - rows, _labels_increase(clock)
