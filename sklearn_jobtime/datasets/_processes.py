@@ -185,7 +185,7 @@ def execute(
 def _by_workers(
     lengths: np.ndarray, above: list[list[int]], gaps: np.ndarray, n_workers: int
 ) -> np.ndarray:
-    """Starts of jobs that wait for their parents, then for a worker, the first ready one first."""
+    """Start jobs that wait for their parents, then for a worker: the first ready one first."""
     n_runs, n_jobs = lengths.shape
     rows, starts = np.arange(n_runs), np.full(lengths.shape, np.nan)
     free = np.zeros((n_runs, min(n_workers, n_jobs)))  # when each worker is

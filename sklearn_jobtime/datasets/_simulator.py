@@ -283,7 +283,8 @@ class _Plan:
     linkage, coupling : ndarray of shape (n_jobs, n_jobs)
         How strongly deviations drive those of the next run, and of the same run.
     noise : ndarray of shape (n_jobs,)
-    season, month_end, shift_every, input_effect, failure_rate, timeout, n_workers, gap, overlap, starts
+    season, month_end, shift_every, input_effect, failure_rate, timeout
+    n_workers, gap, overlap, starts
         As in :func:`make_job_runs`; `timeout` infinite for no limit.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -143,7 +144,7 @@ def _of_text(text: str) -> tuple[list[str], list[tuple[str, str]]]:
                 "expected chains such as 'extract>load>report', divided by commas."
             )
         nodes += chain
-        pairs += list(zip(chain[:-1], chain[1:], strict=True))
+        pairs += pairwise(chain)
     if not nodes:
         raise GraphError(f"{text!r} names no job; {FORMS}.")
     return nodes, pairs

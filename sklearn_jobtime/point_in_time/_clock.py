@@ -100,7 +100,7 @@ class Clock:
         )
 
     def of_job(self, job: Hashable) -> Clock:
-        """Return the clock by which outcomes of one job were known: at its own end, if that is told.
+        """Return the clock by which outcomes of a job were known: its own ends where they are told.
 
         Examples
         --------

@@ -288,7 +288,7 @@ def _top_jobs(long: pd.DataFrame, top_jobs: int | None) -> tuple[pd.DataFrame, d
 
 
 def _times_of(runs: pd.DataFrame, job: str) -> dict[str, pd.Series]:
-    """Starts and ends of one job, those of its runs where the table has no others."""
+    """Give the starts and ends of one job; those of its runs where the table has no others."""
     times = {clock: runs[clock] for clock in (STARTED_AT, ENDED_AT) if clock in runs}
     if start_column(job) in runs:
         times[STARTED_AT] = job_starts(runs, job)

@@ -1,4 +1,4 @@
-"""Moments of a run table, in whatever form they come, as UTC datetimes; and errors that name them."""
+"""Moments of a run table in any form, as UTC datetimes, and errors that name their place."""
 
 from numbers import Number
 
