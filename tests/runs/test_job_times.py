@@ -1,4 +1,4 @@
-"""Starts of jobs in a run table: checked, from the long table and back, and what they make known."""
+"""Starts of jobs in a run table: checked, there and back, and what they make known when."""
 
 import numpy as np
 import pandas as pd
