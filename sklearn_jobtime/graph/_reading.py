@@ -133,7 +133,8 @@ def _nodes_and_pairs(source: Any) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def _of_text(text: str) -> tuple[list[str], list[tuple[str, str]]]:
-    nodes, pairs = [], []
+    nodes: list[str] = []
+    pairs: list[tuple[str, str]] = []
     for part in re.split(r"[,;\n]", text):
         if not part.strip():
             continue
@@ -160,7 +161,8 @@ def _of_table(table: pd.DataFrame) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def _of_needs(items: Iterable[tuple[Any, Any]]) -> tuple[list[str], list[tuple[str, str]]]:
-    nodes, pairs = [], []
+    nodes: list[str] = []
+    pairs: list[tuple[str, str]] = []
     for job, needs in items:
         nodes.append(_name(job))
         pairs += [(_name(parent), nodes[-1]) for parent in _listed(needs)]

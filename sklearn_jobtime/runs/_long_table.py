@@ -173,8 +173,12 @@ def pivot_runs(
         values, nothing = _plain(long[column])
         wide = np.full((len(index), len(names)), nothing, dtype=values.dtype)
         wide[row, job] = values
-        table = pd.DataFrame(wide, index=index, columns=[c + suffix for c in columns])
-        return table.apply(lambda c: c.dt.tz_localize("UTC")) if values.dtype.kind == "M" else table
+        if wide.dtype.kind == "M":
+            moments = [pd.DatetimeIndex(wide[:, k], tz="UTC") for k in range(len(columns))]
+            return pd.DataFrame(
+                {c + suffix: times for c, times in zip(columns, moments, strict=True)}, index=index
+            )
+        return pd.DataFrame(wide, index=index, columns=[c + suffix for c in columns])
 
     parts = [first.set_index(index)[list(covariates)], spread("duration")]
     if "status" in long:
@@ -216,7 +220,7 @@ def _job_starts(long: pd.DataFrame) -> pd.Series:
     took = pd.to_timedelta(seconds.where(seconds < MOST_SECONDS), unit="s").dt.round("us")
     own = (long[ENDED_AT] - took).dt.as_unit("us")
     is_known = own.notna()
-    longer = own < starts - ROUNDED
+    longer = own < starts - pd.Timedelta(seconds=ROUNDED)
     own = own.where(own >= starts, starts)  # but for what clocks round
     is_unknown = ~is_known & seconds.isna() & long[ENDED_AT].notna()
     if "status" in long:

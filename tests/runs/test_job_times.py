@@ -14,7 +14,6 @@ from sklearn_jobtime.runs import (
     job_columns,
     job_ends,
     job_starts,
-    long_table,
     melt_runs,
     pivot_runs,
     validate_runs,
@@ -56,9 +55,7 @@ def test_clocks_that_count_minutes_may_be_two_of_them_off():
 def test_an_end_of_the_users_own_goes_before_start_and_duration():
     ended = with_start("2026-03-01T04:10Z", build__ended_at=["2026-03-01T04:30Z"])
     assert job_ends(ended, "build").dt.minute.tolist() == [30]
-    with pytest.raises(
-        RunTableError, match=r"'build__ended_at', row 0: 'build' ended at .* it sta"
-    ):
+    with pytest.raises(RunTableError, match=r"row 0: 'build' ended at .* before it sta"):
         validate_runs(ended.assign(build__ended_at=["2026-03-01T04:05Z"]))
 
 
@@ -100,7 +97,7 @@ def test_runs_of_one_job_start_with_it():
     assert clock_columns(pivot_runs(rows, job_starts=True)) == []
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     graph=st.sampled_from(["chain", "fan_out", "diamond"]),
     n_workers=st.sampled_from([None, 2]),
@@ -111,8 +108,7 @@ def test_simulated_starts_survive_a_long_table(graph, n_workers, gap, seed):
     runs = make_job_runs(
         20, graph=graph, n_jobs=5, n_workers=n_workers, gap=gap, starts=True, random_state=seed
     )
-    long = long_table(melt_runs(runs))
-    back = pivot_runs(long, job_starts=True)
+    back = pivot_runs(melt_runs(runs), job_starts=True)
     for job in job_columns(back):
         after = (job_starts(back, job) - job_starts(runs, job).array).dropna()
         assert (after.abs() <= pd.Timedelta("2us")).all()
@@ -122,7 +118,7 @@ def test_simulated_starts_survive_a_long_table(graph, n_workers, gap, seed):
 # ----------------------------------------------------------------------------- what is known when
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 999), minutes=st.integers(1, 400))
 def test_as_of_keeps_what_had_ended_by_then(seed, minutes):
     runs = make_job_runs(
@@ -138,6 +134,7 @@ def test_as_of_keeps_what_had_ended_by_then(seed, minutes):
             kept = known.loc[label]
             same = kept[job] == run[job] or (np.isnan(kept[job]) and np.isnan(run[job]))
             assert same if had_ended else np.isnan(kept[job])
-            assert kept[f"{job}__status"] == (run[f"{job}__status"] if had_ended else None)
+            status = kept[f"{job}__status"]
+            assert status == run[f"{job}__status"] if had_ended else pd.isna(status)
     again = as_of(as_of(runs, when + pd.Timedelta("1h")), when)
     pd.testing.assert_frame_equal(again, known)
