@@ -178,7 +178,8 @@ def tasks_alone(data: str) -> str:
         inside = task.get("__var", task)
         for name in inside.keys() - {*OF_TASK}:
             del inside[name]
-    document["dag"] = {name: document["dag"][name] for name in ("dag_id", "tasks")}
+    dag = document["dag"]
+    document["dag"] = {name: dag[name] for name in ("dag_id", "_dag_id", "tasks") if name in dag}
     return json.dumps(document)
 
 

@@ -25,10 +25,10 @@ WRITTEN = {
 }
 
 
-@pytest.fixture(params=["2", "3"])
-def database(request, tmp_path):
+@pytest.fixture
+def database(tmp_path):
     path = tmp_path / "airflow.db"
-    path.write_bytes(gzip.decompress((DATABASES / f"airflow_{request.param}.db.gz").read_bytes()))
+    path.write_bytes(gzip.decompress((DATABASES / "airflow_3.db.gz").read_bytes()))
     return path
 
 
