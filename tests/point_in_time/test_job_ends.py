@@ -92,36 +92,30 @@ ESTIMATORS = [
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: "-".join(
     [type(step).__name__ for _, step in getattr(e, "steps", [(0, e)])]))  # fmt: skip
 def test_what_was_not_known_yet_changes_nothing(estimator):
-    runs = overlapping(3, n_runs=40, failure_rate=0.05)
+    runs = overlapping(3, level=[1000.0, 1500.0], failure_rate=0.05)
     row = 30
     now = runs["started_at"].iloc[row]
+    runs.loc[row, ["job_0", "job_0__status"]] = (5.0, "failed")  # itself stays as it is
     other = runs.copy()
     for job in job_columns(runs):
-        unknown = ~(known_ends(runs, job) <= now)
+        unknown = ~(known_ends(runs, job) <= now) & (runs.index != row)
         assert unknown.iloc[:row].any()
-        # It ends later than now, in other words, and well; the start of what has not begun too.
         other.loc[unknown, job] = runs.loc[unknown, job].fillna(0) * 3 + 9000.0
         other.loc[unknown, f"{job}__status"] = "success"
-        begins = runs[f"{job}__started_at"]
-        late = unknown & ~(begins <= now)
-        other.loc[late, f"{job}__started_at"] = np.maximum(runs["started_at"], now)[late]
+        late = unknown & ~(runs[f"{job}__started_at"] <= now)
+        other.loc[late, f"{job}__started_at"] = runs["started_at"].clip(lower=now)[late]
+    assert (known_ends(runs, "job_0") < now)[runs["ended_at"] > now].any()
     other["ended_at"] = runs["ended_at"].where(runs["ended_at"] <= now, now + pd.Timedelta("9D"))
     train = as_of(runs.iloc[:20], runs["started_at"].iloc[20])
     fitted = estimator.fit(train, make_targets(train))
-    own = list(clock_columns(runs))
     outputs = []
     for table in (runs, other):
-        if hasattr(fitted, "predict"):
-            outputs.append(fitted.predict(table)[row])
-        else:
-            out = fitted.transform(table)
-            if isinstance(out, pd.DataFrame):
-                known = [c for c in out if str(c).startswith("started_at__")]
-                filled = [c for c in out if c not in own and c != "ended_at"]
-                out = out[known] if known else out[filled].where(runs["job_0__status"] != "success")
-                outputs.append(out.iloc[row].to_numpy(float, na_value=np.nan))
-            else:
-                outputs.append(np.asarray(out)[row])
+        out = fitted.predict(table) if hasattr(fitted, "predict") else fitted.transform(table)
+        if isinstance(out, pd.DataFrame):
+            of_past = [c for c in out if c == "job_0" or c.startswith("started_at__")]
+            out = out[of_past].to_numpy()
+        outputs.append(np.asarray(out)[row])
+    assert np.isfinite(outputs[0]).any()
     np.testing.assert_array_equal(*outputs)
 
 
