@@ -12,7 +12,9 @@ from sklearn_jobtime.runs._job_times import job_ends, job_starts
 __all__ = ["JobTimes", "read_job_times"]
 
 
-RESOLUTIONS = (60.0, 1.0, 1e-3)  # of clocks; finer ones are exact to the microsecond
+MINUTE = 60.0
+ENOUGH_TIMES = 10  # starts on whole minutes by chance: never so many
+RESOLUTIONS = (MINUTE, 1.0, 1e-3)  # of clocks; finer ones are exact to the microsecond
 EXACT = 1e-6
 
 
@@ -55,6 +57,8 @@ def read_job_times(runs: pd.DataFrame, jobs: Sequence[str]) -> JobTimes:
 def _resolution(times: Floats) -> float:
     known = times[np.isfinite(times)]
     for unit in RESOLUTIONS:
+        if unit == MINUTE and len(known) < ENOUGH_TIMES:
+            continue
         if (np.abs(known / unit - np.round(known / unit)) * unit <= EXACT).all():
             return unit
     return RESOLUTIONS[-1]
