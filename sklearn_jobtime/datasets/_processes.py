@@ -148,7 +148,7 @@ def execute(
     attempts: np.ndarray,
     limits: np.ndarray,
     graph: Graph,
-    gaps: np.ndarray,
+    gaps: np.ndarray | float = 0.0,
     n_workers: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Play the runs: start of each job after its run's, seconds it ran, and its status.
@@ -162,6 +162,7 @@ def execute(
     status[lengths > limits] = "timeout"
     lengths = np.minimum(lengths, limits)
 
+    gaps = np.zeros_like(lengths) + gaps
     place = {job: j for j, job in enumerate(graph)}
     above = [[place[p] for p in parents] for parents in graph.values()]
     if n_workers is None:
