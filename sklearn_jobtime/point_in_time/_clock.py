@@ -113,6 +113,7 @@ class Clock:
         if job not in self.job_ended:
             return self
         own, of_run = self.job_ended[job], self.started if self.ended is None else self.ended
+        assert of_run is not None  # ends of jobs are read beside starts of runs alone
         return replace(self, ended=np.where(np.isnan(own), of_run, own), job_ended={})
 
     @property
