@@ -3,6 +3,8 @@
 __all__ = [
     "BadValueError",
     "DeviceError",
+    "GraphError",
+    "GraphWarning",
     "LostClockError",
     "ModelFileError",
     "NoHistoryError",
@@ -46,6 +48,14 @@ class LostClockError(RunTableError):
 
 class NoHistoryError(ValueError):
     """There is no observed outcome to learn from, such as a job that never succeeded."""
+
+
+class GraphError(ValueError):
+    """Which job waits for which cannot be read, or has a cycle; the message names it."""
+
+
+class GraphWarning(UserWarning):
+    """Runs contradict the graph of their jobs; the message names them."""
 
 
 class DeviceError(RuntimeError):

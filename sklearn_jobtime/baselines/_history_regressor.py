@@ -31,7 +31,7 @@ from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._job_history import JobHistory
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._newest_rows import AskedRows, NewestForecasts
-from sklearn_jobtime.point_in_time._order import ended_order
+from sklearn_jobtime.point_in_time._order import ended_by_job
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, status_column
 from sklearn_jobtime.runs._target_arrays import read_targets
 from sklearn_jobtime.runs._target_jobs import jobs_of_targets
@@ -228,7 +228,8 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         }
         runs_needed = max(one.runs_needed for one in learned.values())
         further = [one.further_rows for one in learned.values() if one.further_rows is not None]
-        self._memory = remember(values, clock, runs_needed, ~np.isnan(values), further)
+        jobs = self._history_jobs * 2
+        self._memory = remember(values, clock, runs_needed, ~np.isnan(values), further, jobs)
         kept = len(values) - self._memory.age
         self.learned_ = {job: one.keep(kept) for job, one in learned.items()}
         self.prior_sample_size_ = {job: one.prior_sample_size for job, one in learned.items()}
@@ -347,10 +348,16 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         self, values: Floats, clock: Clock, remembered: Rows, weights: Floats | None = None
     ) -> list[JobHistory]:
         jobs = self._history_jobs
-        ended = ended_order(clock.series, clock.started, clock.ended, first=len(remembered))
+        ended = ended_by_job(clock, jobs, first=len(remembered))
         return [
             JobHistory(
-                job, values[:, k], values[:, len(jobs) + k], clock, ended, remembered, weights
+                job,
+                values[:, k],
+                values[:, len(jobs) + k],
+                clock.of_job(job),
+                ended[job],
+                remembered,
+                weights,
             )
             for k, job in enumerate(jobs)
         ]

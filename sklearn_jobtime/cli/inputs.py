@@ -17,6 +17,7 @@ from sklearn_jobtime.loaders._sources import read_source
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
     WHOLE_RUN,
+    clock_columns,
     job_columns,
     series_names,
     series_of,
@@ -134,6 +135,9 @@ def read_as_fitted(source: str, model: BaseEstimator) -> tuple[pd.DataFrame, lis
     with reading():
         runs = read_source(source, durations=jobs or None, **getattr(source, "options", {}))
     names = list(getattr(model, "feature_names_in_", runs.columns))
+    for name in clock_columns(names):  # not told in this table, as in one of another source
+        if name not in runs:
+            runs[name] = pd.Series(pd.NaT, runs.index, dtype="datetime64[us, UTC]")
     if missing := [name for name in names if name not in runs]:
         raise RunTableError(
             f"no column {missing[0]!r}, which the model was fitted on; the table has "

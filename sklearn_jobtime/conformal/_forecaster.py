@@ -164,8 +164,8 @@ default="log_ratio"
         Whether the last `update` raised such an alarm, in any series; a shift raises one, not one
         each night.
     updated_until_ : float
-        The newest end of a run that `fit` or `update` was given, in seconds since 1970; NaN where
-        nobody said when runs ended.
+        The newest end of a run, or of a job of it, that `fit` or `update` was given, in seconds
+        since 1970; NaN where nobody said when runs ended.
     fitted_until_ : float
         The same of `fit` alone.
     n_updates_ : int
@@ -399,7 +399,7 @@ default="log_ratio"
             symmetric=self.symmetric,
             group_conditional=self.group_conditional,
         )
-        self.fitted_until_ = self.updated_until_ = latest(clock.ended)
+        self.fitted_until_ = self.updated_until_ = latest(clock.last_known)
         self.n_updates_ = 0
         self.refit_advised_ = False
         self.n_effective_ = np.array([group.n_effective for group in self._bounds.pooled])

@@ -7,11 +7,11 @@ import pandas as pd
 
 from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime.conformal._calibration_set import latest
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
-from sklearn_jobtime.conformal._group_quantiles import OVER_HORIZON
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import target_names
-from sklearn_jobtime.point_in_time._clock import epoch_seconds
+from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._same_rows import is_later_by
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series_of
 from sklearn_jobtime.runs._targets import ahead, make_lower_bounds, targets_named
@@ -27,7 +27,7 @@ class OnlineUpdate:
     Parameters
     ----------
     since, until : Timestamp
-        The newest end of a run that the model knew before, and knows now.
+        The newest end of a run, or of a job, that the model knew before, and knows now.
     n_runs : int
         How many runs were new to it.
     jobs : DataFrame
@@ -53,8 +53,9 @@ def online_update(
 
     Each night the table has a few rows more. Give it whole, as for a forecast: what the model knows
     already is left out, what still runs waits for another night, and nothing is fitted. A step of a
-    horizon counts as soon as that run has ended; where several steps are covered together, when the
-    last of them has. Rows of which `fit` knew a part are then left out.
+    horizon counts as soon as that run has ended, or the job itself where ``<job>__started_at``
+    tells; where several steps or jobs are covered together, when the last of them has. Rows of
+    which `fit` knew a part are then left out.
 
     The forecast that is judged is the one of the model for the start of the run, from what was
     known then. So it makes no difference to the bounds whether nights are given one by one or at
@@ -112,8 +113,8 @@ def online_update(
         )
     runs = runs if now is None else as_of(runs, now)
     since, n_before = model.updated_until_, model.n_updates_
-    ended = epoch_seconds(runs[ENDED_AT])
-    newest = np.fmax.reduce(ended, initial=np.nan)
+    clock = read_clock(runs)
+    newest = latest(clock.last_known)
     if np.isnan(newest) or is_later_by(np.array([since]), newest).any():
         last = "none has ended" if np.isnan(newest) else f"the newest end is {_time(newest)}"
         raise RunTableError(
@@ -127,7 +128,7 @@ def online_update(
     at_least = make_lower_bounds(runs, horizon, jobs=jobs or None).reindex(columns=names)
     at_least = at_least.where(is_new)
     if is_new.any():
-        known = _up_to_last_end(runs, ended)
+        known = _up_to_last_end(runs, is_new.any(axis=1) | ~np.isnan(clock.ended))
         model.update(runs[known], y[known], at_least[known])
     return OnlineUpdate(
         _time(since),
@@ -153,14 +154,39 @@ def new_targets(model: ConformalForecaster, runs: pd.DataFrame, since: float) ->
     -------
     ndarray of bool, shape (n_runs, n_outputs)
     """
-    steps = target_names(model).get_level_values("step")
-    ended = pd.DataFrame({ENDED_AT: epoch_seconds(runs[ENDED_AT])}, index=runs.index)
-    known = ahead(ended, int(steps.max()), runs).droplevel("job", axis=1)[steps].to_numpy()
-    if model.simultaneous not in OVER_HORIZON:
-        return is_later_by(known, since)
-    is_seen = (np.isfinite(known) & ~is_later_by(known, model.fitted_until_)).any(axis=1)
-    until = np.where(is_seen, np.nan, known.max(axis=1))
-    return np.repeat(is_later_by(until, since)[:, None], len(steps), axis=1)
+    names = target_names(model)
+    known = known_times(runs, names)
+    for group in np.unique(model.groups_):
+        outputs = np.flatnonzero(model.groups_ == group)
+        if len(outputs) == 1:
+            continue
+        own = known[:, outputs]
+        is_seen = (np.isfinite(own) & ~is_later_by(own, model.fitted_until_)).any(axis=1)
+        known[:, outputs] = np.where(is_seen, np.nan, own.max(axis=1))[:, None]
+    return is_later_by(known, since)
+
+
+def known_times(runs: pd.DataFrame, names: pd.MultiIndex) -> Floats:
+    """Tell when each target was known: at the end of its job, or of its run where that is not told.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        With `started_at` and `ended_at`.
+    names : MultiIndex of (step, job)
+
+    Returns
+    -------
+    ndarray of shape (n_runs, n_outputs)
+        Seconds since 1970; NaN where it is not known yet.
+    """
+    clock = read_clock(runs)
+    steps = names.get_level_values("step")
+    ended = pd.DataFrame(
+        {job: clock.of_job(job).ended for job in names.get_level_values("job").unique()},
+        index=runs.index,
+    )
+    return ahead(ended, int(steps.max()), runs)[names].to_numpy(copy=True)
 
 
 def _check_model(model: ConformalForecaster) -> None:
@@ -182,9 +208,9 @@ def _check_model(model: ConformalForecaster) -> None:
         )
 
 
-def _up_to_last_end(runs: pd.DataFrame, ended: Floats) -> Mask:
-    """Mark the rows of each series up to the last one that has ended."""
-    has_ended = pd.Series(~np.isnan(ended))[::-1]
+def _up_to_last_end(runs: pd.DataFrame, has_outcome: Mask) -> Mask:
+    """Mark the rows of each series up to the last one that has ended, or a job of which has."""
+    has_ended = pd.Series(has_outcome)[::-1]
     return has_ended.groupby(series_of(runs.index)[::-1]).cummax()[::-1].to_numpy()
 
 

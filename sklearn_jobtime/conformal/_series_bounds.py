@@ -47,6 +47,8 @@ def rows_of_series(X: Any) -> list[tuple[Key, Any]]:
 def times_of(X: Any, n: int) -> tuple[Floats, Floats]:
     """Tell when `n` runs started and ended, in seconds; NaN where the table does not say.
 
+    Of a run that goes on it is when the last of its jobs so far had ended, if that is told.
+
     Examples
     --------
     >>> times_of(pd.DataFrame({"started_at": [0.0, 60.0], "ended_at": [90.0, None]}), 2)
@@ -56,7 +58,7 @@ def times_of(X: Any, n: int) -> tuple[Floats, Floats]:
     """
     if isinstance(X, pd.DataFrame) and STARTED_AT in X and ENDED_AT in X:
         clock = read_clock(X)
-        return np.asarray(clock.started), np.asarray(clock.ended)
+        return np.asarray(clock.started), np.asarray(clock.last_known)
     return np.full(n, np.nan), np.full(n, np.nan)
 
 

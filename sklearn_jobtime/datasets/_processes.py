@@ -5,11 +5,13 @@ All arrays have the shape (n_runs, n_jobs) unless said otherwise; jobs stand in 
 
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from sklearn_jobtime.graph import job_graph as read_graph
 from sklearn_jobtime.runs._schema import RESERVED
 
 Graph = dict[str, list[str]]
@@ -20,12 +22,21 @@ SLOW_FAILURE = (1.0, 5.0)  # a slow one: retries and hanging
 INPUT_COLUMN = "input_rows"
 
 
-def job_graph(
-    graph: str | Mapping[str, Sequence[str]], n_jobs: int, rng: np.random.Generator
-) -> Graph:
+SHAPES = ("chain", "diamond", "fan_out", "independent", "random")
+
+
+def job_graph(graph: Any, n_jobs: int, rng: np.random.Generator) -> Graph:
     """Parents of each job, in topological order."""
-    if not isinstance(graph, str):
+    if isinstance(graph, str) and ">" not in graph and graph not in SHAPES:
+        raise ValueError(
+            f"graph={graph!r}: expected one of {', '.join(SHAPES)}, edges such as 'extract>load', "
+            "a dict of job -> jobs that it waits for, a list of pairs or a networkx DiGraph."
+        )
+    if isinstance(graph, Mapping):
         return _checked_graph(graph)
+    if not isinstance(graph, str) or graph not in SHAPES:
+        read = read_graph(graph)
+        return _checked_graph({job: list(read.predecessors(job)) for job in read})
     names = [f"job_{j}" for j in range(n_jobs)]
     if graph == "chain":
         return {name: names[max(j - 1, 0) : j] for j, name in enumerate(names)}
@@ -34,6 +45,8 @@ def job_graph(
         return {names[0]: [], **{name: [names[0]] for name in middle}, names[-1]: middle}
     if graph == "diamond":
         raise ValueError(f"a diamond has at least 3 jobs, got n_jobs={n_jobs}.")
+    if graph == "fan_out":
+        return {name: names[: min(j, 1)] for j, name in enumerate(names)}
     parents: Graph = {name: [] for name in names}
     if graph == "random":
         for j in range(1, n_jobs):
@@ -131,24 +144,34 @@ def calendar(
 
 
 def execute(
-    durations: np.ndarray, attempts: np.ndarray, limits: np.ndarray, graph: Graph
+    durations: np.ndarray,
+    attempts: np.ndarray,
+    limits: np.ndarray,
+    graph: Graph,
+    gaps: np.ndarray | float = 0.0,
+    n_workers: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Play the runs: start of each job after its run's, seconds it ran, and its status.
 
-    A job starts when its parents have ended. `attempts` are the seconds after which a failing job
-    fails, NaN where it succeeds. The first failure or time-out of a run ends the run.
+    A job is ready `gaps` seconds after its parents have ended, and starts when one of `n_workers`
+    is free. `attempts` are the seconds after which a failing job fails, NaN where it succeeds. The
+    first failure or time-out of a run ends the run.
     """
     lengths = np.where(np.isnan(attempts), durations, attempts)
     status = np.where(np.isnan(attempts), "success", "failed").astype(object)
     status[lengths > limits] = "timeout"
     lengths = np.minimum(lengths, limits)
 
+    gaps = np.zeros_like(lengths) + gaps
     place = {job: j for j, job in enumerate(graph)}
-    starts = np.zeros_like(lengths)
-    for job, parents in graph.items():
-        if parents:
-            above = [place[p] for p in parents]
-            starts[:, place[job]] = (starts[:, above] + lengths[:, above]).max(axis=1)
+    above = [[place[p] for p in parents] for parents in graph.values()]
+    if n_workers is None:
+        starts = np.array(gaps)
+        for j, parents in enumerate(above):
+            if parents:
+                starts[:, j] += (starts[:, parents] + lengths[:, parents]).max(axis=1)
+    else:
+        starts = _by_workers(lengths, above, gaps, n_workers)
 
     ends = starts + lengths
     halt = ends.min(axis=1, where=status != "success", initial=np.inf, keepdims=True)
@@ -158,6 +181,28 @@ def execute(
     skipped = starts >= halt
     status[skipped] = "skipped"
     return np.where(skipped, np.nan, starts), np.where(skipped, np.nan, lengths), status
+
+
+def _by_workers(
+    lengths: np.ndarray, above: list[list[int]], gaps: np.ndarray, n_workers: int
+) -> np.ndarray:
+    """Start jobs that wait for their parents, then for a worker: the first ready one first."""
+    n_runs, n_jobs = lengths.shape
+    rows, starts = np.arange(n_runs), np.full(lengths.shape, np.nan)
+    free = np.zeros((n_runs, min(n_workers, n_jobs)))  # when each worker is
+    for _ in range(n_jobs):
+        ready = np.array(gaps)
+        for j, parents in enumerate(above):
+            if parents:
+                ready[:, j] += (starts[:, parents] + lengths[:, parents]).max(axis=1)
+        ready[~np.isnan(starts) | np.isnan(ready)] = np.inf  # started, or its parents have not
+        worker = free.argmin(axis=1)
+        begins = np.maximum(ready, free[rows, worker][:, None])
+        first = begins == begins.min(axis=1, keepdims=True)
+        job = np.where(first, ready, np.inf).argmin(axis=1)
+        starts[rows, job] = begins[rows, job]
+        free[rows, worker] = starts[rows, job] + lengths[rows, job]
+    return starts
 
 
 def failures(shape: tuple[int, int], rate: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,18 +1,19 @@
 """Simulated runs of a pipeline of jobs, with the truth behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 
 from sklearn_jobtime.datasets import _processes as processes
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, status_column
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, start_column, status_column
 
 __all__ = ["make_job_runs"]
 
@@ -61,7 +62,7 @@ def _seed(random_state: int | np.random.RandomState | None) -> np.random.SeedSeq
     {
         "n_runs": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Interval(Integral, 1, None, closed="left")],
-        "graph": [StrOptions({"chain", "diamond", "independent", "random"}), Mapping],
+        "graph": [str, Mapping, list, HasMethods(["edges", "nodes"])],
         "n_series": [Interval(Integral, 1, None, closed="left")],
         "level": [Interval(Real, 0, None, closed="neither"), "array-like"],
         "noise": [Interval(Real, 0, None, closed="left"), "array-like"],
@@ -74,8 +75,11 @@ def _seed(random_state: int | np.random.RandomState | None) -> np.random.SeedSeq
         "input_effect": [Real],
         "failure_rate": [Interval(Real, 0, 1, closed="both")],
         "timeout": [Interval(Real, 0, None, closed="neither"), None],
+        "n_workers": [Interval(Integral, 1, None, closed="left"), None],
+        "gap": [Interval(Real, 0, None, closed="left")],
         "interval": [str, timedelta],
         "overlap": ["boolean"],
+        "starts": ["boolean"],
         "random_state": ["random_state"],
         "return_truth": ["boolean"],
     },
@@ -85,7 +89,7 @@ def make_job_runs(
     n_runs: int = 365,
     *,
     n_jobs: int = 4,
-    graph: str | Mapping[str, Sequence[str]] = "chain",
+    graph: Any = "chain",
     n_series: int = 1,
     level: float | ArrayLike = 600.0,
     noise: float | ArrayLike = 0.1,
@@ -98,8 +102,11 @@ def make_job_runs(
     input_effect: float = 0.2,
     failure_rate: float = 0.02,
     timeout: float | None = 4.0,
+    n_workers: int | None = None,
+    gap: float = 0.0,
     interval: str | timedelta = "1D",
     overlap: bool = True,
+    starts: bool = False,
     random_state: int | np.random.RandomState | None = None,
     return_truth: bool = False,
 ) -> pd.DataFrame | tuple[pd.DataFrame, Bunch]:
@@ -119,7 +126,8 @@ def make_job_runs(
     `coupling` makes a job react to the jobs it waits for in the same run: what a forecast made in
     the middle of a run can learn.
 
-    A job starts when the jobs it waits for have ended. The first failure or time-out ends the run:
+    A job starts when the jobs it waits for have ended (and, with `n_workers`, one of the workers is
+    free; with `gap`, a little later). The first failure or time-out ends the run:
     jobs then running are ``cancelled`` there, jobs not yet started are ``skipped``.
 
     Parameters
@@ -127,11 +135,13 @@ def make_job_runs(
     n_runs : int, default=365
         Runs of each series; a year of nights.
     n_jobs : int, default=4
-        Jobs in a run, named ``job_0``, ``job_1``, ... Unused when `graph` is a dict.
-    graph : {"chain", "diamond", "independent", "random"} or dict, default="chain"
+        Jobs in a run, named ``job_0``, ``job_1``, ... Unused when `graph` names the jobs.
+    graph : {"chain", "diamond", "fan_out", "independent", "random"} or graph, default="chain"
         Which jobs a job waits for. Chain: the one before, as in most nightly batches. Diamond: the
-        first, then all but the last at once, then the last. Independent: none. Random: one or two
-        of those before. A dict of job -> jobs that it waits for names the jobs as well.
+        first, then all but the last at once, then the last. Fan-out: the first. Independent: none.
+        Random: one or two of those before. A graph names the jobs as well: a dict of job -> jobs
+        that it waits for, edges in text such as ``"extract>load, extract>check"``, a list of pairs,
+        or a networkx DiGraph, as :func:`~sklearn_jobtime.graph.job_graph` reads it.
     n_series : int, default=1
         Pipelines in the table, independent but for sharing graph and linkage. From 2 on, the index
         is (series, run) and rows stand in start order across series; the k-th starts k hours after
@@ -167,12 +177,21 @@ def make_job_runs(
     timeout : float or None, default=4.0
         Limit of a job as a multiple of its usual seconds, rare for a job that is merely late; a
         job is stopped there with the status ``timeout``. None: no limit.
+    n_workers : int or None, default=None
+        How many jobs of a run can run at once; jobs that could start wait for a worker, in the
+        order in which they became ready. None: no limit.
+    gap : float, default=0.0
+        Mean seconds that pass before a job that could start does (exponential): scheduler and
+        queue.
     interval : str or timedelta, default="1D"
         Time between scheduled starts; actual ones come up to 1 % of it later. Runs overlap where
         it is shorter than they are: try "20min".
     overlap : bool, default=True
         False: a run waits for the end of the one before. Its calendar effects stay those of the
         scheduled start.
+    starts : bool, default=False
+        Whether the table says when each job started, ``<job>__started_at``. Off, as durations need
+        it not.
     random_state : int, RandomState or None, default=None
         Seed. Each ingredient has random numbers of its own: another `failure_rate`, say, leaves
         the true durations as they were.
@@ -233,7 +252,10 @@ def make_job_runs(
         input_effect=input_effect,
         failure_rate=failure_rate,
         timeout=np.inf if timeout is None else timeout,
+        n_workers=n_workers,
+        gap=gap,
         overlap=overlap,
+        starts=starts,
     )
     pipelines = [_one_pipeline(plan, k, seed) for k, seed in enumerate(seeds)]
     runs, order = _stacked([table for table, _ in pipelines])
@@ -261,7 +283,8 @@ class _Plan:
     linkage, coupling : ndarray of shape (n_jobs, n_jobs)
         How strongly deviations drive those of the next run, and of the same run.
     noise : ndarray of shape (n_jobs,)
-    season, month_end, shift_every, input_effect, failure_rate, timeout, overlap
+    season, month_end, shift_every, input_effect, failure_rate, timeout
+    n_workers, gap, overlap, starts
         As in :func:`make_job_runs`; `timeout` infinite for no limit.
     """
 
@@ -279,7 +302,10 @@ class _Plan:
     input_effect: float
     failure_rate: float
     timeout: float
+    n_workers: int | None
+    gap: float
     overlap: bool
+    starts: bool
 
 
 def _one_pipeline(
@@ -289,8 +315,8 @@ def _one_pipeline(
 
     Each ingredient draws from a random generator of its own.
     """
-    by_job, by_start, by_noise, by_phase, by_shift, by_input, by_failure = (
-        np.random.default_rng(child) for child in seed.spawn(7)
+    by_job, by_start, by_noise, by_phase, by_shift, by_input, by_failure, by_gap = (
+        np.random.default_rng(child) for child in seed.spawn(8)
     )
     shape = (plan.n_runs, len(plan.graph))
     ticks = plan.interval * np.arange(plan.n_runs) + number * pd.Timedelta("1h") / MICROSECOND
@@ -309,8 +335,11 @@ def _one_pipeline(
 
     attempts = durations * processes.failures(shape, plan.failure_rate, by_failure)
     limits = np.tile(usual * plan.timeout, (plan.n_runs, 1))
-    starts, lengths, status = processes.execute(durations, attempts, limits, plan.graph)
-    table = _run_table(plan, scheduled, starts + lengths, lengths, status)
+    gaps = plan.gap * by_gap.exponential(size=shape)
+    starts, lengths, status = processes.execute(
+        durations, attempts, limits, plan.graph, gaps, plan.n_workers
+    )
+    table = _run_table(plan, scheduled, starts, lengths, status)
     if plan.input_effect:
         table[processes.INPUT_COLUMN] = rows.astype(np.int64)
     return table, {
@@ -339,17 +368,21 @@ def _deviations(plan: _Plan, generator: np.random.Generator) -> tuple[np.ndarray
 def _run_table(
     plan: _Plan,
     scheduled: np.ndarray,
-    ends: np.ndarray,
+    starts: np.ndarray,
     lengths: np.ndarray,
     status: np.ndarray,
 ) -> pd.DataFrame:
-    """Table of the runs of one pipeline; `ends` are seconds after the start of the run."""
+    """Table of the runs of one pipeline; `starts` are seconds after the start of the run."""
     jobs = list(plan.graph)
-    whole = np.ceil(np.nanmax(ends, axis=1) * 1e6).astype(np.int64)
+    whole = np.ceil(np.nanmax(starts + lengths, axis=1) * 1e6).astype(np.int64)
     started = scheduled if plan.overlap else processes.queue(scheduled, whole)
     times = pd.DataFrame({STARTED_AT: _times(started), ENDED_AT: _times(started + whole)})
     statuses = pd.DataFrame(status, columns=[status_column(job) for job in jobs], dtype=object)
-    return pd.concat([times, pd.DataFrame(lengths, columns=jobs), statuses], axis=1)
+    table = pd.concat([times, pd.DataFrame(lengths, columns=jobs), statuses], axis=1)
+    for k, job in enumerate(jobs) if plan.starts else ():
+        after = pd.to_timedelta(starts[:, k], unit="s").round("us")
+        table[start_column(job)] = (times[STARTED_AT] + after).dt.as_unit("us")
+    return table
 
 
 def _stacked(tables: list[pd.DataFrame]) -> tuple[pd.DataFrame, np.ndarray]:

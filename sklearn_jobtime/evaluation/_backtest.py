@@ -213,7 +213,8 @@ def has_past(runs: pd.DataFrame, columns: pd.Index) -> NDArray[np.bool_]:
     found = {}
     for job in jobs.unique():
         is_success = seconds[job].notna().to_numpy()
-        known = ended_order(clock.series, clock.started, clock.ended, is_success)
+        own = clock.of_job(job)
+        known = ended_order(own.series, own.started, own.ended, is_success)
         found[job] = known.stop > known.first
     return np.column_stack([found[job] for job in jobs])
 

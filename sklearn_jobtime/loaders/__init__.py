@@ -4,6 +4,7 @@ from sklearn_jobtime.loaders._sources import SOURCES, read_source
 from sklearn_jobtime.loaders._states import STATES, to_status
 from sklearn_jobtime.loaders._summary import summarise_runs
 from sklearn_jobtime.loaders.airflow import read_airflow
+from sklearn_jobtime.loaders.airflow_graph import read_airflow_graph
 from sklearn_jobtime.loaders.bigquery import read_bigquery
 from sklearn_jobtime.loaders.dbt import read_dbt
 from sklearn_jobtime.loaders.files import read_log, read_runs, write_table
@@ -21,6 +22,7 @@ __all__ = [
     "SOURCES",
     "STATES",
     "read_airflow",
+    "read_airflow_graph",
     "read_bigquery",
     "read_dbt",
     "read_github",

@@ -11,7 +11,7 @@ from sklearn_jobtime.loaders._moments import moment_kind
 from sklearn_jobtime.loaders._table_form import owned_statuses
 from sklearn_jobtime.loaders._text import inferred, to_text
 from sklearn_jobtime.runs._long_table import pivot_runs
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, clock_columns
 from sklearn_jobtime.runs._validation import to_utc, validate_runs
 
 __all__ = ["KEYS", "as_runs", "is_long"]
@@ -42,7 +42,7 @@ def as_runs(
         if index is None and jobs is None and is_long(table):
             if table["job"].dtype == object:
                 table = table.assign(job=to_text(table["job"]))
-            return validate_runs(pivot_runs(table))
+            return validate_runs(pivot_runs(table, job_starts=True))
         return validate_runs(_with_index(_with_seconds(table), index), jobs=jobs)
     except RunTableError as error:
         raise RunTableError(f"{path}: {error}") from error
@@ -74,7 +74,7 @@ def is_long(table: pd.DataFrame) -> bool:
 
 def _in_zone(table: pd.DataFrame, timezone: str | None) -> pd.DataFrame:
     """Take the times of a run table that name no zone for those of a clock."""
-    clocks = [c for c in (STARTED_AT, ENDED_AT) if c in table]
+    clocks = [c for c in (STARTED_AT, ENDED_AT) if c in table] + clock_columns(table)
     local = [c for c in clocks if "with " not in moment_kind(table[c])]
     local = [c for c in local if not pd.api.types.is_numeric_dtype(table[c])]
     if timezone is None or not local:

@@ -19,7 +19,7 @@ from sklearn_jobtime.loaders._states import own_states
 from sklearn_jobtime.loaders._table_form import table_form
 from sklearn_jobtime.loaders.files import FILE_ENDINGS, as_log, as_long, read_table
 from sklearn_jobtime.runs._long_table import pivot_runs
-from sklearn_jobtime.runs._schema import STARTED_AT, job_columns, owner_of
+from sklearn_jobtime.runs._schema import STARTED_AT, clock_columns, job_columns, owner_of
 
 __all__ = ["SOURCES", "read_source"]
 
@@ -59,6 +59,7 @@ def read_source(
     on_duplicate: str = "auto",
     on_unknown: str = "error",
     top_jobs: int | None = None,
+    job_starts: bool = True,
     max_bytes: int = MAX_BYTES,
 ) -> pd.DataFrame:
     """Read a run history from wherever it is into a validated run table.
@@ -120,6 +121,10 @@ def read_source(
         What to do with a state that nothing maps.
     top_jobs : int, default=None
         Keep the jobs with the most seconds; see :func:`~sklearn_jobtime.runs.pivot_runs`.
+    job_starts : bool, default=True
+        Keep when each job started, as ``<job>__started_at``, where a run has several: what became
+        of a job is then known at its own end, and graphs of jobs can be learned. False: a table
+        with fewer columns.
     max_bytes : int, default=2 GiB
         The most uncompressed bytes to read of a file.
 
@@ -178,6 +183,8 @@ def read_source(
             runs = _read_runs(
                 table, source, given, notes, index, durations, jobs, since, on_unknown
             )
+            if not job_starts:
+                runs = without_starts(runs)
             return _reported(runs, None, durations or jobs or ())
         options_for(given, uses, f"{source}, a log,")
         if form == "long":
@@ -187,7 +194,7 @@ def read_source(
     else:
         raise _unknown(source)
     long, settled = settle_duplicates(long, on_duplicate)
-    runs = _pivoted(long, jobs, top_jobs)
+    runs = _pivoted(long, jobs, top_jobs, job_starts=job_starts)
     runs = _since(runs, since)
     runs.attrs["notes"] = [*notes, *long.attrs.get("notes", []), *settled]
     of_system = colon and (scheme in READERS or scheme.startswith("airflow"))
@@ -293,7 +300,14 @@ def _read_database(
     return read_sql(url, table, **filters)
 
 
-def _pivoted(long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | None) -> pd.DataFrame:
+def without_starts(runs: pd.DataFrame) -> pd.DataFrame:
+    """Leave the starts and ends of jobs out of a run table."""
+    return runs.drop(columns=clock_columns(runs))
+
+
+def _pivoted(
+    long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | None, *, job_starts: bool
+) -> pd.DataFrame:
     if jobs is not None:
         if missing := sorted(set(jobs) - set(long["job"])):
             raise RunTableError(
@@ -308,7 +322,7 @@ def _pivoted(long: pd.DataFrame, jobs: Sequence[str] | None, top_jobs: int | Non
         )
     attrs = long.attrs
     try:
-        runs = pivot_runs(long, top_jobs=top_jobs)
+        runs = pivot_runs(long, top_jobs=top_jobs, job_starts=job_starts)
     except RunTableError as error:
         raise RunTableError(f"{error} {job_question(long)}".strip()) from None
     runs.attrs = {

@@ -87,7 +87,8 @@ def _baseline_errors(runs: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame
     errors = {}
     for job in observed.columns[observed.notna().any()]:
         seconds = observed[job].to_numpy()
-        known = ended_order(clock.series, clock.started, clock.ended, ~np.isnan(seconds))
+        own = clock.of_job(job)
+        known = ended_order(own.series, own.started, own.ended, ~np.isnan(seconds))
         errors[job] = np.abs(seconds - row_median(newest(seconds, known, N_RUNS)))
     return pd.DataFrame(errors, index=runs.index)
 

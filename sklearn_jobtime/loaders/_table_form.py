@@ -6,7 +6,13 @@ import pandas as pd
 
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._column_names import SECONDS, TIMES, guess_columns
-from sklearn_jobtime.runs._schema import ENDED_AT, RESERVED, STARTED_AT, STATUS_SUFFIX
+from sklearn_jobtime.runs._schema import (
+    ENDED_AT,
+    RESERVED,
+    STARTED_AT,
+    STATUS_SUFFIX,
+    clock_columns,
+)
 
 __all__ = ["owned_statuses", "table_form"]
 
@@ -75,7 +81,8 @@ def table_form(table: pd.DataFrame, *, source: str, jobs: Sequence[str] | None =
         jobs and all(j in columns and pd.api.types.is_numeric_dtype(table[j]) for j in jobs)
     ):
         return "runs"
-    guess = guess_columns(columns)
+    clocks = clock_columns(columns)
+    guess = guess_columns([column for column in columns if column not in clocks])
     seconds = _seconds(table)
     is_named_job = "job" in guess and guess["job"] not in seconds
     times = {STARTED_AT, ENDED_AT} & set(guess)
@@ -94,15 +101,15 @@ def table_form(table: pd.DataFrame, *, source: str, jobs: Sequence[str] | None =
 
 
 def _seconds(table: pd.DataFrame) -> list[str]:
-    """Columns that can be seconds: floats that are no time of the run itself."""
-    return [
-        str(c) for c in table if pd.api.types.is_float_dtype(table[c]) and str(c) not in RESERVED
-    ]
+    """Columns that can be seconds: floats that are no time of the run or of a job."""
+    times = {*RESERVED, *clock_columns(table)}
+    return [str(c) for c in table if pd.api.types.is_float_dtype(table[c]) and str(c) not in times]
 
 
 def _is_run_table(table: pd.DataFrame, seconds: Sequence[str]) -> bool:
     """Tell whether a table without statuses has exactly the form of a run table."""
-    others = [str(c) for c in table if str(c) not in (STARTED_AT, ENDED_AT, *KEYS)]
+    clocks = clock_columns(map(str, table))
+    others = [str(c) for c in table if str(c) not in (STARTED_AT, ENDED_AT, *KEYS, *clocks)]
     is_named = STARTED_AT in table or "run" in table or not _is_numbered(table)
     is_named = is_named or len(seconds) == table.shape[1]  # nothing but seconds
     jobs = [c for c in seconds if c not in KEYS]

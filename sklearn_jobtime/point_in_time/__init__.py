@@ -3,7 +3,12 @@
 from sklearn_jobtime.point_in_time._clock import Clock, epoch_seconds, read_clock
 from sklearn_jobtime.point_in_time._job_history import JobHistory, newest_decayed_sums
 from sklearn_jobtime.point_in_time._memory import Memory, given_again, recall, remember
-from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order, rows_to_remember
+from sklearn_jobtime.point_in_time._order import (
+    EndedOrder,
+    ended_by_job,
+    ended_order,
+    rows_to_remember,
+)
 from sklearn_jobtime.point_in_time._rolling import (
     decayed_sums,
     newest,
@@ -32,6 +37,7 @@ __all__ = [
     "TimeSplit",
     "TimedWindows",
     "decayed_sums",
+    "ended_by_job",
     "ended_order",
     "epoch_seconds",
     "given_again",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,14 @@ from sklearn_jobtime.point_in_time._clock_checks import (
     check_targets,
 )
 from sklearn_jobtime.point_in_time._composition import tables_above
+from sklearn_jobtime.runs._job_times import known_from
+from sklearn_jobtime.runs._schema import STARTED_AT, clock_columns
 from sklearn_jobtime.runs._validation import to_utc
 
 __all__ = ["Clock", "clocks_above", "epoch_seconds", "read_clock"]
+
+
+EARLY = 120.0  # seconds by which clocks that count minutes may be off
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,9 @@ class Clock:
         written. None: the table does not have this column.
     labels : pandas.Index or None
         The last level of the index, which names a run within its series; None for arrays.
+    job_ended : mapping of job to ndarray of float64, shape (n,)
+        Epoch seconds at which the job itself had ended, of the jobs whose starts the table has; NaN
+        where nothing else is known than the end of the run.
     """
 
     series: Rows
@@ -46,6 +55,7 @@ class Clock:
     started: Floats | None = None
     ended: Floats | None = None
     labels: pd.Index | None = None
+    job_ended: Mapping[Hashable, Floats] = field(default_factory=dict)
 
     @property
     def is_plain(self) -> bool:
@@ -86,7 +96,32 @@ class Clock:
             started=None if self.started is None else self.started[rows],
             ended=None if self.ended is None else self.ended[rows],
             labels=None if self.labels is None else self.labels[rows],
+            job_ended={job: ended[rows] for job, ended in self.job_ended.items()},
         )
+
+    def of_job(self, job: Hashable) -> Clock:
+        """Return the clock by which outcomes of a job were known: its own ends where they are told.
+
+        Examples
+        --------
+        >>> runs = pd.DataFrame({"started_at": [0.0], "ended_at": [90.0], "build": [60.0],
+        ...                      "build__started_at": [5.0]})
+        >>> clock = read_clock(runs)
+        >>> clock.of_job("build").ended, clock.of_job("test").ended
+        (array([65.]), array([90.]))
+        """
+        if job not in self.job_ended:
+            return self
+        own, of_run = self.job_ended[job], self.started if self.ended is None else self.ended
+        assert of_run is not None  # ends of jobs are read beside starts of runs alone
+        return replace(self, ended=np.where(np.isnan(own), of_run, own), job_ended={})
+
+    @property
+    def last_known(self) -> Floats | None:
+        """When the newest outcome of each run was known: its end, or that of its jobs so far."""
+        if self.ended is None or not self.job_ended:
+            return self.ended
+        return np.asarray(np.fmax.reduce([self.ended, *self.job_ended.values()]))
 
 
 def epoch_seconds(column: pd.Series) -> Floats:
@@ -196,13 +231,35 @@ def read_clock(
     if isinstance(carried, Clock):
         return carried
     clock = _read(X, started_at, ended_at)
-    if started_at is not None:
-        _check(X, clock, started_at, ended_at, y)
-    return clock
+    if started_at is None:
+        return clock
+    return _with_true_ends(clock, _check(X, clock, started_at, ended_at, y))
 
 
-def _check(X: Any, clock: Clock, started_at: str | int, ended_at: str | int | None, y: Any) -> None:
-    """Raise a LostClockError where the clock is none, or not that of the table it came from."""
+def _with_true_ends(clock: Clock, sources: Sequence[Clock]) -> Clock:
+    """Keep the ends of jobs that the tables above have too.
+
+    They rest on durations, so a step that scales or fills these in would move them: the outcomes of
+    such a row are known at the end of its run.
+    """
+    kept = dict(clock.job_ended)
+    for source in sources if kept else ():
+        for job, ended in kept.items():
+            true = np.round(source.job_ended.get(job, np.empty(0)), 3)
+            kept[job] = np.where(np.isin(np.round(ended, 3), true), ended, np.nan)
+    return replace(clock, job_ended=kept) if kept else clock
+
+
+def _check(
+    X: Any, clock: Clock, started_at: str | int, ended_at: str | int | None, y: Any
+) -> list[Clock]:
+    """Raise a LostClockError where the clock is none, or not that of the table it came from.
+
+    Returns
+    -------
+    list of Clock
+        Those of the tables that it came from.
+    """
     if isinstance(X, pd.DataFrame):
         check_column_names(X.columns, str(started_at), str(ended_at))
         if clock.started is not None and pd.api.types.is_numeric_dtype(X[started_at]):
@@ -219,6 +276,7 @@ def _check(X: Any, clock: Clock, started_at: str | int, ended_at: str | int | No
                 "this step was given runs without the clock of the table that they came from, in "
                 f"which runs overlap or several series stand together. {REMEDY}"
             )
+    return sources
 
 
 def clocks_above(
@@ -286,4 +344,17 @@ def _read(X: Any, started_at: str | int | None, ended_at: str | int | None) -> C
         return Clock(np.broadcast_to(np.intp(0), len(X)), [()], started, ended)
     series, keys = _series_codes(index)
     labels = index.get_level_values(-1) if isinstance(index, pd.MultiIndex) else index
-    return Clock(series, keys, started, ended, labels)
+    own = {} if started is None else _job_ends(X, started)
+    return Clock(series, keys, started, ended, labels, own)
+
+
+def _job_ends(X: pd.DataFrame, started: Floats) -> dict[Hashable, Floats]:
+    """Read when jobs themselves had ended, where the table has their starts beside durations."""
+    found: dict[Hashable, Floats] = {}
+    for column in clock_columns(X.columns):
+        job = column.removesuffix(f"__{STARTED_AT}")
+        if job in X and job != column and pd.api.types.is_numeric_dtype(X[job].infer_objects()):
+            own = known_from(X, job)
+            if own is not None:  # before the start of the run: another column, or a scaled one
+                found[job] = np.where(own < started - EARLY, np.nan, own)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,7 @@ def remember(
     n: int,
     eligible: NDArray[np.bool_] | None = None,
     also: Sequence[Rows] = (),
+    jobs: Sequence[Hashable] = (),
 ) -> Memory:
     """Keep the rows that give any later row its full history of `n` runs.
 
@@ -92,6 +93,8 @@ def remember(
     also : sequence of ndarray of int
         Further rows to keep, such as those of :func:`rows_to_remember` for other groups
         than the series.
+    jobs : sequence, default=()
+        The job of each column of `eligible`, so that its runs count from their own ends on.
 
     Returns
     -------
@@ -102,7 +105,11 @@ def remember(
         rows = np.arange(max(0, n_rows - n), n_rows)
     else:
         asked = [None] if eligible is None else np.reshape(eligible, (n_rows, -1)).T
-        rows = np.unique(np.concatenate([rows_to_remember(clock, n, column) for column in asked]))
+        clocks = [clock.of_job(job) for job in jobs] or [clock] * len(asked)
+        pairs = zip(clocks, asked, strict=True)
+        rows = np.unique(
+            np.concatenate([rows_to_remember(own, n, column) for own, column in pairs])
+        )
     rows = np.unique(np.concatenate([rows, *also]))
     kept = np.array(values[rows], dtype=np.float64)
     age, increase = n_rows - rows, _labels_increase(clock)
@@ -184,6 +191,7 @@ def recall(
         clock.keys,
         _joined(past.started, clock.started, kept),
         _joined(past.ended, clock.ended, kept),
+        job_ended=_joined_jobs(past, clock, kept),
     )
 
 
@@ -196,6 +204,21 @@ def _series_of_past(memory: Memory, clock: Clock) -> Rows:
 
 def _joined(past: Floats | None, given: Floats | None, kept: Rows) -> Floats | None:
     return None if past is None or given is None else np.concatenate([past[kept], given])
+
+
+def _joined_jobs(past: Clock, given: Clock, kept: Rows) -> dict[Hashable, Floats]:
+    if past.started is None or given.started is None:
+        return {}
+    n_past, n_given = len(past.started), len(given.started)
+    return {
+        job: np.concatenate(
+            [
+                past.job_ended.get(job, np.full(n_past, np.nan))[kept],
+                given.job_ended.get(job, np.full(n_given, np.nan)),
+            ]
+        )
+        for job in dict.fromkeys([*past.job_ended, *given.job_ended])
+    }
 
 
 def _one_after_other(past: Rows, given: Rows) -> Rows:

@@ -6,12 +6,16 @@ the rule against leakage is written once:
     run ``i`` is known to row ``t`` of the same series when ``ended[i] <= started[t]`` and ``i``
     comes before ``t`` in start order (equal starts keep their row order).
 
+Of one job, `ended` is its own end, where the table says when it started
+(:meth:`Clock.of_job <sklearn_jobtime.point_in_time.Clock.of_job>`); else that of its run.
+
 Sorted by ``(ended, started, row)``, the runs known to a row are a prefix of its series, so one
 sort answers the question for all rows and no loop over rows is needed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +23,7 @@ import numpy as np
 from sklearn_jobtime._typing import Floats, Mask, Rows
 from sklearn_jobtime.point_in_time._clock import Clock
 
-__all__ = ["EndedOrder", "ended_order", "rows_to_remember"]
+__all__ = ["EndedOrder", "ended_by_job", "ended_order", "rows_to_remember"]
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,34 @@ def ended_order(
     stop[row[~is_end] - first] = np.cumsum(is_end)[~is_end]
     starts = _starts(series[rows], series.max(initial=0) + 1)
     return EndedOrder(row[is_end], starts[series[asked]], stop, asked)
+
+
+def ended_by_job(
+    clock: Clock, jobs: Iterable[Hashable], first: int = 0
+) -> dict[Hashable, EndedOrder]:
+    """Sort runs by the ends of each job; those of the runs where its own are not told.
+
+    Parameters
+    ----------
+    clock : Clock
+    jobs : iterable of hashable
+    first : int, default=0
+        As for :func:`ended_order`.
+
+    Returns
+    -------
+    dict of job to EndedOrder
+    """
+    of_runs: EndedOrder | None = None
+    found: dict[Hashable, EndedOrder] = {}
+    for job in jobs:
+        own = clock.of_job(job)
+        if own is clock and of_runs is not None:
+            found[job] = of_runs
+            continue
+        found[job] = ended_order(own.series, own.started, own.ended, first=first)
+        of_runs = found[job] if own is clock else of_runs
+    return found
 
 
 def _starts(series: Rows, n_series: int) -> Rows:

@@ -22,7 +22,7 @@ from sklearn_jobtime.preprocessing._tables import (
     resolve_columns,
     transformed,
 )
-from sklearn_jobtime.runs._schema import marked_jobs, owner_of, series_of
+from sklearn_jobtime.runs._schema import clock_columns, marked_jobs, owner_of, series_of
 
 __all__ = ["CovariateEncoder", "drifts"]
 
@@ -205,7 +205,9 @@ class CovariateEncoder(TransformerMixin, BaseEstimator):
         X = plain_table(X)
         table = read_table(self, X, reset=True, dtype=None)
         if self.columns is None:
-            self.columns_ = [name for name in table.columns if _is_name(table[name])]
+            clocks = clock_columns(table.columns)  # which may be text
+            names = [name for name in table.columns if name not in clocks]
+            self.columns_ = [name for name in names if _is_name(table[name])]
         else:
             self.columns_ = resolve_columns(self, self.columns, "columns")
         self.knots_, self.categories_ = {}, {}

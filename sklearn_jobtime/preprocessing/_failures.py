@@ -246,7 +246,8 @@ class FailureImputer(TransformerMixin, BaseEstimator):
             self._check_history(job, outcomes[:, column], self._constants(job)[outcomes[:, column]])
         if self.looks_back():
             clock = _clock(X, table)
-            self._memory = remember(successes, clock, 1, np.isfinite(successes))
+            is_good = np.isfinite(successes)
+            self._memory = remember(successes, clock, 1, is_good, jobs=self.jobs_)
         return self
 
     def _strategies(self) -> dict[str, str]:
@@ -374,7 +375,10 @@ class FailureImputer(TransformerMixin, BaseEstimator):
             return np.full(successes.shape, np.nan)
         kept, clock = recall(self._memory, successes, _clock(X, table))
         successes = np.concatenate([self._memory.table[kept], successes])
-        newest = [last_success(job, clock) for job in successes.T]
+        newest = [
+            last_success(column, clock.of_job(job))
+            for job, column in zip(self.jobs_, successes.T, strict=True)
+        ]
         return np.stack(newest, axis=1)[len(kept) :]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

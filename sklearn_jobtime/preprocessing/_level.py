@@ -15,7 +15,7 @@ from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
-from sklearn_jobtime.point_in_time._order import EndedOrder, ended_order
+from sklearn_jobtime.point_in_time._order import EndedOrder, ended_by_job
 from sklearn_jobtime.point_in_time._rolling import newest, row_mean, row_median
 from sklearn_jobtime.preprocessing._tables import (
     in_rows,
@@ -212,7 +212,8 @@ class LevelScaler(TransformerMixin, BaseEstimator):
         }
         if self.jobs_:
             clock = table_clock(X, table)
-            self._memory = remember(successes, clock, self.n_runs, np.isfinite(successes))
+            is_good = np.isfinite(successes)
+            self._memory = remember(successes, clock, self.n_runs, is_good, jobs=self.jobs_)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -261,12 +262,13 @@ class LevelScaler(TransformerMixin, BaseEstimator):
             self._memory, successes, table_clock(X, table), must_be_given=rows is not None
         )
         history = np.concatenate([self._memory.table[kept], successes])
-        ended = ended_order(clock.series, clock.started, clock.ended, first=len(kept))
+        ended = ended_by_job(clock, self.jobs_, first=len(kept))
         if rows is not None:
-            ended, seconds = ended.at(rows), seconds[rows]
+            ended = {job: of_job.at(rows) for job, of_job in ended.items()}
+            seconds = seconds[rows]
         scaled, levels = {}, {}
         for column, job in enumerate(self.jobs_):
-            level = causal_level(history[:, column], ended, self.n_runs, self.statistic)
+            level = causal_level(history[:, column], ended[job], self.n_runs, self.statistic)
             floor = self.floor_[job]
             ratios = log_ratio(seconds[:, column], level, floor, self.clip)
             scaled[job] = in_rows(len(table), rows, ratios)

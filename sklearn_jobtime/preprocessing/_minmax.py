@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_jobtime._containers import numeric_rows
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
 from sklearn_jobtime.preprocessing._tables import transformed
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, clock_columns
 
 __all__ = ["MinMaxScaler"]
 
@@ -159,7 +159,8 @@ class MinMaxScaler(SklearnMinMaxScaler, auto_wrap_output_keys=None):  # type: ig
         X = numeric_rows(X)
         if not hasattr(self, "n_samples_seen_"):
             columns = list(X.columns) if isinstance(X, pd.DataFrame) else []
-            self.kept_ = [i for i, name in enumerate(columns) if name in tuple(self.keep)]
+            kept = {*self.keep, *clock_columns(columns)}
+            self.kept_ = [i for i, name in enumerate(columns) if name in kept]
         if _ndim(X) != 3:
             with _quiet():
                 return super().partial_fit(self._blank_kept(X), y)

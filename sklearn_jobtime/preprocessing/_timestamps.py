@@ -22,7 +22,7 @@ from sklearn_jobtime.preprocessing._tables import (
     resolve_columns,
     transformed,
 )
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, clock_columns
 
 __all__ = ["TimestampToNumeric"]
 
@@ -113,8 +113,8 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
         series, among the rows given and all starts seen in `fit`; NaN for the first. A start is
         known at once, so this leaks nothing, and a long gap often means cold caches.
     elapsed : bool, default=True
-        For every further time column the seconds since the first, ``ended_at__elapsed``: the time
-        of the whole run.
+        For every further time column but the starts of jobs (``<job>__started_at``) the seconds
+        since the first, ``ended_at__elapsed``: the time of the whole run.
     timezone : str, default="UTC"
         IANA name of the zone whose wall clock the calendar features follow, such as
         ``"Europe/Berlin"`` where the jobs are scheduled in local time: 02:00 then has the same
@@ -232,6 +232,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
         table = read_table(self, X, reset=True, dtype=None)
         self.columns_ = self._time_columns(table, whole=not isinstance(X, pd.DataFrame))
         self.dtypes_ = {name: dtype_back(table[name]) for name in self.columns_}
+        self._starts_of_jobs = clock_columns(table.columns)
         self._added = self._derived()
         self._seen = (pd.Index([], dtype=object), np.empty(0))
         names_out(self, None, self._added)  # a clash of names shows now, not at night
@@ -246,11 +247,11 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
         elif whole:
             names = list(table.columns)
         else:
+            clocks = (STARTED_AT, ENDED_AT, *clock_columns(table.columns))
             names = [
                 name
                 for name in table.columns
-                if name in (STARTED_AT, ENDED_AT)
-                or pd.api.types.is_datetime64_any_dtype(table[name])
+                if name in clocks or pd.api.types.is_datetime64_any_dtype(table[name])
             ]
         return sorted(names, key=lambda name: name != STARTED_AT)
 
@@ -266,6 +267,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
         if self.since_previous:
             features.append("since_previous")
         pairs = [(first, feature) for feature in features]
+        further = [name for name in further if name not in self._starts_of_jobs]
         return pairs + [(name, "elapsed") for name in further if self.elapsed]
 
     def transform(self, X: Any) -> Any:

@@ -26,7 +26,7 @@ from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._order import ended_order
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows
-from sklearn_jobtime.runs._schema import marked_jobs, owner_of
+from sklearn_jobtime.runs._schema import clock_columns, marked_jobs, owner_of
 
 __all__ = ["SequenceWindower"]
 
@@ -164,7 +164,8 @@ class SequenceWindower(  # type: ignore[call-arg]
         first says that rows have ended one by one, and nothing is checked.
     keep_times : bool, default=False
         Whether these two columns are also channels. They are not by default, since absolute
-        seconds only ever grow, and no model learns from values that it meets but once.
+        seconds only ever grow, and no model learns from values that it meets but once. Starts of
+        jobs, ``<job>__started_at``, never are.
     pad_value : float, default=nan
         What stands for a run that does not exist. NaN can not be mistaken for a duration;
         scikit-learn's scalers and `LSTMForecaster` skip it. Give a number to models that can not.
@@ -430,7 +431,9 @@ class SequenceWindower(  # type: ignore[call-arg]
             columns.index(name) if name in columns else name
             for name in (self.started_at, self.ended_at)
         ]
-        self._channels = [at for at in range(n) if self.keep_times or at not in self._times]
+        own = {columns.index(name) for name in clock_columns(columns)}  # of jobs: in no window
+        left_out = own if self.keep_times else own.union(self._times)
+        self._channels = [at for at in range(n) if at not in left_out]
         if not self._channels:
             raise RunTableError(
                 f"The table has only columns of times: {columns}. Add a column to make windows of, "

@@ -1,5 +1,6 @@
 """The run table: what it means, what breaks it, the targets in it, and how it stood when."""
 
+from sklearn_jobtime.runs._job_times import job_ends, job_starts
 from sklearn_jobtime.runs._long_table import long_table, melt_runs, pivot_runs
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
@@ -8,9 +9,11 @@ from sklearn_jobtime.runs._schema import (
     STATUS_SUFFIX,
     STATUSES,
     WHOLE_RUN,
+    clock_columns,
     job_columns,
     series_names,
     series_of,
+    start_column,
     status_column,
 )
 from sklearn_jobtime.runs._targets import make_lower_bounds, make_targets, observed_durations
@@ -25,7 +28,10 @@ __all__ = [
     "STATUS_SUFFIX",
     "WHOLE_RUN",
     "as_of",
+    "clock_columns",
     "job_columns",
+    "job_ends",
+    "job_starts",
     "long_table",
     "make_lower_bounds",
     "make_targets",
@@ -37,6 +43,7 @@ __all__ = [
     "series_names",
     "series_of",
     "split_by_time",
+    "start_column",
     "status_column",
     "to_utc",
     "validate_runs",

@@ -7,12 +7,15 @@ import pandas as pd
 
 from sklearn_jobtime._containers import plain_table, plain_value
 from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.runs._job_times import MOST_SECONDS, ROUNDED, job_ends, job_starts
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
     RESERVED,
     STARTED_AT,
     STATUS_SUFFIX,
+    end_column,
     job_columns,
+    start_column,
     status_column,
 )
 from sklearn_jobtime.runs._validation import (
@@ -27,7 +30,7 @@ __all__ = ["LONG_COLUMNS", "long_table", "melt_runs", "pivot_runs"]
 
 
 JOB_PREFIX = "job:"
-CLOCKS = (f"__{STARTED_AT}", f"__{ENDED_AT}")
+_JOB_START = "job start"
 MOST_JOBS = 1000
 LONG_COLUMNS = ("series", "run", "job", STARTED_AT, ENDED_AT, "duration", "status")
 
@@ -99,7 +102,7 @@ def pivot_runs(
     long: pd.DataFrame,
     *,
     covariates: Sequence[str] = (),
-    job_times: bool = False,
+    job_starts: bool = False,
     top_jobs: int | None = None,
     on_duplicate: str = "error",
 ) -> pd.DataFrame:
@@ -113,9 +116,11 @@ def pivot_runs(
         last; it has no end while one of its jobs has neither end nor status.
     covariates : sequence of str, default=()
         Columns that hold one value a run, such as its event, to keep; the first row's is taken.
-    job_times : bool, default=False
-        Also keep the clock of every job, as ``<job>__started_at`` and ``<job>__ended_at``. Off,
-        since a forecast of durations does not need it.
+    job_starts : bool, default=False
+        Also keep when every job started, as ``<job>__started_at``: from its start plus its
+        duration on its outcome is known, though the run may go on, and graphs of jobs are learned
+        from it. Off, since durations alone need it not. Nothing is added where each run has one
+        job, which starts with it.
     top_jobs : int, default=None
         Keep only the jobs with the most seconds in total. None keeps all, up to 1,000: a wider
         table is seldom meant, so it has to be asked for.
@@ -168,14 +173,19 @@ def pivot_runs(
         values, nothing = _plain(long[column])
         wide = np.full((len(index), len(names)), nothing, dtype=values.dtype)
         wide[row, job] = values
-        table = pd.DataFrame(wide, index=index, columns=[c + suffix for c in columns])
-        return table.apply(lambda c: c.dt.tz_localize("UTC")) if suffix in CLOCKS else table
+        if wide.dtype.kind == "M":
+            moments = [pd.DatetimeIndex(wide[:, k], tz="UTC") for k in range(len(columns))]
+            return pd.DataFrame(
+                {c + suffix: times for c, times in zip(columns, moments, strict=True)}, index=index
+            )
+        return pd.DataFrame(wide, index=index, columns=[c + suffix for c in columns])
 
     parts = [first.set_index(index)[list(covariates)], spread("duration")]
     if "status" in long:
         parts.append(spread("status", STATUS_SUFFIX))
-    if job_times:
-        parts += [spread(clock.removeprefix("__"), clock) for clock in CLOCKS]
+    if job_starts and STARTED_AT in long and len(index) < len(long):
+        long = long.assign(**{_JOB_START: _job_starts(long)})
+        parts.append(spread(_JOB_START, f"__{STARTED_AT}"))
     runs = pd.concat(parts, axis=1)
     if ENDED_AT in long:
         running = (
@@ -198,6 +208,24 @@ def pivot_runs(
     if "notes" in long.attrs:
         runs.attrs["notes"] = list(long.attrs["notes"])
     return runs
+
+
+def _job_starts(long: pd.DataFrame) -> pd.Series:
+    """When the seconds of each job began, NaT where its times and its duration contradict."""
+    starts, seconds = long[STARTED_AT], long["duration"]
+    if "status" in long:
+        starts = starts.mask(long["status"] == "skipped")
+    if ENDED_AT not in long:
+        return starts
+    took = pd.to_timedelta(seconds.where(seconds < MOST_SECONDS), unit="s").dt.round("us")
+    own = (long[ENDED_AT] - took).dt.as_unit("us")
+    is_known = own.notna()
+    longer = own < starts - pd.Timedelta(seconds=ROUNDED)
+    own = own.where(own >= starts, starts)  # but for what clocks round
+    is_unknown = ~is_known & seconds.isna() & long[ENDED_AT].notna()
+    if "status" in long:
+        is_unknown &= long["status"].isna()  # else it failed
+    return own.where(is_known & starts.notna(), starts).mask(longer | is_unknown)
 
 
 def _without_outcome(long: pd.DataFrame) -> dict[str, int]:
@@ -263,6 +291,17 @@ def _top_jobs(long: pd.DataFrame, top_jobs: int | None) -> tuple[pd.DataFrame, d
     return long[kept], {f"row of a job not among the top {top_jobs}": int((~kept).sum())}
 
 
+def _times_of(runs: pd.DataFrame, job: str) -> dict[str, pd.Series]:
+    """Give the starts and ends of one job; those of its runs where the table has no others."""
+    times = {clock: runs[clock] for clock in (STARTED_AT, ENDED_AT) if clock in runs}
+    if start_column(job) in runs:
+        times[STARTED_AT] = job_starts(runs, job)
+    if start_column(job) in runs or end_column(job) in runs:
+        ends = job_ends(runs, job)
+        times[ENDED_AT] = ends.fillna(runs[ENDED_AT]) if ENDED_AT in runs else ends
+    return times
+
+
 def melt_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.DataFrame:
     """Turn a run table back into the long table that makes it.
 
@@ -280,8 +319,8 @@ def melt_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.DataFrame
     -------
     DataFrame
         Columns `series` (with one index level for the series), `run`, `job`, `started_at`,
-        `ended_at`, `duration`, `status`. The clock of a job is that of its columns
-        ``<job>__started_at`` and ``<job>__ended_at``; else that of its whole run.
+        `ended_at`, `duration`, `status`. A job starts as its column ``<job>__started_at`` says,
+        and ends so many seconds later; without one its times are those of its whole run.
 
     Raises
     ------
@@ -311,11 +350,7 @@ def melt_runs(runs: pd.DataFrame, jobs: list[str] | None = None) -> pd.DataFrame
             {
                 "run": runs.index.get_level_values(-1),
                 "job": job.removeprefix(JOB_PREFIX),
-                **{
-                    clock: runs.get(f"{job}__{clock}", runs[clock]).array
-                    for clock in (STARTED_AT, ENDED_AT)
-                    if clock in runs
-                },
+                **{clock: times.array for clock, times in _times_of(runs, job).items()},
                 "duration": runs[job].array,
                 "row": np.arange(len(runs)),
             }

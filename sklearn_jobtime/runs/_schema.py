@@ -13,13 +13,14 @@ import pandas as pd
 from sklearn_jobtime._containers import plain_table, plain_value
 from sklearn_jobtime.exceptions import RunTableError
 
-__all__ = ["STATUSES", "job_columns", "series_of"]
+__all__ = ["STATUSES", "clock_columns", "job_columns", "series_of", "start_column"]
 
 
 STARTED_AT = "started_at"
 ENDED_AT = "ended_at"
 WHOLE_RUN = "whole_run"
 STATUS_SUFFIX = "__status"
+JOB_CLOCKS = (f"__{STARTED_AT}", f"__{ENDED_AT}")
 RESERVED = (STARTED_AT, ENDED_AT, WHOLE_RUN)
 STATUSES = ("success", "failed", "timeout", "cancelled", "skipped")
 # A skipped job does not spoil the run around it; any other end than success does.
@@ -29,6 +30,37 @@ SPOILS_RUN = ("failed", "timeout", "cancelled")
 def status_column(job: str) -> str:
     """Name of the column that holds the status of `job`."""
     return f"{job}{STATUS_SUFFIX}"
+
+
+def start_column(job: str) -> str:
+    """Name of the column that says when `job` itself started: its end is that plus its duration."""
+    return f"{job}__{STARTED_AT}"
+
+
+def end_column(job: str) -> str:
+    """Name of the column of the end of `job`, where a table has its ends beside its durations."""
+    return f"{job}__{ENDED_AT}"
+
+
+def clock_columns(columns: Iterable[object]) -> list[str]:
+    """Columns that hold the start or the end of a job that is a column too, in their order.
+
+    They are no jobs and no covariates. A column of such a name that has a status beside it is a job
+    of its own.
+
+    Examples
+    --------
+    >>> clock_columns(["started_at", "build", "build__started_at", "x__ended_at"])
+    ['build__started_at']
+    """
+    names = dict.fromkeys(columns)
+    found = []
+    for name in names:
+        for suffix in JOB_CLOCKS:
+            is_clock = isinstance(name, str) and name.endswith(suffix)
+            if is_clock and str(name).removesuffix(suffix) in names:
+                found += [] if status_column(str(name)) in names else [str(name)]
+    return found
 
 
 def derives(column: object, name: object) -> bool:

@@ -12,8 +12,10 @@ from sklearn_jobtime.runs._schema import (
     SPOILS_RUN,
     STARTED_AT,
     WHOLE_RUN,
+    end_column,
     job_columns,
     series_of,
+    start_column,
     status_column,
 )
 from sklearn_jobtime.runs._validation import elapsed_seconds, to_utc
@@ -167,7 +169,7 @@ def make_lower_bounds(
       from its start to its end. Where another job of the run failed, nothing is said of the
       whole run.
     - With `now`, a run that has started and not ended takes at least the time since its start. So
-      does a job of it, where the table has ``<job>__started_at`` and ``<job>__ended_at``.
+      does a job of it, where ``<job>__started_at`` says that it has started.
 
     A failed job says nothing: it may have failed in its first second. Nor does a cancelled one by
     default: a person cancels the runs that look bad, and methods for censored data assume that the
@@ -216,8 +218,10 @@ def make_lower_bounds(
         cut |= own
         spoilt |= np.isinf(seconds) | (status.isin(SPOILS_RUN) & ~own)
         bounds[job] = seconds.where(own)
-        if now is not None and {f"{job}__{STARTED_AT}", f"{job}__{ENDED_AT}"} <= set(runs):
-            runs_still = seconds.isna() & status.isna() & runs[f"{job}__{ENDED_AT}"].isna()
+        if now is not None and start_column(job) in runs:
+            runs_still = seconds.isna() & status.isna()
+            for end in (ENDED_AT, end_column(job)):
+                runs_still &= runs[end].isna() if end in runs else True
             bounds[job] = bounds[job].fillna(_seconds_until(now, runs, job).where(runs_still))
     if WHOLE_RUN in bounds:
         elapsed = elapsed_seconds(runs).where(cut)
@@ -229,5 +233,5 @@ def make_lower_bounds(
 
 def _seconds_until(now: pd.Timestamp | str, runs: pd.DataFrame, job: str = "") -> pd.Series:
     """Seconds from the start of each run, or of one job of it, until `now`."""
-    started = to_utc(runs[f"{job}__{STARTED_AT}" if job else STARTED_AT])
+    started = to_utc(runs[start_column(job) if job else STARTED_AT])
     return (to_utc(pd.Series([now], name="now")).iloc[0] - started).dt.total_seconds()

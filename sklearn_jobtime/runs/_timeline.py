@@ -7,12 +7,16 @@ import pandas as pd
 
 from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
+from sklearn_jobtime.runs._job_times import job_ends
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
     STARTED_AT,
+    clock_columns,
+    end_column,
     job_columns,
     series_names,
     series_of,
+    start_column,
     status_column,
 )
 from sklearn_jobtime.runs._validation import to_utc
@@ -46,7 +50,8 @@ def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:
 
     Runs that had started but not ended keep what was known at their start as far as the table
     can tell it: their `ended_at`, durations and statuses are missing, and the clock times of jobs
-    that come later than `when`.
+    that come later than `when`. Where ``<job>__started_at`` tells, the jobs of such a run that had
+    ended themselves keep their duration and status.
 
     Parameters
     ----------
@@ -76,17 +81,22 @@ def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:
             f"the table has no column {STARTED_AT!r}, so nothing says what was known at {when}."
         )
     known = runs[runs[STARTED_AT] <= when].copy()
-    if ENDED_AT not in known:
+    clocks = set(clock_columns(known))
+    has_ended = known[ENDED_AT] <= when if ENDED_AT in known else pd.Series(True, known.index)
+    if ENDED_AT in known:
+        # `where` writes what is missing in the dtype of the column: NaT among times, NaN in
+        # numbers.
+        known[ENDED_AT] = known[ENDED_AT].where(has_ended)
+    elif not clocks:
         return known
-    running = ~(known[ENDED_AT] <= when)
-    # `where` writes what is missing in the dtype of the column: NaT among times, NaN in numbers.
-    known[ENDED_AT] = known[ENDED_AT].where(~running)
     for job in job_columns(runs):
+        own = job_ends(known, job)
+        is_known = (own <= when).where(own.notna(), has_ended)
         for outcome in (job, status_column(job)):
             if outcome in known:
-                known[outcome] = known[outcome].where(~running)
-        for clock in (f"{job}__{STARTED_AT}", f"{job}__{ENDED_AT}"):
-            if clock in known:
+                known[outcome] = known[outcome].where(is_known)
+        for clock in (start_column(job), end_column(job)):
+            if clock in clocks:
                 known[clock] = known[clock].where(to_utc(known[clock]) <= when)
     return known
 

@@ -12,9 +12,10 @@ DAGs of ``dags/``, and triggers runs with retries, a failure, mapped tasks (0 to
 skipped branches and a cleared task. It deletes the file of one DAG, and kills Airflow while one
 run is running and another waits for its next try.
 
-Last it strips the copy: of all tables only `dag`, `dag_run`, `task_instance` and
+Last it strips the copy: of all tables only `dag`, `dag_run`, `serialized_dag`, `task_instance` and
 `task_instance_history` keep their rows, and of these only the columns of `KEPT`; every other value
 (host and user names, paths, code, pickles, configurations) is blanked, the schema is left as it is.
+Of a serialized DAG the tasks stay, and which follow them.
 """
 
 import gzip
@@ -57,6 +58,8 @@ KEPT = {
     },
 }
 KEPT["task_instance_history"] = KEPT["task_instance"]
+KEPT["serialized_dag"] = {"id", "dag_id", "data", "created_at", "last_updated", "dag_version_id"}
+OF_TASK = ("task_id", "downstream_task_ids")
 
 
 class Airflow:
@@ -159,8 +162,25 @@ def strip(database: Path) -> None:
                     text = "CHAR" in kind or kind in ("TEXT", "JSON", "BLOB")
                     blank = "NULL" if not required else "''" if text else "0"
                     connection.execute(f"UPDATE {table} SET {column} = {blank}")
+        rows = connection.execute("SELECT dag_id, data FROM serialized_dag").fetchall()
+        for dag_id, data in rows:
+            connection.execute(
+                "UPDATE serialized_dag SET data = ? WHERE dag_id = ?", [tasks_alone(data), dag_id]
+            )
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("VACUUM")
+
+
+def tasks_alone(data: str) -> str:
+    """Leave of a serialized DAG its tasks, and which follow them."""
+    document = json.loads(data)
+    for task in document["dag"]["tasks"]:
+        inside = task.get("__var", task)
+        for name in inside.keys() - {*OF_TASK}:
+            del inside[name]
+    dag = document["dag"]
+    document["dag"] = {name: dag[name] for name in ("dag_id", "_dag_id", "tasks") if name in dag}
+    return json.dumps(document)
 
 
 def main(command: str, target: str) -> None:

@@ -9,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sklearn_jobtime._wording import human_seconds
-from sklearn_jobtime.cli.inputs import split_off_coming
+from sklearn_jobtime.baselines import RollingRule
+from sklearn_jobtime.cli.inputs import read_as_fitted, split_off_coming
 from sklearn_jobtime.cli.options import split_names
+from sklearn_jobtime.datasets import make_job_runs
+from sklearn_jobtime.loaders import write_table
+from sklearn_jobtime.runs import clock_columns, make_targets
 
 
 @given(st.floats(0, 1e8))
@@ -48,3 +52,14 @@ def test_only_last_rows_without_outcome_are_to_come(rows):
     assert set(found.index.get_level_values(1)) == coming
     assert len(past) + len(found) == len(rows)
     assert past.index.tolist() == [label for label in index if label[1] not in coming]
+
+
+def test_a_table_without_starts_of_jobs_serves_a_model_fitted_with_them(tmp_path):
+    runs = make_job_runs(30, n_jobs=2, starts=True, random_state=0)
+    model = RollingRule().fit(runs, make_targets(runs))
+    starts = clock_columns(runs)
+    write_table(runs.drop(columns=starts), tmp_path / "runs.csv")
+    table, jobs = read_as_fitted(str(tmp_path / "runs.csv"), model)
+    assert list(table.columns) == list(runs.columns)
+    assert table[starts].isna().all(axis=None)
+    assert jobs == ["job_0", "job_1"]

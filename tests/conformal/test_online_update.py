@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.conformal import online_update
+from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import target_names
+from sklearn_jobtime.point_in_time import read_clock
 from sklearn_jobtime.point_in_time._table_memory import N_REMEMBERED
 from sklearn_jobtime.runs import (
     ENDED_AT,
@@ -22,6 +24,7 @@ from sklearn_jobtime.runs import (
     make_targets,
     validate_runs,
 )
+from sklearn_jobtime.runs._targets import targets_named
 
 LEVELS = [0.5, 0.8, 0.9, 0.95]
 N_FIT = 40
@@ -258,3 +261,29 @@ def test_errors_say_what_to_do():
     del old.updated_until_
     with pytest.raises(NoHistoryError, match="older version; fit it"):
         online_update(old, runs)
+
+
+def test_a_job_is_used_once_and_at_its_own_end_though_its_run_goes_on():
+    runs = make_job_runs(
+        40, n_jobs=2, interval="15min", failure_rate=0.05, starts=True, random_state=0
+    )
+    past = as_of(runs, runs[STARTED_AT].iloc[25])
+    model = ConformalForecaster(RollingRule()).fit(past, make_targets(past))
+    names = model.target_names_
+    clock = read_clock(runs)
+    known = np.column_stack([clock.of_job(job).ended for job in names.get_level_values("job")])
+    since = model.fitted_until_
+    assert since == pytest.approx(known[known <= past[STARTED_AT].max().timestamp() + 900].max())
+    y = targets_named(runs, names)
+    for minutes in range(0, 300, 20):
+        now = runs[STARTED_AT].iloc[25] + pd.Timedelta(minutes=minutes)
+        if np.isfinite(known[(known > model.updated_until_) & (known <= now.timestamp())]).any():
+            before = model.updated_until_
+            told = online_update(model, runs, now=now).jobs.set_index("job")["targets"]
+            new = y.where((known > before) & (known <= now.timestamp())).notna().sum()
+            assert told.to_dict() == new.droplevel("step").to_dict()
+            assert model.updated_until_ <= now.timestamp()
+    together = ConformalForecaster(RollingRule(), simultaneous="jobs")
+    together.fit(past, make_targets(past))
+    online_update(together, runs)
+    assert together.n_updates_ <= (runs[ENDED_AT] > past[ENDED_AT].max()).sum()

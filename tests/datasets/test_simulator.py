@@ -1,6 +1,7 @@
 import random
 from datetime import timedelta
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
@@ -379,3 +380,44 @@ def test_the_given_graph_is_not_changed_and_repeats_count_once():
     assert graph == {"b": ["a", "a"], "a": []}
     assert truth.graph == {"a": [], "b": ["a"]}
     assert truth.coupling.loc["a", "b"] == 0.3
+
+
+def test_starts_gaps_and_workers_leave_the_durations_as_they_were():
+    options = {"n_runs": 60, "n_jobs": 6, "graph": "fan_out", "failure_rate": 0, "timeout": None}
+    plain = make_job_runs(**options, random_state=0)
+    timed = make_job_runs(**options, starts=True, random_state=0)
+    jobs = job_columns(plain)
+    pd.testing.assert_frame_equal(timed[plain.columns], plain)
+    queued, truth = make_job_runs(
+        **options, starts=True, n_workers=2, gap=30.0, random_state=0, return_truth=True
+    )
+    pd.testing.assert_frame_equal(queued[jobs], plain[jobs])
+    pd.testing.assert_frame_equal(validate_runs(queued), queued)
+    for job in jobs:
+        after = (queued[f"{job}__started_at"] - queued["started_at"]).dt.total_seconds()
+        np.testing.assert_allclose(after, truth.start[job], atol=1e-6)
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 3])
+def test_workers_are_never_more_and_none_is_idle_while_a_job_is_ready(n_workers):
+    runs, truth = make_job_runs(
+        20, graph="a>c, b>c, b>d, a>e", n_workers=n_workers, random_state=1, return_truth=True
+    )
+    ends = truth.start + runs[list(truth.graph)]
+    for (_, start), (_, end) in zip(truth.start.iterrows(), ends.iterrows(), strict=True):
+        for job, begins in start.dropna().items():
+            running = ((start <= begins) & (end > begins)).sum()
+            assert running <= n_workers
+            parents = truth.graph[job]
+            ready = end[parents].max() if parents else 0.0
+            assert begins >= ready - 1e-9
+            if begins > ready + 1e-9:  # it waited for a worker: all were busy just before
+                assert ((start < begins) & (end >= begins - 1e-9)).sum() >= n_workers
+
+
+@pytest.mark.parametrize(
+    "graph", [{"a": [], "b": ["a"]}, "a>b", [("a", "b")], nx.DiGraph([("a", "b")])]
+)
+def test_a_graph_may_come_in_any_form(graph):
+    truth = make_job_runs(3, graph=graph, random_state=0, return_truth=True)[1]
+    assert truth.graph == {"a": [], "b": ["a"]}

@@ -5,8 +5,9 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.loaders import read_runs, read_source, write_table
-from sklearn_jobtime.runs import job_columns, validate_runs
+from sklearn_jobtime.runs import clock_columns, job_columns, validate_runs
 
 TEXTS = ["007", "7", "true", "False", "NA", "nan", "None", "null", "1e5", "1.0", "", " ", " a ",
          "2026-03-01", "04:00", "a,b", 'say "x"', "line\nbreak", "back\r\nslash\\n", "ünï", "N/A",
@@ -29,6 +30,8 @@ def tables(draw):
     for job in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)):
         runs[job] = column(seconds, "float64")
         runs[f"{job}__status"] = column(st.sampled_from(["success", "failed", None]), object)
+        if draw(st.booleans()):  # it ends with its run, or nothing is told
+            runs[f"{job}__started_at"] = start.where(~(runs[job] > 1) | np.isinf(runs[job]))
     runs["event"] = column(st.sampled_from(TEXTS), "str")
     runs["branch or tag"] = column(st.sampled_from([*TEXTS, None]), "str")
     runs["rows"] = column(st.integers(-5, 2**53), "int64")
@@ -52,3 +55,21 @@ def test_covariates_and_names_come_back_with_their_types(tmp_path_factory, runs,
             if runs[name].notna().any():
                 assert read[name].dtype == runs[name].dtype, name
         assert job_columns(read) == job_columns(runs)
+
+
+def test_starts_of_jobs_come_back_from_json_lines_and_without_statuses(tmp_path):
+    runs = make_job_runs(30, n_jobs=2, starts=True, random_state=0)
+    runs.to_json(
+        path := tmp_path / "runs.jsonl", orient="records", lines=True, date_format="iso",
+        date_unit="us", double_precision=15,
+    )  # fmt: skip
+    read = read_source(str(path))
+    pd.testing.assert_frame_equal(read, runs.reset_index(drop=True), check_dtype=False)
+    plain = runs.drop(columns=[c for c in runs if c.endswith("__status")])
+    write_table(plain, tmp_path / "runs.csv")
+    read = read_source(str(tmp_path / "runs.csv"))
+    pd.testing.assert_frame_equal(read, plain, check_dtype=False, check_index_type=False)
+    assert job_columns(read) == ["job_0", "job_1"]
+    without = read_source(str(tmp_path / "runs.csv"), job_starts=False)
+    assert not clock_columns(without)
+    assert job_columns(without) == ["job_0", "job_1"]

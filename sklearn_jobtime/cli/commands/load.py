@@ -22,6 +22,9 @@ def load(
     top_jobs: Annotated[
         int | None, typer.Option(min=1, help="Only the jobs with the most seconds in total.")
     ] = None,
+    job_starts: Annotated[
+        bool, typer.Option(help="Keep when each job started, where a run has several.")
+    ] = True,
     max_bytes: Annotated[
         int, typer.Option(min=1, help="Most uncompressed bytes to read of a file.")
     ] = 2 * 1024**3,
@@ -43,6 +46,7 @@ def load(
         since=since,
         jobs=split_names(jobs),
         top_jobs=top_jobs,
+        job_starts=job_starts,
         max_bytes=max_bytes,
         as_json=as_json,
     )

@@ -29,6 +29,7 @@ def run_load(
     since: str | None,
     jobs: Sequence[str],
     top_jobs: int | None,
+    job_starts: bool,
     max_bytes: int,
     as_json: bool,
 ) -> None:
@@ -43,6 +44,7 @@ def run_load(
             since=since,
             jobs=list(jobs) or None,
             top_jobs=top_jobs,
+            job_starts=job_starts,
             max_bytes=max_bytes,
             **getattr(source, "options", {}),
         )
