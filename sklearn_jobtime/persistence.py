@@ -12,19 +12,21 @@ from typing import Any
 import joblib
 from sklearn.base import BaseEstimator
 
+from sklearn_jobtime import _plain_state
 from sklearn_jobtime._atomic import locked, replacing
 from sklearn_jobtime.exceptions import ModelFileError
 
 __all__ = ["load_model", "save_model"]
 
 
-# What a pickle of a fitted model depends on.
+# What a stored model depends on.
 PACKAGES = ("sklearn-jobtime", "scikit-learn", "torch", "skorch", "numpy", "pandas")
 # Larger models are compressed, most of them is history; smaller ones load faster as they are. Of
 # joblib's methods, zlib and gzip never come to an end where a line follows.
 LARGE = 4_000_000
 COMPRESSION = ("xz", 1)
-# The model is followed by one line that unpickling never reaches: MARK and then JSON.
+# The model is followed by one line that unpickling never reaches: MARK and then JSON. In a .skops
+# file, a zip archive, it is the comment of the archive, which stands at its end too.
 MARK = b"\n#sklearn_jobtime "
 LONGEST_NOTE = 4096
 
@@ -32,21 +34,29 @@ LONGEST_NOTE = 4096
 def save_model(model: BaseEstimator, path: str | Path) -> None:
     """Store a fitted model; the file is whole or, if writing fails, as it was before.
 
-    Plain ``joblib.load`` reads the file too. While another process updates the same file
-    (``jobtime update``), this waits for it. Behind the model stands a line with the versions of
-    the packages that it needs, which :func:`load_model` reads before it unpickles anything.
+    The name says the format. ``model.skops`` is a file that runs no code: numbers, text and
+    arrays, and the names of types that stand on a list. It is written by skops (extra
+    ``[skops]``) and holds models of this package, with scikit-learn's pipelines, encoders,
+    scalers, linear models and histogram gradient boosting in them. Any other name, usually
+    ``model.joblib``, is a pickle of any estimator, which plain ``joblib.load`` reads too and which
+    can run code when it is loaded.
+
+    While another process updates the same file (``jobtime update``), this waits for it. Behind the
+    model stands a line with the versions of the packages that it needs and a check sum, which
+    :func:`load_model` reads first.
 
     Parameters
     ----------
     model : estimator
         Anything with `predict`, fitted or not.
     path : str or Path
-        The file, usually ``model.joblib``; it is replaced when it exists.
+        The file, ``model.joblib`` or ``model.skops``; it is replaced when it exists.
 
     Raises
     ------
     ModelFileError
-        When `model` cannot predict.
+        When `model` cannot predict; for ``.skops`` also when it holds a type that is not on the
+        list (the message names all), or skops is not installed.
     OSError
         When the file cannot be written, or another process holds it for more than a minute.
 
@@ -63,19 +73,30 @@ def save_model(model: BaseEstimator, path: str | Path) -> None:
     """
     _check_model(model, path)
     with locked(path), replacing(path) as new:
-        new.write_bytes(pickle.dumps(model, protocol=5))
-        if new.stat().st_size > LARGE:
-            joblib.dump(model, new, compress=COMPRESSION)
-        note = {"sha256": _digest(new, new.stat().st_size), "versions": _versions()}
-        with new.open("ab") as file:
-            file.write(MARK + json.dumps(note).encode())
+        if is_skops(path):
+            try:
+                _plain_state.write(model, new, _note("0" * 64))
+            except ModelFileError as error:
+                raise ModelFileError(f"{path}: {error}") from error
+            size, _ = _read_note(new)
+        else:
+            new.write_bytes(pickle.dumps(model, protocol=5))
+            if new.stat().st_size > LARGE:
+                joblib.dump(model, new, compress=COMPRESSION)
+            size = new.stat().st_size
+        with new.open("r+b") as file:
+            file.seek(size)
+            file.write(_note(_digest(new, size)))
 
 
 def load_model(path: str | Path) -> Any:
     """Load a model that :func:`save_model` or ``joblib.dump`` stored.
 
-    .. warning:: A model file is a pickle, and loading one runs the code in it. Load only files
-       that you or someone you trust has written.
+    A ``.skops`` file runs no code, whoever has written it: before anything is made of it, every
+    type that it names is looked up on a list, and every size is checked.
+
+    .. warning:: A file of any other name is read as a pickle, and loading one runs the code in it.
+       Load only those that you or someone you trust has written.
 
     Parameters
     ----------
@@ -89,8 +110,9 @@ def load_model(path: str | Path) -> Any:
     Raises
     ------
     ModelFileError
-        When the file is missing, cut off, damaged, or holds no model; where versions of packages
-        differ from those it was stored with and it does not load, the message names them.
+        When the file is missing, cut off, damaged, or holds no model; when a ``.skops`` file
+        names types that are not on the list (the message names all of them). Where versions of
+        packages differ from those it was stored with and it does not load, the message says so.
 
     Examples
     --------
@@ -108,7 +130,7 @@ def load_model(path: str | Path) -> Any:
                 f"{path}: is damaged, its content does not match its check sum; copy or store the "
                 "model again."
             )
-        model = _unpickled(path)
+        model = _plain_state.read(path) if is_skops(path) else _unpickled(path)
     except OSError as error:
         raise ModelFileError(
             f"{path}: cannot be opened ({error.strerror or error}); check the path, or make a "
@@ -116,14 +138,14 @@ def load_model(path: str | Path) -> Any:
         ) from error
     except ModelFileError:
         raise
-    except Exception as error:  # a damaged pickle raises whatever its bytes happen to spell
+    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
         raise ModelFileError(_why_unreadable(path, note, error)) from error
     _check_model(model, path)
     return model
 
 
 class _Unpickler(pickle.Unpickler):
-    """That of Python, which is ten times faster than joblib's, for files that have no need of it."""
+    """That of Python, ten times faster than joblib's, for files that have no need of that."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("joblib.numpy_pickle"):  # arrays that stand beside the pickle
@@ -144,6 +166,11 @@ def _unpickled(path: Path) -> Any:
     return joblib.load(path)
 
 
+def is_skops(path: str | Path) -> bool:
+    """Whether a file of this name is one that runs no code."""
+    return Path(path).suffix.lower() == ".skops"
+
+
 def _check_model(model: Any, path: str | Path) -> None:
     if isinstance(model, type) or not hasattr(model, "predict"):
         raise ModelFileError(
@@ -158,6 +185,10 @@ def _versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):  # torch is not needed to forecast
             found[name] = version(name)
     return found
+
+
+def _note(digest: str) -> bytes:
+    return MARK + json.dumps({"sha256": digest, "versions": _versions()}).encode()
 
 
 def _digest(path: Path, size: int) -> str:

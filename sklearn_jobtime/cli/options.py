@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,7 @@ __all__ = [
     "reads_source",
     "split_names",
     "writable",
+    "writable_model",
 ]
 
 
@@ -45,6 +47,16 @@ def writable(path: Path | None) -> Path | None:
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}; create it first.")
     return path
+
+
+def writable_model(path: Path | None) -> Path | None:
+    """Say also that a .skops file needs skops to be written, where it is not installed."""
+    if path is not None and path.suffix.lower() == ".skops" and find_spec("skops") is None:
+        raise typer.BadParameter(
+            f"{path} is written with skops, which is not installed; run `pip install "
+            '"sklearn-jobtime[skops]"`, or name the file .joblib.'
+        )
+    return writable(path)
 
 
 def split_names(values: list[str] | None) -> list[str]:
@@ -105,10 +117,24 @@ Epochs = Annotated[
 ]
 LearningRate = Annotated[float, typer.Option(help="Learning rate.")]
 Device = Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:<number>`, `mps`, or `auto`.")]
-StoredModel = Annotated[Path, typer.Argument(metavar="MODEL", help="File that `fit` stored.")]
+StoredModel = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="File that `fit` stored. A .joblib file can run code: load only your own. A .skops "
+        "file runs none.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed: the same one, the same result.")]
 ModelOut = Annotated[
-    Path, typer.Option("--output", "-o", callback=writable, help="File for the fitted model.")
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        callback=writable_model,
+        help="File for the fitted model: .joblib, which can run code when it is loaded, or .skops, "
+        "which runs none.",
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, for scripts; seconds and UTC.")

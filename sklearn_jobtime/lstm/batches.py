@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_jobtime._typing import Ints
 from sklearn_jobtime.lstm.losses import BatchTargets
 from sklearn_jobtime.lstm.window_inputs import INPUT_BOUND
 

@@ -31,7 +31,7 @@ OfModel = Annotated[
     Path | None,
     typer.Option(
         help="Stored model; its settings and columns then count, not the options below. It is "
-        "fitted anew on the older runs."
+        "fitted anew on the older runs. A .joblib file can run code: take only your own."
     ),
 ]
 OwnHorizon = Annotated[

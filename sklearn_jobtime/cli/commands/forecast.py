@@ -47,8 +47,6 @@ def forecast(
     With --json: `model`, `runs`, `forecasts` (`series` and `run`, `step`, `job`, `started_at`,
     `seconds`, `ends_at` for the job whole_run, `lower` and `upper` in seconds), `retired`
     (`series`, `last_run`), `coverage` (how often these are to hold), `written` files, `notes`.
-
-    Load only model files that you trust: a model file can run code.
     """
     from sklearn_jobtime.cli.run.forecast import run_forecast
 

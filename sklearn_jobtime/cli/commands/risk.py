@@ -1,18 +1,17 @@
 """The command `risk`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sklearn_jobtime.cli.options import AsJson, Names, Runs, Timezone, reads_source
+from sklearn_jobtime.cli.options import AsJson, Names, Runs, StoredModel, Timezone, reads_source
 
 __all__ = ["risk"]
 
 
 @reads_source("runs")
 def risk(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="File that `fit` stored.")],
+    model: StoredModel,
     runs: Runs,
     deadline: Annotated[
         str,

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from sklearn_jobtime.cli.options import AsJson, Runs, StoredModel, Timezone, reads_source, writable
+from sklearn_jobtime.cli.options import (
+    AsJson,
+    Runs,
+    StoredModel,
+    Timezone,
+    reads_source,
+    writable_model,
+)
 
 __all__ = ["update"]
 
@@ -17,7 +24,10 @@ def update(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", callback=writable, help="File for the model. Default: MODEL itself."
+            "--output",
+            "-o",
+            callback=writable_model,
+            help="File for the model, .joblib or .skops. Default: MODEL itself.",
         ),
     ] = None,
     now: Annotated[
@@ -39,8 +49,6 @@ def update(
     only as "at least so long"), `jobs` (by `job`: `targets`, `right_censored`, and `drift` from -1
     over 0 to 1, an alarm that runs take longer than they used to relative to their forecasts),
     `refit_advised`, `coverage`, `notes`.
-
-    Load only model files that you trust: a model file can run code.
     """
     from sklearn_jobtime.cli.run.update import run_update
 
