@@ -7,14 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from sklearn_jobtime._containers import plain_table
+from sklearn_jobtime._containers import plain_table, row_label
 from sklearn_jobtime._inside import chosen, fitted_part
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._newest_rows import NewestForecasts
 from sklearn_jobtime.runs._jobs_of_series import jobs_in_coming
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
 from sklearn_jobtime.runs._timeline import later, median_gaps, next_runs
-from sklearn_jobtime.runs._validation import row_label
 
 __all__ = ["forecast", "outputs_of_step", "target_names", "with_coming"]
 

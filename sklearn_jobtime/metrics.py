@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn import metrics as sk
-from sklearn.metrics import make_scorer
+from sklearn.metrics._scorer import _Scorer
 
 from sklearn_jobtime._containers import seconds_of
+from sklearn_jobtime._inside import fitted_part
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows, names_of
 
@@ -256,13 +257,31 @@ def observed_share_within(
     )
 
 
+class _ForecastScorer(_Scorer):
+    """A scorer that puts targets into the order of the names that the model was fitted on."""
+
+    def _score(
+        self, method_caller: Callable, estimator: Any, X: Any, y_true: Any, **kwargs: Any
+    ) -> float:
+        try:
+            names = fitted_part(estimator, "target_names_").target_names_
+        except AttributeError:
+            names = None
+        y_true = in_order_of(in_order_of_rows(y_true, X), names)
+        return super()._score(method_caller, estimator, X, y_true, **kwargs)
+
+
+def _forecast_scorer(function: Callable, *, sign: int = -1, **kwargs: Any) -> _ForecastScorer:
+    return _ForecastScorer(function, sign, kwargs, "predict")
+
+
 SCORERS = {
-    "neg_observed_mae": make_scorer(observed_mae, greater_is_better=False),
-    "neg_observed_rmse": make_scorer(observed_rmse, greater_is_better=False),
-    "neg_observed_mape": make_scorer(observed_mape, greater_is_better=False),
-    "neg_observed_pinball": make_scorer(observed_pinball, greater_is_better=False),
-    "observed_r2": make_scorer(observed_r2),
-    "observed_share_within": make_scorer(observed_share_within),
+    "neg_observed_mae": _forecast_scorer(observed_mae),
+    "neg_observed_rmse": _forecast_scorer(observed_rmse),
+    "neg_observed_mape": _forecast_scorer(observed_mape),
+    "neg_observed_pinball": _forecast_scorer(observed_pinball),
+    "observed_r2": _forecast_scorer(observed_r2, sign=1),
+    "observed_share_within": _forecast_scorer(observed_share_within, sign=1),
 }
 
 
@@ -292,6 +311,13 @@ def get_forecast_scorer(scoring: str) -> Callable:
     --------
     sklearn.metrics.get_scorer : scikit-learn's own scorers, which take no NaN.
 
+    Notes
+    -----
+    Targets with names are put into the order of the targets that the model was fitted on; other
+    names are an error. A scorer of ``sklearn.metrics.make_scorer(observed_mae)`` can not do that:
+    it hands the function an array of forecasts, which has no names, so that columns are compared
+    by their position. Take a scorer of here, or give it ``y[model.target_names_]``.
+
     Examples
     --------
     >>> from sklearn_jobtime.metrics import get_forecast_scorer
@@ -312,4 +338,4 @@ def get_forecast_scorer(scoring: str) -> Callable:
             f"no scorer {scoring!r}; expected one of {', '.join(sorted(SCORERS))}, or {PINBALL}_q "
             f"with a quantile q between 0 and 1, such as {PINBALL}_0.9."
         )
-    return make_scorer(observed_pinball, greater_is_better=False, quantile=quantile)
+    return _forecast_scorer(observed_pinball, quantile=quantile)

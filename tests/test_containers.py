@@ -69,11 +69,18 @@ def durations(table):
     return table.assign(**{job: pd.to_timedelta(table[job], unit="s") for job in jobs})
 
 
+def texts(table):
+    """Give the times as pandas.read_csv does."""
+    clocks = [name for name in table if name.endswith(("started_at", "ended_at"))]
+    return table.assign(**{name: table[name].map(str) for name in clocks})
+
+
 CONTAINERS = {
     "nullable": nullable,
     "arrow": arrow,
     "categories": categories,
     "objects": lambda table: table.astype(object),
+    "times as text": texts,
     "pyarrow table": pa.Table.from_pandas,
     "polars": polars,
     "polars with categories": lambda table: polars(categories(table)),

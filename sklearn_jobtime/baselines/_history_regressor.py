@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._containers import refuse_lookalikes
+from sklearn_jobtime._containers import refuse_lookalikes, to_utc
 from sklearn_jobtime._estimator import (
     ObservedScoreMixin,
     observed_with_weight,
@@ -36,7 +36,7 @@ from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, status
 from sklearn_jobtime.runs._target_arrays import read_targets
 from sklearn_jobtime.runs._target_jobs import jobs_of_targets
 from sklearn_jobtime.runs._targets import observed_durations
-from sklearn_jobtime.runs._validation import elapsed_seconds, to_utc
+from sklearn_jobtime.runs._validation import elapsed_seconds
 
 __all__ = ["HistoryRegressor", "Learned"]
 

@@ -16,14 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sklearn_jobtime._containers import seconds_of
+from sklearn_jobtime._containers import seconds_of, to_utc
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.conformal._quantiles import confidence_levels, rows_needed
 from sklearn_jobtime.conformal._ratio_curve import TIE, RatioCurve, ratio_curve
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError, TooFewRunsWarning
 from sklearn_jobtime.runs._log_ratio import from_log_ratio, indistinct_durations, log_ratio
 from sklearn_jobtime.runs._schema import STARTED_AT
-from sklearn_jobtime.runs._validation import to_utc
 
 __all__ = ["DurationDistribution"]
 

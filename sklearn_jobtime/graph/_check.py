@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime._containers import plain_table
+from sklearn_jobtime._containers import plain_table, row_label
 from sklearn_jobtime.exceptions import GraphWarning
 from sklearn_jobtime.graph._times import JobTimes, read_job_times
-from sklearn_jobtime.runs._moments import row_label
 
 if TYPE_CHECKING:
     import networkx as nx

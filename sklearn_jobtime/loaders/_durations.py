@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import bad_value
 from sklearn_jobtime.loaders._text import inferred
-from sklearn_jobtime.runs._validation import bad_value
 
 __all__ = ["has_short_clock", "parse_duration", "to_seconds"]
 

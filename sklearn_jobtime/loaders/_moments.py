@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import bad_value, first_number, to_utc
 from sklearn_jobtime.exceptions import BadValueError
-from sklearn_jobtime.runs._validation import bad_value, first_number, to_utc
 
 __all__ = ["UNIT_NAMES", "epoch_unit", "moment_kind", "since_utc", "to_moments", "unknown_moments"]
 

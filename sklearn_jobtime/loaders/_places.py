@@ -21,7 +21,7 @@ def at_its_place(error: BadValueError, places: pd.Series) -> SourceError:
     --------
     >>> import pandas as pd
     >>> from sklearn_jobtime.loaders._places import at_its_place
-    >>> from sklearn_jobtime.runs._validation import bad_value
+    >>> from sklearn_jobtime._containers import bad_value
     >>> error = bad_value(pd.Series(["soon"], name="start"), 0, "is no time.")
     >>> at_its_place(error, pd.Series(["a.txt, line 3"]))
     SourceError("a.txt, line 3, start: 'soon' is no time.")

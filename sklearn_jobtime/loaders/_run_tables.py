@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sklearn_jobtime._containers import to_utc
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.loaders._local_times import localise
 from sklearn_jobtime.loaders._moments import moment_kind
@@ -12,7 +13,7 @@ from sklearn_jobtime.loaders._table_form import owned_statuses
 from sklearn_jobtime.loaders._text import inferred, to_text
 from sklearn_jobtime.runs._long_table import pivot_runs
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, clock_columns
-from sklearn_jobtime.runs._validation import to_utc, validate_runs
+from sklearn_jobtime.runs._validation import validate_runs
 
 __all__ = ["KEYS", "as_runs", "is_long"]
 

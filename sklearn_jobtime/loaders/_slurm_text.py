@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import bad_value
 from sklearn_jobtime.exceptions import BadValueError, SourceError
 from sklearn_jobtime.loaders._durations import to_seconds
 from sklearn_jobtime.loaders._open_file import open_text
 from sklearn_jobtime.loaders._states import STATES
-from sklearn_jobtime.runs._validation import bad_value
 
 __all__ = ["elapsed_seconds", "read_text"]
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import bad_value
 from sklearn_jobtime.exceptions import BadValueError
-from sklearn_jobtime.runs._validation import bad_value
 
 __all__ = ["inferred", "is_unicode", "to_text", "to_whole_numbers"]
 

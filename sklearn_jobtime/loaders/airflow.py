@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import bad_value, to_utc
 from sklearn_jobtime.exceptions import BadValueError, SourceError
 from sklearn_jobtime.loaders._duplicates import UNKNOWN, WORST_FIRST
 from sklearn_jobtime.loaders._moments import since_utc
@@ -14,7 +15,6 @@ from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.loaders._text import inferred, to_text, to_whole_numbers
 from sklearn_jobtime.loaders.sql import read_only_connection
 from sklearn_jobtime.runs._long_table import long_table
-from sklearn_jobtime.runs._validation import bad_value, to_utc
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

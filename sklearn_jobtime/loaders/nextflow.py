@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import bad_value
 from sklearn_jobtime.exceptions import BadValueError, SourceError
 from sklearn_jobtime.loaders._duplicates import UNKNOWN, WORST_FIRST
 from sklearn_jobtime.loaders._durations import to_seconds
@@ -13,7 +14,6 @@ from sklearn_jobtime.loaders._open_file import MAX_BYTES, find_files, open_text
 from sklearn_jobtime.loaders._places import at_its_place
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
-from sklearn_jobtime.runs._validation import bad_value
 
 __all__ = ["read_nextflow"]
 

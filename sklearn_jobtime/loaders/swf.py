@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import to_utc
 from sklearn_jobtime.exceptions import SourceError
 from sklearn_jobtime.loaders._identity import named_apart
 from sklearn_jobtime.loaders._open_file import MAX_BYTES, open_text
 from sklearn_jobtime.loaders._states import read_states
 from sklearn_jobtime.runs._long_table import long_table
-from sklearn_jobtime.runs._validation import to_utc
 
 __all__ = ["read_swf"]
 

@@ -38,6 +38,7 @@ from sklearn_jobtime.lstm.window_inputs import (
     windows_mean_and_scale,
 )
 from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows
 
 if TYPE_CHECKING:
     import torch
@@ -410,7 +411,7 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         X : array-like of shape (n, n_steps) or (n, n_steps, n_features)
             Windows.
         y : array-like of shape (n,) or (n, n_outputs)
-            What followed; NaN is skipped.
+            What followed; NaN is skipped. Columns with names may stand in any order.
         sample_weight : array-like of shape (n,), default=None
             How much a row counts.
 
@@ -418,6 +419,8 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         -------
         float
         """
+        check_is_fitted(self)
+        y = in_order_of(in_order_of_rows(y, X), self.target_names_)
         return observed_r2(y, self.predict(X), sample_weight=sample_weight)
 
     def _learn(

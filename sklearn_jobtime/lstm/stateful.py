@@ -28,6 +28,7 @@ from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._same_rows import carries_labels, row_digests
 from sklearn_jobtime.point_in_time._timed_windows import TimedWindows, time_order
+from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows
 
 if TYPE_CHECKING:
     from sklearn_jobtime.lstm.truncated_bptt import SeriesDataset
@@ -417,7 +418,7 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         X : array-like of shape (n, n_features) or (n, k, n_features)
             One step a row.
         y : array-like of shape (n,) or (n, n_outputs)
-            What followed; NaN is skipped.
+            What followed; NaN is skipped. Columns with names may stand in any order.
         series : array-like of shape (n,), default=None
             The series of each row, as in `fit`.
         sample_weight : array-like of shape (n,), default=None
@@ -427,6 +428,8 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         -------
         float
         """
+        check_is_fitted(self)
+        y = in_order_of(in_order_of_rows(y, X), self.forecaster_.target_names_)
         return observed_r2(y, self.predict(X, series), sample_weight=sample_weight)
 
     def _read_steps(self, X: ArrayLike, reset: bool) -> Floats:

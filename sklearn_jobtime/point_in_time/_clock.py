@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sklearn_jobtime._containers import to_utc
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import LostClockError, RunTableError
 from sklearn_jobtime.point_in_time._clock_checks import (
@@ -22,11 +23,11 @@ from sklearn_jobtime.point_in_time._clock_checks import (
 from sklearn_jobtime.point_in_time._composition import tables_above
 from sklearn_jobtime.runs._job_times import known_from
 from sklearn_jobtime.runs._schema import STARTED_AT, clock_columns
-from sklearn_jobtime.runs._validation import to_utc
 
 __all__ = ["Clock", "clocks_above", "epoch_seconds", "read_clock"]
 
 
+EPOCH = pd.Timestamp(0, tz="UTC")
 EARLY = 120.0  # seconds by which clocks that count minutes may be off
 
 
@@ -125,12 +126,12 @@ class Clock:
 
 
 def epoch_seconds(column: pd.Series) -> Floats:
-    """Seconds since 1970-01-01 UTC of a datetime or numeric column; NaT becomes NaN.
+    """Seconds since 1970-01-01 UTC of a column of times; NaT becomes NaN.
 
     Parameters
     ----------
     column : pandas.Series
-        Naive datetimes are taken as UTC, aware ones are converted, numbers are taken as they are.
+        Numbers are taken as they are; for all else see :func:`~sklearn_jobtime.runs.to_utc`.
 
     Returns
     -------
@@ -139,7 +140,7 @@ def epoch_seconds(column: pd.Series) -> Floats:
     Raises
     ------
     RunTableError
-        If the column holds anything else, such as text.
+        If a value is no time.
 
     Examples
     --------
@@ -148,16 +149,10 @@ def epoch_seconds(column: pd.Series) -> Floats:
     array([60., nan])
     """
     column = column.infer_objects()
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        zone = column.dt.tz
-        zero = pd.Timestamp(0) if zone is None else pd.Timestamp(0, tz="UTC").tz_convert(zone)
-        column = (column - zero) / pd.Timedelta(seconds=1)
-    elif not pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind in "bc":
-        raise RunTableError(
-            f"Column {column.name!r} has dtype {column.dtype}; expected datetimes or epoch "
-            "seconds. Put TimestampToNumeric before this step, or convert it with "
-            "pandas.to_datetime(..., utc=True)."
-        )
+    if not pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind in "bc":
+        if not isinstance(column.dtype, pd.DatetimeTZDtype):
+            column = to_utc(column)
+        column = (column - EPOCH) / pd.Timedelta(seconds=1)
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
@@ -291,14 +286,12 @@ def clocks_above(
 def _source_clock(
     table: pd.DataFrame, started_at: str | int | None, ended_at: str | int | None
 ) -> Clock:
-    """Read the clock of a table in which times may still be text."""
+    """Read the clock of a table in which times may stand under their usual names alone."""
     names = [
         default if isinstance(name, int) or (name is not None and name not in table) else name
         for name, default in ((started_at, "started_at"), (ended_at, "ended_at"))
     ]
-    columns = {c: table[c].infer_objects() for c in names if c in table}
-    texts = [c for c, column in columns.items() if column.dtype.kind not in "Mifu"]
-    return _read(table.assign(**{str(c): to_utc(columns[c]) for c in texts}), *names)
+    return _read(table, *names)
 
 
 def _is_same(clock: Clock, source: Clock) -> bool:

@@ -1,7 +1,6 @@
 """Times in any form become epoch seconds, and epoch seconds become times again."""
 
-import re
-from datetime import date, datetime
+from datetime import date
 from numbers import Real
 from typing import Any
 
@@ -9,15 +8,14 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import assert_all_finite
 
+from sklearn_jobtime._containers import is_zoned, row_label, to_utc
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.runs._validation import row_label, to_utc
 
 __all__ = ["dtype_back", "from_epoch", "to_seconds"]
 
 
 # Python's calendar, and so every time zone, ends at the years 1 and 9999; a day less for offsets.
 FIRST, LAST = -62135596800.0 + 86400, 253402300800.0 - 86400
-HAS_OFFSET = re.compile(r"[T ]\d{2}.*(?:Z|z|[+-]\d{2}(?::?\d{2})?)\s*$")
 
 
 def to_seconds(column: pd.Series) -> np.ndarray:
@@ -88,14 +86,8 @@ def _form(value: Any) -> str | None:
     if isinstance(value, Real):
         return "a number"
     if isinstance(value, str | date | np.datetime64):
-        return "a time with its zone" if _is_aware(value) else "a time without a zone"
+        return "a time with its zone" if is_zoned(value) else "a time without a zone"
     return None
-
-
-def _is_aware(value: str | date | np.datetime64) -> bool:
-    if isinstance(value, str):
-        return HAS_OFFSET.search(value) is not None
-    return isinstance(value, datetime) and value.tzinfo is not None
 
 
 def from_epoch(seconds: np.ndarray, dtype: Any) -> pd.DatetimeIndex:
@@ -121,4 +113,4 @@ def dtype_back(column: pd.Series) -> Any:
     values = values[_is_stamp(values)]
     if values.empty:
         return None
-    return pd.DatetimeTZDtype("us", "UTC") if _is_aware(values.iloc[0]) else np.dtype("M8[us]")
+    return pd.DatetimeTZDtype("us", "UTC") if is_zoned(values.iloc[0]) else np.dtype("M8[us]")

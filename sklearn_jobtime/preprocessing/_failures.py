@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._containers import plain_table, refuse_lookalikes
+from sklearn_jobtime._containers import plain_table, refuse_lookalikes, row_label
 from sklearn_jobtime._estimator import check_has_effect
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
@@ -23,7 +23,6 @@ from sklearn_jobtime.preprocessing._tables import (
     transformed,
 )
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, STATUSES, status_column
-from sklearn_jobtime.runs._validation import row_label
 
 __all__ = ["FailureImputer"]
 

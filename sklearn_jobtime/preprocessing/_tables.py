@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, validate_data
 
-from sklearn_jobtime._containers import numeric_rows, plain_table
+from sklearn_jobtime._containers import numeric_rows
 from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.exceptions import RunTableError
 
@@ -27,7 +27,8 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, dtype: Any) -> 
     estimator : BaseEstimator
         Gets `n_features_in_` (and `feature_names_in_`) where `reset`, is compared with them else.
     X : DataFrame or array-like of shape (n_runs, n_features)
-        What the caller gave; it is never changed, and neither may the returned table be.
+        What :func:`~sklearn_jobtime._containers.plain_table` gave of the caller's; it is never
+        changed, and neither may the returned table be.
     reset : bool
         True in fit.
     dtype : dtype, list of dtypes or None
@@ -37,7 +38,7 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, dtype: Any) -> 
     -------
     DataFrame
     """
-    X = plain_table(X) if dtype is None else numeric_rows(X)
+    X = X if dtype is None else numeric_rows(X)
     if isinstance(X, pd.DataFrame):
         if not X.columns.is_unique:
             twice = X.columns[X.columns.duplicated()][0]

@@ -228,7 +228,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
                 f"timezone={self.timezone!r} is not known here; expected an IANA name such as "
                 "'UTC' or 'Europe/Berlin'."
             ) from error
-        X = plain_table(X)
+        X = plain_table(X, read_times=False)
         table = read_table(self, X, reset=True, dtype=None)
         self.columns_ = self._time_columns(table, whole=not isinstance(X, pd.DataFrame))
         self.dtypes_ = {name: dtype_back(table[name]) for name in self.columns_}
@@ -301,7 +301,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
             As :meth:`transform` gives it; the features of other rows are NaN.
         """
         check_is_fitted(self)
-        X = plain_table(X)
+        X = plain_table(X, read_times=False)
         table = read_table(self, X, reset=False, dtype=None)
         seconds = {name: to_seconds(table[name]) for name in self.columns_}
         added = {}
@@ -344,7 +344,7 @@ class TimestampToNumeric(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names = self.get_feature_names_out()
-        X = plain_table(X)
+        X = plain_table(X, read_times=False)
         if isinstance(X, pd.DataFrame):
             table = X.copy(deep=False)
         else:

@@ -1,5 +1,6 @@
 """The run table: what it means, what breaks it, the targets in it, and how it stood when."""
 
+from sklearn_jobtime._containers import to_utc
 from sklearn_jobtime.runs._job_times import job_ends, job_starts
 from sklearn_jobtime.runs._long_table import long_table, melt_runs, pivot_runs
 from sklearn_jobtime.runs._schema import (
@@ -18,7 +19,7 @@ from sklearn_jobtime.runs._schema import (
 )
 from sklearn_jobtime.runs._targets import make_lower_bounds, make_targets, observed_durations
 from sklearn_jobtime.runs._timeline import as_of, next_runs, retired_series, split_by_time
-from sklearn_jobtime.runs._validation import to_utc, validate_runs
+from sklearn_jobtime.runs._validation import validate_runs
 
 __all__ = [
     "ENDED_AT",

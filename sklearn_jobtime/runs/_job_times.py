@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import row_label, to_utc
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.runs._moments import row_label, to_utc
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, end_column, start_column
 
 __all__ = ["check_job_times", "job_ends", "job_starts", "known_from"]

@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime._containers import plain_table, plain_value
+from sklearn_jobtime._containers import plain_table, plain_value, row_label, to_utc
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._job_times import MOST_SECONDS, ROUNDED, job_ends, job_starts
 from sklearn_jobtime.runs._schema import (
@@ -18,13 +18,7 @@ from sklearn_jobtime.runs._schema import (
     start_column,
     status_column,
 )
-from sklearn_jobtime.runs._validation import (
-    checked_durations,
-    checked_statuses,
-    row_label,
-    to_utc,
-    validate_runs,
-)
+from sklearn_jobtime.runs._validation import checked_durations, checked_statuses, validate_runs
 
 __all__ = ["LONG_COLUMNS", "long_table", "melt_runs", "pivot_runs"]
 

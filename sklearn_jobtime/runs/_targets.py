@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime._containers import plain_table, refuse_lookalikes
+from sklearn_jobtime._containers import plain_table, refuse_lookalikes, to_utc
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
@@ -18,7 +18,7 @@ from sklearn_jobtime.runs._schema import (
     start_column,
     status_column,
 )
-from sklearn_jobtime.runs._validation import elapsed_seconds, to_utc
+from sklearn_jobtime.runs._validation import elapsed_seconds
 
 __all__ = ["ahead", "make_lower_bounds", "make_targets", "observed_durations", "targets_named"]
 

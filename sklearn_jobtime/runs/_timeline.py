@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime._containers import plain_table
+from sklearn_jobtime._containers import plain_table, to_utc
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.runs._job_times import job_ends
 from sklearn_jobtime.runs._schema import (
@@ -19,7 +19,6 @@ from sklearn_jobtime.runs._schema import (
     start_column,
     status_column,
 )
-from sklearn_jobtime.runs._validation import to_utc
 
 __all__ = ["as_of", "later", "next_runs", "retired_series", "split_by_time"]
 

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from sklearn_jobtime._containers import plain_column, plain_table, refuse_lookalikes
-from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.runs._job_times import check_job_times
-from sklearn_jobtime.runs._moments import (
-    bad_value,
-    elapsed_seconds,
-    first_number,
+from sklearn_jobtime._containers import (
+    plain_column,
+    plain_table,
+    refuse_lookalikes,
     row_label,
     to_utc,
 )
+from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.runs._job_times import check_job_times
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
     STARTED_AT,
@@ -25,15 +24,34 @@ from sklearn_jobtime.runs._schema import (
 )
 
 __all__ = [
-    "bad_value",
     "checked_durations",
     "checked_statuses",
     "elapsed_seconds",
-    "first_number",
-    "row_label",
-    "to_utc",
     "validate_runs",
 ]
+
+
+def elapsed_seconds(runs: pd.DataFrame) -> pd.Series:
+    """Seconds from the start to the end of each run, NaN where one of them is missing.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A table with `started_at` and `ended_at`, in any form that :func:`to_utc` reads.
+
+    Raises
+    ------
+    RunTableError
+        When a value is no time.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"started_at": ["2026-03-01"], "ended_at": ["2026-03-01T00:02Z"]})
+    >>> elapsed_seconds(runs).tolist()
+    [120.0]
+    """
+    return (to_utc(runs[ENDED_AT]) - to_utc(runs[STARTED_AT])).dt.total_seconds()
 
 
 def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> pd.DataFrame:
@@ -99,20 +117,19 @@ def validate_runs(runs: pd.DataFrame, *, jobs: Sequence[str] | None = None) -> p
         twice = runs.columns[runs.columns.duplicated()][0]
         raise RunTableError(f"column {twice!r} stands twice in the table; rename or drop one.")
     runs = runs.copy()
-    for column in (STARTED_AT, ENDED_AT):
+    jobs = job_columns(runs, jobs)
+    clocks = clock_columns(runs)
+    for column in (STARTED_AT, ENDED_AT, *clocks):
         if column in runs:
             runs[column] = to_utc(runs[column])
-    for job in job_columns(runs, jobs):
+    for job in jobs:
         runs[job] = checked_durations(runs[job])
         if status_column(job) in runs:
             runs[status_column(job)] = checked_statuses(runs[status_column(job)])
-    clocks = clock_columns(runs)
-    for column in clocks:
-        runs[column] = to_utc(runs[column])
     _check_index(runs.index)
     _check_times(runs)
     if clocks:
-        check_job_times(runs, job_columns(runs, jobs))
+        check_job_times(runs, jobs)
     return runs
 
 

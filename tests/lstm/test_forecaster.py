@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skorch.callbacks import Callback, EpochScoring, LRScheduler
 
-from sklearn_jobtime import LSTMForecaster
+from sklearn_jobtime import LSTMForecaster, StatefulForecaster
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.lstm import LSTMNetwork, NetworkOptions, losses
-from sklearn_jobtime.metrics import observed_r2
+from sklearn_jobtime.metrics import get_forecast_scorer, observed_r2
 
 LOSSES = ("mse", "mae", "huber", "pinball")
 
@@ -474,6 +474,20 @@ def test_score_skips_targets_that_were_not_observed():
     Y[::2, 0] = np.nan
     assert model.score(X, Y) == observed_r2(Y, model.predict(X))
     assert model.score(X[1::2], Y[1::2, :]) <= 1
+
+
+@pytest.mark.parametrize("estimator", [quick, lambda: StatefulForecaster(quick(), n_steps=2)])
+def test_score_compares_names_and_not_positions(estimator):
+    X, Y = windows(outputs=2)
+    X = X if estimator is quick else X[:, -1]
+    names = pd.MultiIndex.from_tuples([(1, "a"), (1, "b")], names=["step", "job"])
+    y = pd.DataFrame(Y * [1.0, 50.0], columns=names)
+    model = estimator().fit(X, y)
+    scorer = get_forecast_scorer("neg_observed_mae")
+    assert model.score(X, y[names[::-1]]) == model.score(X, y)
+    assert scorer(model, X, y[names[::-1]]) == scorer(model, X, y)
+    with pytest.raises(ValueError, match="has the columns"):
+        model.score(X, y.rename(columns={"b": "c"}))
 
 
 def test_a_row_is_forecast_alike_alone_and_among_others():

@@ -89,18 +89,37 @@ def test_two_series_may_start_in_any_order_between_them():
     "column",
     [
         ["2026-03-29T01:30+01:00", "2026-03-29T03:30+02:00"],
-        ["2026-03-29T00:30", "2026-03-29T01:30Z"],
+        ["2026-03-29T00:30", "2026-03-29T01:30"],
         [1774744200, 1774747800],
         pd.to_datetime(["2026-03-29T00:30", "2026-03-29T01:30"]),
         pd.to_datetime(["2026-03-29T00:30", "2026-03-29T01:30"])
         .tz_localize("UTC")
         .tz_convert("Asia/Tokyo"),
     ],
-    ids=["offsets", "naive and Z", "epoch", "naive datetimes", "aware datetimes"],
+    ids=["offsets", "naive", "epoch", "naive datetimes", "aware datetimes"],
 )
 def test_every_form_of_a_time_is_the_same_moment(column):
     expected = pd.to_datetime(["2026-03-29T00:30Z", "2026-03-29T01:30Z"]).as_unit("us")
     assert to_utc(pd.Series(column, name="started_at")).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["2026-03-29T01:30Z", "2026-03-29T00:30"],
+        ["2026-03-29T01:30+02:00", "2026-03-29"],
+        [pd.Timestamp("2026-03-29T01:30Z"), pd.Timestamp("2026-03-29T00:30")],
+        ["2026-03-29T01:30Z", pd.Timestamp("2026-03-29T00:30").to_pydatetime()],
+    ],
+    ids=["text", "a day", "timestamps", "text and a datetime"],
+)
+def test_times_with_and_without_a_zone_in_one_column_are_an_error(column):
+    with pytest.raises(RunTableError, match=r"column 'started_at', row 1: .* has no zone, but '20"):
+        to_utc(pd.Series(column, name="started_at"))
+    table = pd.DataFrame({"started_at": column, "job": [1.0, 2.0]})
+    for door in (validate_runs, job_columns):
+        with pytest.raises(RunTableError, match="has no zone"):
+            door(table)
 
 
 def test_jobs_are_the_columns_with_a_status_or_else_the_float_columns():

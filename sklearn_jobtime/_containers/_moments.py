@@ -1,37 +1,17 @@
-"""Moments of a run table in any form, as UTC datetimes, and errors that name their place."""
+"""Times in any form become UTC datetimes, and values that cannot be read become errors."""
 
+import re
+from datetime import datetime
 from numbers import Number
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime._containers import kind_of, plain_column
+from sklearn_jobtime._containers._columns import kind_of, plain_column
 from sklearn_jobtime.exceptions import BadValueError
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
-__all__ = ["bad_value", "elapsed_seconds", "first_number", "row_label", "to_utc"]
-
-
-def bad_value(column: pd.Series, row: int, said: str) -> BadValueError:
-    """Make the error of a value that cannot be read.
-
-    Parameters
-    ----------
-    column : Series
-        The column.
-    row : int
-        The place of the value in it, from 0.
-    said : str
-        What is wrong and what to do; it follows the value.
-    """
-    value = column.iloc[row]
-    value = value.item() if isinstance(value, np.generic) else value
-    shown = repr(value) if isinstance(value, str) else str(value)
-    said = f"{shown if len(shown) <= 80 else shown[:77] + '...'} {said}"
-    label = row_label(column.index, row)
-    return BadValueError(
-        f"column {column.name!r}, row {label}: {said}", row=row, column=column.name, said=said
-    )
+__all__ = ["bad_value", "first_number", "is_zoned", "row_label", "to_utc"]
 
 
 NO_TIME = (
@@ -41,14 +21,8 @@ NO_TIME = (
 )
 # The years 1 to 9999, as far as Python's own datetime goes.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_800
-
-
-def row_label(index: pd.Index, row: int) -> str:
-    """Label of a row for a message: ``7``, not ``np.int64(7)``."""
-    label = index[row]
-    if isinstance(label, tuple):
-        return f"({', '.join(row_label(pd.Index([part], dtype=object), 0) for part in label)})"
-    return repr(label.item() if isinstance(label, np.generic) else label)
+_OFFSET = re.compile(r"[T ]\d{2}.*(?:Z|z|[+-]\d{2}(?::?\d{2})?)\s*$")
+_ALL_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
 
 
 def to_utc(column: pd.Series) -> pd.Series:
@@ -58,7 +32,7 @@ def to_utc(column: pd.Series) -> pd.Series:
     ----------
     column : Series
         Datetimes (aware in any zone, or naive and then read as UTC), ISO 8601 strings, or
-        numbers (seconds since 1970). Missing values stay missing.
+        numbers (seconds since 1970). Missing values and empty strings are missing.
 
     Returns
     -------
@@ -67,7 +41,8 @@ def to_utc(column: pd.Series) -> pd.Series:
     Raises
     ------
     RunTableError
-        When a value is no time; it names the column, the row and the value.
+        When a value is no time, or some have a zone and others have none; it names the column,
+        the row and the value.
 
     Examples
     --------
@@ -102,30 +77,36 @@ def to_utc(column: pd.Series) -> pd.Series:
         bad[bad] = [str(value).strip() != "" for value in column[bad].tolist()]
     if bad.any():
         raise bad_value(column, int(bad.to_numpy().argmax()), NO_TIME)
+    if column.dtype.kind == "O":
+        _check_one_kind(column[times.notna()])
     return times.dt.as_unit("us")
 
 
-def elapsed_seconds(runs: pd.DataFrame) -> pd.Series:
-    """Seconds from the start to the end of each run, NaN where one of them is missing.
+def _check_one_kind(stamps: pd.Series) -> None:
+    """Raise where some texts and objects have a zone and others have none."""
+    zoned = np.fromiter(map(is_zoned, stamps.tolist()), dtype=bool, count=len(stamps))
+    if zoned.any() and not zoned.all():
+        row = int(zoned.argmin())
+        other = stamps.iloc[int(zoned.argmax())]
+        raise bad_value(
+            stamps,
+            row,
+            f"has no zone, but {str(other)!r} in the same column has one, so that nothing says "
+            "which moment it is; write all of them in one form, such as 2026-03-01T04:00:00Z.",
+        )
 
-    Parameters
-    ----------
-    runs : DataFrame
-        A table with `started_at` and `ended_at`, in any form that :func:`to_utc` reads.
 
-    Raises
-    ------
-    RunTableError
-        When a value is no time.
+def is_zoned(stamp: Any) -> bool:
+    """Tell whether a text or datetime says in which zone it is.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> runs = pd.DataFrame({"started_at": ["2026-03-01"], "ended_at": ["2026-03-01T00:02Z"]})
-    >>> elapsed_seconds(runs).tolist()
-    [120.0]
+    >>> is_zoned("2026-03-01T04:00Z"), is_zoned("2026-03-01 04:00"), is_zoned("2026-03-01")
+    (True, False, False)
     """
-    return (to_utc(runs[ENDED_AT]) - to_utc(runs[STARTED_AT])).dt.total_seconds()
+    if isinstance(stamp, str):
+        return _OFFSET.search(stamp) is not None
+    return isinstance(stamp, datetime) and stamp.tzinfo is not None
 
 
 def _from_seconds(column: pd.Series) -> pd.Series:
@@ -140,9 +121,6 @@ def _from_seconds(column: pd.Series) -> pd.Series:
     return pd.Series(moments, index=column.index, name=column.name).dt.tz_localize("UTC")
 
 
-_ALL_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
-
-
 def first_number(column: pd.Series) -> int | None:
     """Place of the first number in a column of objects, which pandas would read as a year."""
     if column.dtype != object:
@@ -152,3 +130,33 @@ def first_number(column: pd.Series) -> int | None:
     values = enumerate(column.tolist())
     numbers = (place for place, value in values if isinstance(value, Number) and value == value)  # noqa: PLR0124 - not NaN
     return next(numbers, None)
+
+
+def bad_value(column: pd.Series, row: int, said: str) -> BadValueError:
+    """Make the error of a value that cannot be read.
+
+    Parameters
+    ----------
+    column : Series
+        The column.
+    row : int
+        The place of the value in it, from 0.
+    said : str
+        What is wrong and what to do; it follows the value.
+    """
+    value = column.iloc[row]
+    value = value.item() if isinstance(value, np.generic) else value
+    shown = repr(value) if isinstance(value, str) else str(value)
+    said = f"{shown if len(shown) <= 80 else shown[:77] + '...'} {said}"
+    label = row_label(column.index, row)
+    return BadValueError(
+        f"column {column.name!r}, row {label}: {said}", row=row, column=column.name, said=said
+    )
+
+
+def row_label(index: pd.Index, row: int) -> str:
+    """Label of a row for a message: ``7``, not ``np.int64(7)``."""
+    label = index[row]
+    if isinstance(label, tuple):
+        return f"({', '.join(row_label(pd.Index([part], dtype=object), 0) for part in label)})"
+    return repr(label.item() if isinstance(label, np.generic) else label)
