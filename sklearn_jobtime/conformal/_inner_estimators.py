@@ -14,7 +14,7 @@ from sklearn.utils.metadata_routing import _routing_enabled
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_jobtime._inside import chosen
-from sklearn_jobtime._typing import Floats, Ints, Rows
+from sklearn_jobtime._typing import Floats, Ints, Mask, Rows
 from sklearn_jobtime.baselines._history_regressor import HistoryRegressor, Learned
 from sklearn_jobtime.compose._asked_rows import can_be_asked, is_own, predicted_rows
 from sklearn_jobtime.compose._metadata import fit_parameters, passed
@@ -22,7 +22,8 @@ from sklearn_jobtime.compose._missing_targets import observing
 from sklearn_jobtime.conformal._scores import ConformityScore, RowForecasts
 from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._job_history import JobHistory
-from sklearn_jobtime.point_in_time._newest_rows import AskedRows
+from sklearn_jobtime.point_in_time._memory import NotAllGivenError
+from sklearn_jobtime.point_in_time._newest_rows import AskedRows, has_clear_clock
 from sklearn_jobtime.point_in_time._rolling import row_mean, row_median
 from sklearn_jobtime.point_in_time._splits import TimeSplit, in_start_order, split_in_time
 from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
@@ -117,6 +118,23 @@ class InnerEstimators:
         forecast = predicted(self.estimator, X)
         low_and_high = [predicted(one, X) for one in self.quantile_estimators]
         return RowForecasts.of(forecast, quantiles=low_and_high, scale=self._scale(X))
+
+    def forecasts_of(self, X: Any, rows: Mask) -> RowForecasts:
+        """Forecast some rows of the table of their fit, alone where they know how; NaN elsewhere.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, ...)
+            Where it has the rows of `fit`, all of them have their place in it.
+        rows : ndarray of bool, shape (n,)
+        """
+        asked = np.flatnonzero(rows)
+        if len(asked) and self.can_be_asked() and has_clear_clock(X):
+            try:
+                return self.with_sources(X, asked)[0].spread(asked, len(rows))
+            except NotAllGivenError:
+                pass
+        return self.forecasts(X)
 
     def _scale(self, X: Any, asked: AskedRows | None = None) -> Floats | None:
         if self.scale_model is None:

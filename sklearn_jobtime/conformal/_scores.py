@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, clone
 
 from sklearn_jobtime._typing import Floats, Mask, Rows
 from sklearn_jobtime.conformal._calibration_split import CalibrationSplit
+from sklearn_jobtime.preprocessing._tables import in_rows
 from sklearn_jobtime.runs._log_ratio import FINEST, indistinct_durations
 
 __all__ = [
@@ -74,6 +75,11 @@ class RowForecasts:
         return RowForecasts(
             *(np.where(chosen, new, old) for old, new in zip(mine, theirs, strict=True))
         )
+
+    def spread(self, rows: Rows, n: int) -> "RowForecasts":
+        """Put these forecasts into the given rows of n; the others are NaN."""
+        parts = self.forecast, self.lower, self.upper, self.scale
+        return RowForecasts(*(in_rows(n, rows, part) for part in parts))
 
     def take(self, rows: Rows | slice) -> "RowForecasts":
         """Return those of some of the rows."""

@@ -26,7 +26,7 @@ class UnseenRows:
     inner : InnerEstimators
         The last ones that were fitted.
     forecasts : RowForecasts
-        Of all n rows.
+        Of n rows; those of rows that do not calibrate may be NaN.
     calibrates : ndarray of bool, shape (n,)
         Those whose forecast is by estimators that were fitted on rows before them.
     unfinished : ndarray of int
@@ -55,7 +55,7 @@ class UnseenRows:
         """
         asked = InnerEstimators.of(forecaster, score)
         if is_prefit(forecaster):
-            return cls(asked, asked.forecasts(rows.X), seen, np.arange(len(seen)))
+            return cls(asked, asked.forecasts_of(rows.X, seen), seen, np.arange(len(seen)))
         fractions = [forecaster.calibration_fraction]
         if isinstance(forecaster.cv, Integral):
             n_parts = int(forecaster.cv) + 1
@@ -64,7 +64,7 @@ class UnseenRows:
         for fraction in fractions:
             split = split_in_time(rows.X, seen, rows.steps, fraction)
             inner = asked.fit(rows.older(split), score, forecaster.calibration_fraction)
-            new = inner.forecasts(rows.X)
+            new = inner.forecasts_of(rows.X, split.is_newer & seen)
             if found is None:
                 found = cls(inner, new, split.is_newer & seen, split.unfinished)
             else:

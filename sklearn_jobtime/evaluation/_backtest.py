@@ -5,6 +5,7 @@ Every score, recommendation and count of :mod:`sklearn_jobtime.evaluation` reads
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -16,11 +17,14 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from sklearn_jobtime._containers import plain_table
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Rows
 from sklearn_jobtime.baselines._baseline import Baseline
 from sklearn_jobtime.baselines._rules import RollingRule
+from sklearn_jobtime.compose._asked_rows import can_be_asked, predicted_rows
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.point_in_time import ended_order, read_clock
+from sklearn_jobtime.point_in_time._memory import NotAllGivenError
+from sklearn_jobtime.point_in_time._newest_rows import AskedRows, has_clear_clock
 from sklearn_jobtime.runs._log_ratio import FINEST, clock_tick, indistinct_durations
 from sklearn_jobtime.runs._schema import ENDED_AT, WHOLE_RUN, series_names, status_column
 from sklearn_jobtime.runs._targets import ahead, make_targets
@@ -156,19 +160,35 @@ def _tested(
         start = perf_counter()
         known = model if is_ready else clone(model).fit(split.train, split.y_train[columns])
         middle = perf_counter()
-        table = _predicted(known, split.upto, columns, split.y_train.columns)
+        asked = np.flatnonzero(split.is_tested)
+        table = _predicted(known, split.upto, columns, split.y_train.columns, asked)
         end = perf_counter()
-    forecasts = table.to_numpy()[split.is_tested].ravel()
+    forecasts = table.to_numpy().ravel()
     baseline = (known, columns) if isinstance(model, Baseline) else None
     return _Tested(forecasts, middle - start, end - middle, baseline)
 
 
 def _predicted(
-    model: BaseEstimator, rows: pd.DataFrame, columns: pd.Index, wanted: pd.Index
+    model: BaseEstimator,
+    table: pd.DataFrame,
+    columns: pd.Index,
+    wanted: pd.Index,
+    asked: Rows | None = None,
 ) -> pd.DataFrame:
-    """Forecasts of a model fitted on the targets `columns`, as a table of the `wanted` ones."""
-    seconds = np.reshape(model.predict(rows), (len(rows), len(columns)))
-    return pd.DataFrame(seconds, index=rows.index, columns=columns).reindex(columns=wanted)
+    """Forecasts of a model fitted on the targets `columns`, as a table of the `wanted` ones.
+
+    They are those of all rows of `table`, or of the asked ones in it: these by themselves where
+    the model knows how, and the rows of its fit are all in the table.
+    """
+    asked = np.arange(len(table)) if asked is None else asked
+    forecasts = None
+    if 0 < len(asked) < len(table) and has_clear_clock(table) and can_be_asked(model):
+        with suppress(NotAllGivenError):
+            forecasts = predicted_rows(model, table, AskedRows(asked, asked))
+    if forecasts is None:
+        forecasts = np.reshape(model.predict(table), (len(table), -1))[asked]
+    seconds = np.reshape(forecasts, (len(asked), len(columns)))
+    return pd.DataFrame(seconds, index=table.index[asked], columns=columns).reindex(columns=wanted)
 
 
 def has_past(runs: pd.DataFrame, columns: pd.Index) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from sklearn_jobtime.point_in_time._clock_checks import LEAST_EPOCH
 from sklearn_jobtime.point_in_time._order import ended_order
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 
-__all__ = ["AskedRows", "NewestForecasts", "own_series"]
+__all__ = ["AskedRows", "NewestForecasts", "has_clear_clock", "own_series"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,19 @@ class AskedRows:
         return cls(rows, np.union1d(rows, seen))
 
 
+def has_clear_clock(X: Any) -> bool:
+    """Tell whether a table says when its runs started, in times that are exact as epoch seconds.
+
+    Its clock is then the same, whatever part of the table it is read from.
+    """
+    if not isinstance(X, pd.DataFrame) or not X.columns.is_unique or STARTED_AT not in X:
+        return False
+    if not all(_is_coarse(X[name].dtype) for name in (STARTED_AT, ENDED_AT) if name in X):
+        return False
+    started = read_clock(X, STARTED_AT, None).started
+    return started is not None and bool(started.min(initial=np.inf) >= LEAST_EPOCH)
+
+
 def own_series(X: Any, n: int) -> tuple[pd.DataFrame, Rows] | None:
     """Take the rows of those series alone of which the newest `n` rows are.
 
@@ -88,17 +101,9 @@ def own_series(X: Any, n: int) -> tuple[pd.DataFrame, Rows] | None:
         None instead of both where the clock could be another one without the other series: times
         that are numbers, or finer than a microsecond, or none at all.
     """
-    if not isinstance(X, pd.DataFrame) or not X.columns.is_unique or not 0 < n < len(X):
-        return None  # of all rows nothing can be left out
-    for name in (STARTED_AT, ENDED_AT):
-        if name in X and not _is_coarse(X[name].dtype):
-            return None
-    if STARTED_AT not in X:
+    if not 0 < n < len(X) or not has_clear_clock(X):  # of all rows nothing can be left out
         return None
     clock = read_clock(X, STARTED_AT, None)
-    assert clock.started is not None
-    if clock.started.min() < LEAST_EPOCH:
-        return None
     is_own = np.zeros(len(clock.keys), dtype=bool)
     is_own[clock.series[len(X) - n :]] = True
     kept = np.flatnonzero(is_own[clock.series])
