@@ -133,3 +133,25 @@ def test_errors_say_what_came():
         DirectMultiStepRegressor(Ridge()).fit(X, y[:-1])
     with pytest.raises(ValueError, match="max_rows"):
         DirectMultiStepRegressor(Ridge(), max_rows=0).fit(X, y)
+
+
+def test_equal_targets_share_a_fit_and_others_do_not():
+    X, y = table(3, ["build", "test"])
+    twice = pd.concat([y, y.xs("build", axis=1, level="job", drop_level=False)], axis=1)
+    names = [*y.columns, *((step, "whole_run") for step in (1, 2, 3))]
+    twice.columns = pd.MultiIndex.from_tuples(names, names=y.columns.names)
+    trees = HistGradientBoostingRegressor(max_iter=3, max_features=0.5, random_state=0)
+    shared = DirectMultiStepRegressor(trees).fit(X, twice)
+    assert len({id(one) for one in shared.regressors_}) == 4
+    alone = DirectMultiStepRegressor(trees).fit(X, y)
+    kept = pickle.loads(pickle.dumps(shared))
+    assert len({id(one) for one in kept.regressors_}) == 4
+    for model in (shared, kept):
+        found = pd.DataFrame(model.predict(X), columns=twice.columns)
+        np.testing.assert_array_equal(found[y.columns], alone.predict(X))
+        np.testing.assert_array_equal(
+            found.xs("whole_run", axis=1, level="job"), found.xs("build", axis=1, level="job")
+        )
+    other = twice.copy()
+    other.loc[other.index[-1], (2, "whole_run")] = 9.0
+    assert len({id(one) for one in DirectMultiStepRegressor(trees).fit(X, other).regressors_}) == 5
