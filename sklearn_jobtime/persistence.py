@@ -18,6 +18,10 @@ __all__ = ["load_model", "save_model"]
 
 # What a pickle of a fitted model depends on.
 PACKAGES = ("sklearn-jobtime", "scikit-learn", "torch", "skorch", "numpy", "pandas")
+# Larger models are compressed, most of them is history; smaller ones load faster as they are. Of
+# joblib's methods, zlib and gzip never come to an end where a line follows.
+LARGE = 4_000_000
+COMPRESSION = ("xz", 1)
 # The model is followed by one line that unpickling never reaches: MARK and then JSON.
 MARK = b"\n#sklearn_jobtime "
 LONGEST_NOTE = 4096
@@ -58,6 +62,8 @@ def save_model(model: BaseEstimator, path: str | Path) -> None:
     _check_model(model, path)
     with locked(path), replacing(path) as new:
         joblib.dump(model, new)
+        if new.stat().st_size > LARGE:
+            joblib.dump(model, new, compress=COMPRESSION)
         note = {"sha256": _digest(new, new.stat().st_size), "versions": _versions()}
         with new.open("ab") as file:
             file.write(MARK + json.dumps(note).encode())

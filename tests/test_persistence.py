@@ -55,6 +55,23 @@ def test_a_model_stored_by_plain_joblib_loads(runs, fitted, tmp_path):
     np.testing.assert_array_equal(loaded.predict(runs), fitted.predict(runs))
 
 
+@pytest.mark.parametrize("load", [load_model, joblib.load])
+def test_a_large_model_is_compressed_and_forecasts_the_same(tmp_path, monkeypatch, load):
+    rng = np.random.default_rng(0)
+    runs = pd.DataFrame({"build": rng.integers(1, 9, 1000).astype(float)})
+    model = RollingRule("mean", n_runs=1000).fit(runs, make_targets(runs))
+    path = tmp_path / "model.joblib"
+    save_model(model, path)
+    plain = path.stat().st_size
+    monkeypatch.setattr(persistence, "LARGE", plain // 2)
+    save_model(model, path)
+    assert path.stat().st_size < plain / 2
+    np.testing.assert_array_equal(load(path).predict(runs), model.predict(runs))
+    path.write_bytes(path.read_bytes()[: plain // 20])
+    with pytest.raises(ModelFileError, match=str(path)):
+        load_model(path)
+
+
 def test_a_model_loads_in_a_fresh_process(runs, fitted, stored, tmp_path):
     write_table(runs, tmp_path / "runs.parquet")
     code = (

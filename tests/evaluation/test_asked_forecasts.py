@@ -84,11 +84,11 @@ def test_calibration_forecasts_the_rows_that_calibrate_alone(runs, monkeypatch):
     assert forecast == [model.n_calibration_]
 
 
-def test_backtest_is_that_of_the_whole_table(runs, monkeypatch, n_splits=2):
+def test_backtest_is_that_of_the_whole_table(runs, monkeypatch):
     models = {"recipe": small_recipe(), "rule": RollingRule("last")}
-    asked = backtest(models, runs, n_splits=n_splits)
+    asked = backtest(models, runs, n_splits=2)
     whole_table(monkeypatch)
-    naive = backtest(models, runs, n_splits=n_splits)
+    naive = backtest(models, runs, n_splits=2)
     pd.testing.assert_frame_equal(asked.targets, naive.targets)
     pd.testing.assert_frame_equal(asked.forecasts, naive.forecasts, rtol=1e-9)
 
