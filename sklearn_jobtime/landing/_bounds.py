@@ -1,10 +1,8 @@
 """Bounds of landings at each stage of a run, calibrated on held-out nights."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.conformal._adaptive import AdaptiveBound
 
 __all__ = ["StageBounds", "stage_counts", "stage_errors"]
@@ -28,14 +26,14 @@ def stage_counts(n_jobs: int) -> list[int]:
 
 
 def stage_errors(
-    landings: Floats, centre: Floats, below: Floats, above: Floats, is_known: Sequence[bool]
+    landings: Floats, centre: Floats, below: Floats, above: Floats, is_known: Mask
 ) -> Floats:
     """Errors of forecast landings, in standard deviations of the sample paths; NaN where known.
 
     Parameters
     ----------
     landings, centre, below, above : ndarray of shape (n_outputs,)
-    is_known : sequence of bool
+    is_known : ndarray of bool, shape (n_outputs,)
         Outputs that had landed when the forecast was made.
     """
     late = landings - centre

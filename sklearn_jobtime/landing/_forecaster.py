@@ -1,7 +1,5 @@
 """When each job of a run lands: durations, gaps and the graph of the jobs put together."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -9,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
-from sklearn.utils import Tags, _safe_indexing, check_random_state, get_tags
+from sklearn.utils import Tags, check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
@@ -218,7 +216,9 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         if not self.jobs_:
             raise RunTableError(f"y forecasts {WHOLE_RUN!r} alone; expected jobs of the run too.")
         place = {job: k for k, job in enumerate(self.jobs_)}
-        self._asked = [len(self.jobs_) if run else place[jobs[k]] for k, run in zip(first, is_run)]
+        self._asked = [
+            len(self.jobs_) if run else place[jobs[k]] for k, run in zip(first, is_run, strict=True)
+        ]
 
     def _nights(self, X: Any, observed: Floats | None) -> tuple[Nights, Floats]:
         """Read what happened in the rows, and how long each job waited."""
@@ -323,9 +323,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         list of LandingPaths
         """
-        return [
-            play(plan, drawn, so_far) for plan, so_far, drawn in self.runs_so_far(X, now)
-        ]
+        return [play(plan, drawn, so_far) for plan, so_far, drawn in self.runs_so_far(X, now)]
 
     def runs_so_far(
         self, X: pd.DataFrame | ArrayLike, now: Any = None
@@ -348,10 +346,11 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
                 f"now is {seen.min():g} s after the start of a run; expected 0 or more: a run that "
                 "has not started is seen from its start."
             )
-        at_start = self._surprises.paths(self.n_paths, self._random()).values
+        nothing = NightSoFar.at_start(len(self.jobs_))
+        at_start = draw(plans[0], self._surprises, nothing, self.n_paths, self._random())
         found = []
         for row, (plan, at) in enumerate(zip(plans, seen.tolist(), strict=True)):
-            so_far = nights.as_of(row, at) if at else NightSoFar.at_start(len(self.jobs_))
+            so_far = nights.as_of(row, at) if at else nothing
             drawn = at_start
             if at:
                 drawn = draw(plan, self._surprises, so_far, self.n_paths, self._random())
@@ -439,13 +438,12 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         bound = self._bounds.at(stage, levels, together=together)
         is_known = np.append(paths.is_known, paths.is_known.all() and np.ptp(paths.whole) == 0)
         bound = np.where(is_known[:, None], 0.0, bound)
-        low = np.maximum(centre[:, None] - bound * below[:, None], np.where(is_known, 0.0, now)[:, None])
-        ends = np.stack([low, centre[:, None] + bound * above[:, None]], axis=1)
-        return ends
+        low = np.maximum(
+            centre[:, None] - bound * below[:, None], np.where(is_known, 0.0, now)[:, None]
+        )
+        return np.stack([low, centre[:, None] + bound * above[:, None]], axis=1)
 
-    def landed_by(
-        self, X: pd.DataFrame | ArrayLike, seconds: ArrayLike, now: Any = None
-    ) -> Floats:
+    def landed_by(self, X: pd.DataFrame | ArrayLike, seconds: ArrayLike, now: Any = None) -> Floats:
         """Chance that each job has landed so many seconds after the start of the run.
 
         Parameters
@@ -462,10 +460,11 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         """
         runs = self.paths(X, now)
         limits = np.broadcast_to(np.asarray(seconds, float), (len(runs), len(self._asked)))
-        chances = [self.chance_of(p, p.landings[:, self._asked] <= at) for p, at in zip(runs, limits)]
-        return np.array(chances)
+        landings = [paths.landings[:, self._asked] for paths in runs]
+        pairs = zip(landings, limits, strict=True)
+        return np.array([self.chance_of(landing <= limit) for landing, limit in pairs])
 
-    def chance_of(self, paths: LandingPaths, happens: Any) -> Floats:
+    def chance_of(self, happens: Any) -> Floats:
         """Share of the paths on which something happens, no closer to 0 or 1 than nights tell."""
         share = np.mean(happens, axis=0)
         least = 1 / (self.n_nights_ + 1)
@@ -522,9 +521,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         float
         """
         check_is_fitted(self)
-        return float(
-            observed_r2(self.landings(X, y), self.predict(X), sample_weight=sample_weight)
-        )
+        return float(observed_r2(self.landings(X, y), self.predict(X), sample_weight=sample_weight))
 
     def landings(self, X: pd.DataFrame | ArrayLike, y: ArrayLike) -> Any:
         """Say when the jobs of runs that are over landed, in the form of :meth:`predict`."""
@@ -544,6 +541,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         tags.input_tags.three_d_array = inner.input_tags.three_d_array
         tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = True
         if inner.regressor_tags is not None:
             tags.regressor_tags.poor_score = inner.regressor_tags.poor_score
         tags.regressor_tags.looks_back = looks_back(self.forecaster)

@@ -178,7 +178,7 @@ class NightSoFar:
 
     @classmethod
     def at_start(cls, n_jobs: int) -> Self:
-        """A run of which nothing is known yet."""
+        """Give a run of which nothing is known yet."""
         unknown = np.full(n_jobs, np.nan)
         return cls(0.0, unknown, unknown, np.zeros(n_jobs, dtype=bool), np.nan)
 

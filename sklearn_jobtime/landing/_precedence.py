@@ -1,13 +1,17 @@
 """Which job waits for which, as arrays in topological order."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import networkx as nx
 import numpy as np
 
 from sklearn_jobtime._typing import Floats
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["Precedence"]
 
@@ -46,6 +50,8 @@ class Precedence:
         ValueError
             When the graph has a cycle.
         """
+        import networkx as nx  # noqa: PLC0415 - read where it is needed only
+
         if not nx.is_directed_acyclic_graph(graph):
             cycle = [a for a, _ in nx.find_cycle(graph)]
             raise ValueError(

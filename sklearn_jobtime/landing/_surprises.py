@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from sklearn.covariance import ledoit_wolf
 
-from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime._typing import Floats
 
 __all__ = ["Paths", "Surprises"]
 
@@ -137,6 +137,7 @@ class Paths:
         if self._is_open(coordinate):
             column = self._left[:, coordinate].copy()
             self._left -= np.outer(column, column) / variance
+            self._left[coordinate] = self._left[:, coordinate] = 0.0
 
     def learn_at_least(self, coordinate: int, bound: float, random: np.random.Generator) -> None:
         """Learn that one coordinate is at least this: of a job that still runs.
@@ -190,7 +191,7 @@ def _mean_excess(nights: Floats) -> Floats:
     """Mean excess of the largest tenth of each coordinate over the smallest of them."""
     n = len(nights)
     n_tail = max(int(TAIL * n), min(n - 1, 3), 1)
-    largest: Mask = np.sort(nights, axis=0)[-n_tail - 1 :]
+    largest = np.sort(nights, axis=0)[-n_tail - 1 :]
     excess = (largest - largest[0])[1:].mean(axis=0) if n > 1 else np.zeros(nights.shape[1])
     spread = nights.std(axis=0)
     return np.maximum(excess, 0.1 * spread)

@@ -238,7 +238,7 @@ def _chances(
 ) -> Floats:
     """Chance of each deadline; 0 or 1 where it is known, NaN where there is none."""
     landings = paths.landings
-    chances = model.chance_of(paths, landings <= limits)
+    chances = model.chance_of(landings <= limits)
     is_known = np.append(paths.is_known, not np.isnan(so_far.whole))
     chances = np.where(is_known, landings[0] <= limits, chances)
     never = np.append(paths.blocked, paths.blocked.any())

@@ -33,8 +33,8 @@ class UsualGaps:
 
     def fit(self, runs: Any, gaps: Floats) -> Self:
         """Learn the gaps of runs, ``(n_runs, n_gaps)``; NaN where not known."""
-        varies = (np.nan_to_num(gaps) > 0).any(axis=0)
-        self._seen = [name for name, is_varied in zip(self._names, varies, strict=True) if is_varied]
+        varies = np.flatnonzero((np.nan_to_num(gaps) > 0).any(axis=0))
+        self._seen = [self._names[k] for k in varies]
         if self._seen:
             table = self._table(runs, gaps)
             targets = make_targets(table, jobs=self._seen, whole_run=False)

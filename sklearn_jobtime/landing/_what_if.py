@@ -62,8 +62,8 @@ class WhatIf:
             if not np.isfinite(seconds):
                 raise ValueError(f"faster of {job!r} is {seconds!r}; expected seconds.")
         for job, sample in self.durations.items():
-            seconds = np.asarray(sample, dtype=np.float64)
-            if not seconds.size or not (np.isfinite(seconds) & (seconds >= 0)).all():
+            given = np.asarray(sample, dtype=np.float64)
+            if not given.size or not (np.isfinite(given) & (given >= 0)).all():
                 raise ValueError(f"durations of {job!r} must be seconds from 0 up, at least one.")
         if self.n_workers is not None and self.n_workers < 1:
             raise ValueError(f"n_workers is {self.n_workers!r}; expected at least 1.")
