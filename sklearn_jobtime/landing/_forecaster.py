@@ -192,7 +192,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             calibration_fraction=self.calibration_fraction,
         ).fit(X, y, **fit_params)
         self._read_outputs(given.observed.shape[1])
-        self.graph_ = graph_of(self.graph, X, self.jobs_)
+        self.graph_ = graph_of(self.graph, X if self._is_named else None, self.jobs_)
         self._precedence = Precedence.of(self.graph_, self.jobs_)
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         nights, gaps = self._nights(X, given.observed)
@@ -222,13 +222,13 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
 
     def _nights(self, X: Any, observed: Floats | None) -> tuple[Nights, Floats]:
         """Read what happened in the rows, and how long each job waited."""
-        if isinstance(X, pd.DataFrame) and all(job in X for job in self.jobs_):
+        if self._is_named and isinstance(X, pd.DataFrame):
             durations = observed_durations(X, self.jobs_)[self.jobs_].to_numpy(np.float64)
         elif observed is not None:
             durations = observed[:, self._own]
         else:
             durations = np.full((len(X), len(self.jobs_)), np.nan)
-        nights = Nights.of(X, durations, self._precedence)
+        nights = Nights.of(X if self._is_named else None, durations, self._precedence)
         return nights, nights.gaps(self._precedence, self.n_workers)
 
     def _calibrate(self, nights: Nights, forecasts: Floats, usual: Floats, gaps: Floats) -> None:

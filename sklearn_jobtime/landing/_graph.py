@@ -23,8 +23,9 @@ def graph_of(asked: Any, X: Any, jobs: Sequence[Any]) -> nx.DiGraph:
     Parameters
     ----------
     asked : "infer", or what :func:`~sklearn_jobtime.graph.job_graph` reads
-    X : DataFrame or array of shape (n_runs, ...)
-        Of an array whose outputs are no jobs of a table, "infer" is that they start together.
+    X : DataFrame or None
+        The runs; None where the outputs are no jobs of a table: "infer" is then that they start
+        together.
     jobs : sequence
 
     Raises
@@ -39,7 +40,7 @@ def graph_of(asked: Any, X: Any, jobs: Sequence[Any]) -> nx.DiGraph:
         if isinstance(X, pd.DataFrame):
             check_graph(graph, X)
         return graph
-    is_table = isinstance(X, pd.DataFrame) and any(job in X for job in jobs)
+    is_table = isinstance(X, pd.DataFrame)
     if is_table and any(start_column(job) in X for job in jobs):
         return infer_graph(X, jobs)
     if is_table and len(jobs) > 1:
