@@ -216,9 +216,9 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         if not self.jobs_:
             raise RunTableError(f"y forecasts {WHOLE_RUN!r} alone; expected jobs of the run too.")
         place = {job: k for k, job in enumerate(self.jobs_)}
-        self._asked = [
-            len(self.jobs_) if run else place[jobs[k]] for k, run in zip(first, is_run, strict=True)
-        ]
+        at = [None if run else place[jobs[k]] for k, run in zip(first, is_run, strict=True)]
+        self._asked = [len(self.jobs_) if k is None else k for k in at]
+        self._is_named = isinstance(names, pd.MultiIndex)
 
     def _nights(self, X: Any, observed: Floats | None) -> tuple[Nights, Floats]:
         """Read what happened in the rows, and how long each job waited."""
