@@ -1,5 +1,6 @@
 """When each job of a run lands: durations, gaps and the graph of the jobs put together."""
 
+from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metadata_routing import MetadataRouter
@@ -20,6 +22,7 @@ from sklearn_jobtime.conformal._quantiles import confidence_levels, warn_if_too_
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.landing._bounds import StageBounds, stage_counts, stage_errors
 from sklearn_jobtime.landing._graph import graph_of
+from sklearn_jobtime.landing._held_out import held_out_rows
 from sklearn_jobtime.landing._live import LandingPaths, RunPlan, draw, play
 from sklearn_jobtime.landing._nights import Nights, NightSoFar
 from sklearn_jobtime.landing._precedence import Precedence
@@ -53,8 +56,11 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     Parameters
     ----------
     forecaster : estimator
-        Forecasts durations: a pipeline, a baseline, the recipe, or one that is fitted already and
-        stands in scikit-learn's FrozenEstimator. It is cloned, and fitted on the older runs.
+        Forecasts durations: a pipeline, a baseline, the recipe. It is cloned, and fitted on the
+        older runs. One that is fitted already stands in scikit-learn's FrozenEstimator: then all
+        runs of `fit` are held out, so they have to be newer than those that it learned; a fitted
+        :class:`~sklearn_jobtime.ConformalForecaster` there brings its own held-out runs, which are
+        looked up in the table of `fit` by their starts.
     graph : "infer", DiGraph, list of pairs, dict or str, default="infer"
         Which job waits for which. "infer" learns it from the starts and ends of the jobs
         (:func:`~sklearn_jobtime.graph.infer_graph`); anything else is read by
@@ -186,21 +192,31 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             )
         given = read_targets(self, X, y, None)
         self.target_names_ = given.form.names
-        self.forecaster_ = ConformalForecaster(
-            clone(self.forecaster),
-            self.confidence_level,
-            calibration_fraction=self.calibration_fraction,
-        ).fit(X, y, **fit_params)
+        stored = getattr(self.forecaster, "estimator", None)
+        has_held_out = isinstance(self.forecaster, FrozenEstimator) and isinstance(
+            stored, ConformalForecaster
+        )
+        if has_held_out:
+            self.forecaster_ = deepcopy(stored)
+        else:
+            self.forecaster_ = ConformalForecaster(
+                clone(self.forecaster),
+                self.confidence_level,
+                calibration_fraction=self.calibration_fraction,
+            ).fit(X, y, **fit_params)
         self._read_outputs(given.observed.shape[1])
         self.graph_ = graph_of(self.graph, X if self._is_named else None, self.jobs_)
         self._precedence = Precedence.of(self.graph_, self.jobs_)
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         nights, gaps = self._nights(X, given.observed)
         self._usual_gaps = UsualGaps(gaps.shape[1]).fit(X, gaps)
-        rows = self.forecaster_.calibration_rows_
         tick = clock_tick(nights.starts.ravel(), nights.ends.ravel())
         self._least = indistinct_durations(nights.durations, tick)
-        forecasts = self.forecaster_.calibration_forecasts_[:, self._own]
+        if has_held_out:
+            rows, forecasts = held_out_rows(self.forecaster_, X, self._own)
+        else:
+            rows = self.forecaster_.calibration_rows_
+            forecasts = self.forecaster_.calibration_forecasts_[:, self._own]
         usual = self._usual_gaps.predict(X, gaps)[rows]
         self._calibrate(nights.rows(rows), forecasts, usual, gaps[rows])
         return self

@@ -7,7 +7,9 @@ from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.frozen import FrozenEstimator
 
+from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime.baselines import OnlineMix, RollingRule
+from sklearn_jobtime.conformal import online_update
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.landing import (
@@ -216,6 +218,23 @@ def test_a_frozen_forecaster_is_not_fitted_again(history):
     model.fit(new, make_targets(new))
     assert model.n_nights_ > 60
     assert model.predict(history[200:202]).shape == (2, 5)
+
+
+def test_a_stored_model_brings_its_own_held_out_nights(history):
+    runs, y = history[:160], make_targets(history[:160], horizon=2)
+    stored = ConformalForecaster(OnlineMix(), refit=True).fit(runs, y)
+    asked = {"n_paths": 100, "random_state": 0}
+    model = LandingForecaster(FrozenEstimator(stored), CHAIN, **asked).fit(runs, y)
+    assert model.n_nights_ == (~y[1].iloc[stored.calibration_rows_].isna().any(axis=1)).sum()
+    online_update(stored, history[:200])
+    grown, targets = history[:200], make_targets(history[:200], horizon=2)
+    later = LandingForecaster(FrozenEstimator(stored), CHAIN, **asked).fit(grown, targets)
+    assert later.n_nights_ > model.n_nights_ + 20
+    n_updates = stored.n_updates_
+    later.update(history[200:202], make_targets(history[200:202], horizon=2))
+    assert stored.n_updates_ == n_updates
+    with pytest.raises(RunTableError, match="none of the"):
+        LandingForecaster(FrozenEstimator(stored), CHAIN).fit(runs[:50], y[:50])
 
 
 def test_what_cannot_be_answered_is_an_error_with_a_remedy(history):
