@@ -15,6 +15,7 @@ from sklearn_jobtime.cli.commands.demo import demo
 from sklearn_jobtime.cli.commands.evaluate import evaluate
 from sklearn_jobtime.cli.commands.fit import fit
 from sklearn_jobtime.cli.commands.forecast import forecast
+from sklearn_jobtime.cli.commands.landing import landing
 from sklearn_jobtime.cli.commands.links import links
 from sklearn_jobtime.cli.commands.load import load
 from sklearn_jobtime.cli.commands.risk import risk
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     epilog="Exit codes: 0 done, 1 a problem with the data or a file, 2 wrong usage, 130 "
-    "interrupted, 143 terminated. Results go to standard output, progress and notes to standard "
+    "interrupted, 143 terminated, 3 a chance below `landing --fail-below`. Results go to standard output, progress and notes to standard "
     "error.",
 )
 
