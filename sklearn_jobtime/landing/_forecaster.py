@@ -126,6 +126,8 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     True
     """
 
+    forecaster_: ConformalForecaster
+
     _parameter_constraints: ClassVar[dict] = {
         "forecaster": [HasMethods(["fit", "predict"])],
         "graph": "no_validation",
@@ -192,11 +194,11 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             )
         given = read_targets(self, X, y, None)
         self.target_names_ = given.form.names
-        stored = getattr(self.forecaster, "estimator", None)
-        has_held_out = isinstance(self.forecaster, FrozenEstimator) and isinstance(
-            stored, ConformalForecaster
-        )
-        if has_held_out:
+        stored = None
+        if isinstance(self.forecaster, FrozenEstimator):
+            stored = self.forecaster.estimator
+        has_held_out = isinstance(stored, ConformalForecaster)
+        if isinstance(stored, ConformalForecaster):
             self.forecaster_ = deepcopy(stored)
         else:
             self.forecaster_ = ConformalForecaster(

@@ -6,8 +6,15 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime._wording import shortened_apart
-from sklearn_jobtime.plots._panels import panels_on
-from sklearn_jobtime.plots._style import ACTUAL, COMING, FAILED, TESTED, styled, unit_of
+from sklearn_jobtime.plots._style import (
+    ACTUAL,
+    COMING,
+    FAILED,
+    TESTED,
+    panels_on,
+    styled,
+    unit_of,
+)
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 
 if TYPE_CHECKING:
@@ -175,7 +182,9 @@ class LandingDisplay:
             for state, word in words.items()
             if (table["state"] == state).any()
         ]
-        handles.append(Line2D([], [], color="black", linewidth=1.2, label="interval of the landing"))
+        handles.append(
+            Line2D([], [], color="black", linewidth=1.2, label="interval of the landing")
+        )
         if (table["critical"].iloc[:-1] >= CRITICAL).any():
             handles.append(
                 Patch(facecolor="none", edgecolor="black", linewidth=1.8, label="critical path")

@@ -95,7 +95,7 @@ def run_landing(
     sentence = _sentence(model, found, run, now, asked.timezone)
     if plot is not None:
         elapsed = None if now is None else (now - run[STARTED_AT].iloc[0]).total_seconds()
-        save_plot(LandingDisplay(found, now=elapsed, timezone=asked.timezone).plot().figure_, plot)
+        save_plot(LandingDisplay(found, now=elapsed, timezone=asked.timezone).plot(), plot)
     if as_json:
         print_json(
             {
@@ -144,8 +144,8 @@ def _run_of(
             return history, next_runs(history), None
         moment = _newest_time(table, jobs)
         notes.append(
-            f"now is taken to be {human_time(moment)} UTC, the newest time in the table; --now says "
-            "another."
+            f"now is taken to be {human_time(moment)} UTC, the newest time in the table; --now "
+            "says another."
         )
     begun = table[table[STARTED_AT] <= moment]
     if not len(begun):
@@ -306,5 +306,7 @@ def _sentence(
         late = float(waits_for["lands"].iloc[0]) - planned
         parts += f"; it waits for {job}"
         if abs(late) >= 1:
-            parts += f", {human_seconds(abs(late))} {'later' if late > 0 else 'earlier'} than planned"
+            parts += (
+                f", {human_seconds(abs(late))} {'later' if late > 0 else 'earlier'} than planned"
+            )
     return f"{parts}."
