@@ -304,8 +304,12 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     def _random(self) -> np.random.Generator:
         return np.random.default_rng(self._seed)
 
-    def plans(self, X: pd.DataFrame | ArrayLike) -> tuple[list[RunPlan], Nights]:
-        """Say what each run is expected to be when it starts, and what is known of it by now.
+    def plans(self, X: pd.DataFrame | ArrayLike) -> list[RunPlan]:
+        """Say what each run is expected to be when it starts.
+
+        A plan stays the same while its run goes on. Who keeps it asks again and again with it what
+        is known by then, and nothing is forecast twice (`plans` of :meth:`sample_paths` and
+        :func:`~sklearn_jobtime.landing.landing_table`).
 
         Parameters
         ----------
@@ -314,9 +318,11 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
 
         Returns
         -------
-        plans : list of RunPlan
-        nights : Nights
+        list of RunPlan
         """
+        return self._plans_and_nights(X)[0]
+
+    def _plans_and_nights(self, X: pd.DataFrame | ArrayLike) -> tuple[list[RunPlan], Nights]:
         check_is_fitted(self)
         X = self._checked(X, reset=False)
         table, n_before = self.forecaster_._with_remembered(X)
@@ -326,7 +332,9 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         rows = np.arange(n_before, n_before + len(X))
         return [self._plan(*pair) for pair in zip(forecast, usual, strict=True)], nights.rows(rows)
 
-    def paths(self, X: pd.DataFrame | ArrayLike, now: Any = None) -> list[LandingPaths]:
+    def paths(
+        self, X: pd.DataFrame | ArrayLike, now: Any = None, plans: list[RunPlan] | None = None
+    ) -> list[LandingPaths]:
         """Draw the sample paths of each run.
 
         Parameters
@@ -336,28 +344,36 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         now : array-like of shape (n_runs,) or float, default=None
             Seconds after the start of each run from which it is seen: what happened later is not
             known. None is its start.
+        plans : list of RunPlan, default=None
+            What :meth:`plans` said of these rows; None: it is made now.
 
         Returns
         -------
         list of LandingPaths
         """
-        return [play(plan, drawn, so_far) for plan, so_far, drawn in self.runs_so_far(X, now)]
+        return [
+            play(plan, drawn, so_far) for plan, so_far, drawn in self.runs_so_far(X, now, plans)
+        ]
 
     def runs_so_far(
-        self, X: pd.DataFrame | ArrayLike, now: Any = None
+        self, X: pd.DataFrame | ArrayLike, now: Any = None, plans: list[RunPlan] | None = None
     ) -> list[tuple[RunPlan, NightSoFar, Floats]]:
         """Give the plan of each run, what is known of it, and surprises that agree with that.
 
         Parameters
         ----------
-        X, now
+        X, now, plans
             As for :meth:`paths`.
 
         Returns
         -------
         list of (RunPlan, NightSoFar, ndarray of shape (n_paths, 2 * n_jobs + 1))
         """
-        plans, nights = self.plans(X)
+        if plans is None:
+            plans, nights = self._plans_and_nights(X)
+        else:
+            check_is_fitted(self)
+            nights, _ = self._nights(self._checked(X, reset=False), None)
         seen = np.broadcast_to(AT_START if now is None else np.asarray(now, float), len(plans))
         if (seen < 0).any() or np.isnan(seen).any():
             raise ValueError(
@@ -391,12 +407,14 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         """
         return self._asked_of(np.array([np.median(p.landings, axis=0) for p in self.paths(X)]))
 
-    def sample_paths(self, X: pd.DataFrame | ArrayLike, now: Any = None) -> Floats:
+    def sample_paths(
+        self, X: pd.DataFrame | ArrayLike, now: Any = None, plans: list[RunPlan] | None = None
+    ) -> Floats:
         """Draw landings of all jobs together.
 
         Parameters
         ----------
-        X, now
+        X, now, plans
             As for :meth:`paths`.
 
         Returns
@@ -404,7 +422,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         ndarray of shape (n_runs, n_paths, n_outputs)
             Seconds after the start of the run; NaN for what does not land.
         """
-        return np.array([paths.landings[:, self._asked] for paths in self.paths(X, now)])
+        return np.array([paths.landings[:, self._asked] for paths in self.paths(X, now, plans)])
 
     def predict_interval(
         self,
@@ -502,7 +520,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         self
         """
-        plans, nights = self.plans(X)
+        plans, nights = self._plans_and_nights(X)
         gaps = nights.gaps(self._precedence, self.n_workers)
         for row, plan in enumerate(plans):
             if np.isnan(nights.durations[row]).all():

@@ -8,6 +8,7 @@ import pandas as pd
 
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.landing._precedence import Precedence
+from sklearn_jobtime.runs._log_ratio import FINEST
 from sklearn_jobtime.runs._schema import ENDED_AT, SPOILS_RUN, STARTED_AT, status_column
 from sklearn_jobtime.runs._validation import elapsed_seconds, to_utc
 
@@ -112,15 +113,16 @@ class Nights:
         """Say what of a run is known so many seconds after its start."""
         if now <= 0:
             return NightSoFar.at_start(self.starts.shape[1])
-        started = np.where(self.starts[row] <= now, self.starts[row], np.nan)
-        has_ended = self.ends[row] <= now
+        by = now + FINEST  # an end that is a sum of floats may lie a little behind itself
+        started = np.where(self.starts[row] <= by, self.starts[row], np.nan)
+        has_ended = self.ends[row] <= by
         durations = np.where(self.skipped[row], 0.0, self.durations[row])
         return NightSoFar(
             now,
             started,
             np.where(has_ended, durations, np.nan),
-            self.stops[row] <= now,
-            float(self.whole[row]) if self.whole[row] <= now else np.nan,
+            self.stops[row] <= by,
+            float(self.whole[row]) if self.whole[row] <= by else np.nan,
         )
 
     def gaps(self, precedence: Precedence, n_workers: int | None) -> Floats:

@@ -10,7 +10,7 @@ from sklearn_jobtime._containers import plain_table
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.landing._forecaster import LandingForecaster
-from sklearn_jobtime.landing._live import LandingPaths, play
+from sklearn_jobtime.landing._live import LandingPaths, RunPlan, play
 from sklearn_jobtime.landing._nights import NightSoFar
 from sklearn_jobtime.landing._what_if import WhatIf
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
@@ -30,6 +30,7 @@ def landing_table(
     now: Any = None,
     deadlines: Deadlines = None,
     confidence_level: float | None = None,
+    plans: list[RunPlan] | None = None,
 ) -> pd.DataFrame:
     """Say of each job of runs when it lands, how surely, and what depends on it.
 
@@ -46,6 +47,9 @@ def landing_table(
         run itself.
     confidence_level : float, default=None
         Of the intervals; None takes that of the model.
+    plans : list of RunPlan, default=None
+        What :meth:`LandingForecaster.plans` said of these runs. With it a run that goes on is
+        forecast anew in milliseconds.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def landing_table(
     limits = _limits(model, deadlines)
     level = model.confidence_level if confidence_level is None else confidence_level
     tables = []
-    for row, (plan, so_far, drawn) in enumerate(model.runs_so_far(runs, seconds)):
+    for row, (plan, so_far, drawn) in enumerate(model.runs_so_far(runs, seconds, plans)):
         paths = play(plan, drawn, so_far)
         one = _of_run(model, paths, so_far, level)
         if deadlines is not None:

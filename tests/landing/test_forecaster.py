@@ -147,6 +147,19 @@ def test_a_job_that_runs_longer_than_ever_goes_on(history, model):
     assert (paths[..., 1] > days).all()
 
 
+def test_with_the_plans_of_its_start_a_run_is_forecast_anew_without_its_forecaster(
+    history, model, monkeypatch
+):
+    one = history.iloc[[200]]
+    plans = model.plans(one)
+    moments = [one["started_at"].iloc[0] + pd.Timedelta(s, unit="s") for s in (0, 900, 2000)]
+    expected = [landing_table(model, one, now=now) for now in moments]
+    monkeypatch.setattr(model.forecaster_, "predict", None)
+    for now, table in zip(moments, expected, strict=True):
+        found = landing_table(model, one, now=now, plans=plans)
+        pd.testing.assert_frame_equal(found, table)
+
+
 def test_a_table_says_moments_and_chances(history, model):
     one = history.iloc[[200]]
     table = landing_table(model, one, deadlines={"job_1": 1.0, "whole_run": 1e6})
