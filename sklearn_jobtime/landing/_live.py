@@ -152,7 +152,7 @@ def play(
     durations[:, running] = np.maximum(durations[:, running], elapsed)
     played = schedule(
         durations,
-        gaps,
+        gaps[:, :n_jobs],
         precedence,
         started=so_far.started,
         not_before=so_far.now,
