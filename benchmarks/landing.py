@@ -22,6 +22,7 @@ With DATA_DIR the same of the steps of jod's Build, whose graph is given as a ch
 """
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def model_start(n_jobs):
 
 
 def last_of_rivals(precedence: Precedence, ends: np.ndarray) -> tuple[list[int], int, bool]:
-    """Give the jobs that the last job of a run waits for, the last of them, and if it is clearly so.
+    """Give the jobs that the last job of a run waits for, the last of them, and if that is clear.
 
     Clearly: it ended later than all others by a tenth of the run.
     """
