@@ -33,6 +33,7 @@ from sklearn_jobtime.baselines import (
 )
 from sklearn_jobtime.compose import CompleteCaseRegressor
 from sklearn_jobtime.conformal import LogRatioScore, RecentSpread
+from sklearn_jobtime.landing import LandingForecaster
 from sklearn_jobtime.lstm import NetworkOptions, ResidualForecaster
 
 # A row of these depends on earlier rows by definition (windows, rolling rules), so the two checks
@@ -109,6 +110,7 @@ ESTIMATORS = [
     (ConformalForecaster(Ridge(), conformity_score=LogRatioScore()), {}),
     (ConformalForecaster(RollingRule()), LOOKS_BACK),
     (RecentSpread(), LOOKS_BACK),
+    (LandingForecaster(Ridge(), n_paths=50), {}),
     (JobTimeAnomalyDetector(), LOOKS_BACK),
 ]
 

@@ -15,6 +15,7 @@ from sklearn_jobtime.cli.commands.demo import demo
 from sklearn_jobtime.cli.commands.evaluate import evaluate
 from sklearn_jobtime.cli.commands.fit import fit
 from sklearn_jobtime.cli.commands.forecast import forecast
+from sklearn_jobtime.cli.commands.landing import landing
 from sklearn_jobtime.cli.commands.links import links
 from sklearn_jobtime.cli.commands.load import load
 from sklearn_jobtime.cli.commands.risk import risk
@@ -35,7 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     epilog="Exit codes: 0 done, 1 a problem with the data or a file, 2 wrong usage, 130 "
-    "interrupted, 143 terminated. Results go to standard output, progress and notes to standard "
+    "interrupted, 143 terminated, 3 a chance below `landing --fail-below`. "
+    "Results go to standard output, progress and notes to standard "
     "error.",
 )
 
@@ -111,5 +113,18 @@ def options(
     """Forecast job run times, and when the whole run will be done, from the history of runs."""
 
 
-for command in (demo, load, fit, update, forecast, risk, evaluate, tune, anomalies, links, why):
+for command in (
+    demo,
+    load,
+    fit,
+    update,
+    forecast,
+    risk,
+    landing,
+    evaluate,
+    tune,
+    anomalies,
+    links,
+    why,
+):
     app.command(cls=Command)(command)

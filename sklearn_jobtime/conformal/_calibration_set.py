@@ -24,6 +24,8 @@ class CalibrationSet:
         seconds; NaN where there is none.
     weights : ndarray of shape (n,), default=None
         How much each of them counts; None: 1, as those that are added.
+    started : ndarray of shape (n,), default=None
+        When each of them started, in seconds since 1970; None: not known.
 
     Examples
     --------
@@ -35,22 +37,42 @@ class CalibrationSet:
     """
 
     def __init__(
-        self, forecasts: Floats, targets: Floats, at_least: Floats, weights: Floats | None = None
+        self,
+        forecasts: Floats,
+        targets: Floats,
+        at_least: Floats,
+        weights: Floats | None = None,
+        started: Floats | None = None,
     ) -> None:
         self._weights = weights
+        self._started = np.full(len(forecasts), np.nan) if started is None else started
         self._rows = np.stack([forecasts, targets, at_least], axis=1)
-        self._updated: deque[tuple[Floats, ...]] = deque(maxlen=max(N_UPDATED, len(forecasts)))
+        n_kept = max(N_UPDATED, len(forecasts))
+        self._updated: deque[tuple[Floats, ...]] = deque(maxlen=n_kept)
+        self._updated_started: deque[float] = deque(maxlen=n_kept)
 
-    def add(self, forecasts: Floats, targets: Floats, at_least: Floats) -> None:
+    def add(
+        self,
+        forecasts: Floats,
+        targets: Floats,
+        at_least: Floats,
+        started: Floats | None = None,
+    ) -> None:
         """Add rows that say something; the oldest of those that were added are forgotten."""
         rows = np.flatnonzero(~np.isnan(np.fmax(targets, at_least)).all(axis=1))
         self._updated.extend(zip(forecasts[rows], targets[rows], at_least[rows], strict=True))
+        when = np.full(len(targets), np.nan) if started is None else started
+        self._updated_started.extend(when[rows].tolist())
 
     def weights(self) -> Floats | None:
         """Give the weights of the same rows; None where all count alike."""
         if self._weights is None:
             return None
         return np.concatenate([self._weights, np.ones(len(self._updated))])
+
+    def started(self) -> Floats:
+        """Give the starts of the same rows, in seconds since 1970; NaN where not known."""
+        return np.concatenate([self._started, np.array(self._updated_started, dtype=np.float64)])
 
     def arrays(self) -> tuple[Floats, Floats, Floats]:
         """Give the calibration rows, then those that were added."""

@@ -109,7 +109,7 @@ class UpdatesMixin:
         n_runs, self.refit_advised_ = self._bounds.learn(X, split, started, ended)
         self.n_updates_ += n_runs
         self.updated_until_ = latest(ended, self.updated_until_)
-        self._calibration_set.add(forecasts.forecast, targets, lower_bounds)
+        self._calibration_set.add(forecasts.forecast, targets, lower_bounds, started)
         return self
 
     def calibration_set(self) -> tuple[Floats, Floats, Floats]:
@@ -134,6 +134,17 @@ class UpdatesMixin:
         """
         check_is_fitted(self)
         return self._calibration_set.weights()
+
+    def calibration_starts(self) -> Floats:
+        """Give the starts of the rows of :meth:`calibration_set`, in seconds since 1970.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            NaN where nobody said when runs started.
+        """
+        check_is_fitted(self)
+        return self._calibration_set.started()
 
     @property
     def drift_(self) -> Floats:

@@ -7,6 +7,7 @@ and `figure_`. matplotlib loads when something is drawn, not before.
 from sklearn_jobtime.plots.calendar import CalendarDisplay
 from sklearn_jobtime.plots.coverage import CoverageDisplay
 from sklearn_jobtime.plots.forecast import ForecastDisplay
+from sklearn_jobtime.plots.landing import LandingDisplay
 from sklearn_jobtime.plots.linkage import LinkageDisplay
 from sklearn_jobtime.plots.network import NetworkDisplay
 from sklearn_jobtime.plots.predictions import PredictionDisplay
@@ -17,6 +18,7 @@ __all__ = [
     "CalendarDisplay",
     "CoverageDisplay",
     "ForecastDisplay",
+    "LandingDisplay",
     "LinkageDisplay",
     "NetworkDisplay",
     "PredictionDisplay",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.runs._schema import series_of
+from sklearn_jobtime.runs._schema import WHOLE_RUN, series_of
 from sklearn_jobtime.runs._targets import observed_durations
 
 __all__ = ["in_order_of", "in_order_of_rows", "jobs_of_targets", "names_of"]
@@ -81,6 +81,11 @@ def in_order_of(y: Any, names: pd.Index | None, what: str = "y") -> Any:
     given, asked = _pairs(own), _pairs(names)
     if given == asked or len(set(given)) < len(given):
         return y
+    if isinstance(y, pd.DataFrame) and isinstance(own, pd.MultiIndex):
+        # make_targets leaves the whole run out where no good run of the table has ended
+        unseen = [pair for pair in asked if pair[1] == WHOLE_RUN and pair not in given]
+        given += unseen
+        y = y.reindex(columns=pd.MultiIndex.from_tuples(given)) if unseen else y
     if set(given) != set(asked):
         if not isinstance(own, pd.MultiIndex) and len(own) == 1:
             job = {name for _, name in asked}

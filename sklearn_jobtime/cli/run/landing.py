@@ -1,0 +1,312 @@
+"""Command `landing`: when each job of the next run, or of one that goes on, lands."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import typer
+from rich.markup import escape
+from sklearn.frozen import FrozenEstimator
+
+from sklearn_jobtime._wording import human_chance, human_seconds, human_time
+from sklearn_jobtime.cli.changes import read_what_if
+from sklearn_jobtime.cli.files import PICTURE_ENDINGS, check_ending, save_plot
+from sklearn_jobtime.cli.inputs import read_as_fitted
+from sklearn_jobtime.cli.intervals import conformal
+from sklearn_jobtime.cli.output import (
+    as_records,
+    job_label,
+    print_json,
+    print_notes,
+    print_table,
+    results,
+    row_name,
+)
+from sklearn_jobtime.cli.run.risk import deadline_seconds
+from sklearn_jobtime.cli.times import read_moment, read_zone
+from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.forecasting import target_names
+from sklearn_jobtime.landing import (
+    LandingForecaster,
+    compare_landings,
+    landing_table,
+    rank_jobs,
+)
+from sklearn_jobtime.persistence import load_model
+from sklearn_jobtime.plots.landing import LandingDisplay
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series_of, start_column
+from sklearn_jobtime.runs._targets import make_targets
+from sklearn_jobtime.runs._timeline import next_runs
+
+__all__ = ["Asked", "run_landing"]
+
+
+TOO_LOW = 3  # exit code where a chance is below --fail-below
+FASTER = 600.0  # seconds: what would ten minutes less of each job help?
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks of a run, as it was typed."""
+
+    now: str | None
+    deadlines: list[str]
+    what_if: list[str]
+    graph: str
+    workers: int | None
+    seed: int
+    timezone: str
+
+
+def run_landing(
+    path: Path,
+    source: str,
+    asked: Asked,
+    *,
+    plot: Path | None,
+    fail_below: float | None,
+    as_json: bool,
+) -> None:
+    """Forecast the landings of one run, and exit with 3 where a chance is too low."""
+    zone = read_zone(asked.timezone)
+    check_ending(plot, PICTURE_ENDINGS, "--plot")
+    stored = conformal(load_model(path), path)
+    table, jobs = read_as_fitted(source, stored)
+    notes = list(table.attrs.get("notes", []))
+    moment = None if asked.now is None else read_moment(asked.now, zone, "--now")
+    history, run, now = _run_of(table, jobs, moment, notes)
+    horizon = int(target_names(stored).get_level_values("step").max())
+    model = LandingForecaster(
+        FrozenEstimator(stored),
+        _graph(asked.graph),
+        confidence_level=stored.confidence_level,
+        n_workers=asked.workers,
+        random_state=asked.seed,
+    ).fit(history, make_targets(history, horizon, jobs=jobs))
+    limits = _deadlines(asked.deadlines, model, run, zone)
+    found = landing_table(model, run, now=now, deadlines=limits)
+    compared = None
+    if asked.what_if:
+        change = read_what_if(asked.what_if, model.jobs_)
+        compared = compare_landings(model, run, change, now=now, deadlines=limits)
+    helps = rank_jobs(model, run, faster=FASTER, now=now)
+    sentence = _sentence(model, found, run, now, asked.timezone)
+    if plot is not None:
+        elapsed = None if now is None else (now - run[STARTED_AT].iloc[0]).total_seconds()
+        save_plot(LandingDisplay(found, now=elapsed, timezone=asked.timezone).plot(), plot)
+    if as_json:
+        print_json(
+            {
+                "model": str(path),
+                "run": row_name(run.index[0]),
+                "started_at": run[STARTED_AT].iloc[0],
+                "now": now,
+                "jobs": as_records(found),
+                "graph": [list(edge) for edge in model.graph_.edges],
+                "nights": model.n_nights_,
+                "sentence": sentence,
+                "helps": as_records(helps),
+                "what_if": None if compared is None else as_records(compared),
+                "plot": None if plot is None else str(plot),
+                "notes": notes,
+            }
+        )
+    else:
+        _print(model, found, run, asked.timezone)
+        if compared is not None:
+            _print_changes(compared, model.n_nights_)
+        results().print(sentence, markup=False, soft_wrap=True)
+        _print_help(helps)
+        print_notes(notes)
+    if fail_below is not None and (found["chance"] < fail_below).any():
+        raise typer.Exit(TOO_LOW)
+
+
+def _run_of(
+    table: pd.DataFrame, jobs: list[str], moment: pd.Timestamp | None, notes: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.Timestamp | None]:
+    """Find the run that is asked for, the runs before it, and the moment from which it is seen."""
+    if len(set(series_of(table.index))) > 1:
+        raise RunTableError(
+            "the table holds several series, whose jobs have graphs of their own; give the runs of "
+            "one of them."
+        )
+    if missing := [c for c in (STARTED_AT, ENDED_AT) if c not in table]:
+        raise RunTableError(
+            f"the table has no column {missing[0]!r}, without which nothing lands at any time."
+        )
+    if moment is None:
+        is_open = table[ENDED_AT].isna() & _has_begun(table, jobs)
+        if not is_open.iloc[-1]:
+            history = table[table[ENDED_AT].notna()]
+            return history, next_runs(history), None
+        moment = _newest_time(table, jobs)
+        notes.append(
+            f"now is taken to be {human_time(moment)} UTC, the newest time in the table; --now "
+            "says another."
+        )
+    begun = table[table[STARTED_AT] <= moment]
+    if not len(begun):
+        raise RunTableError(f"no run of the table had started at {human_time(moment)} UTC.")
+    run, history = begun.iloc[[-1]], begun.iloc[:-1]
+    history = history[history[ENDED_AT] <= moment]
+    if (run[ENDED_AT] <= moment).all():
+        return begun[begun[ENDED_AT] <= moment], next_runs(begun), None
+    return history, run, moment
+
+
+def _has_begun(table: pd.DataFrame, jobs: list[str]) -> pd.Series:
+    """Mark the runs of which anything is known beyond their start."""
+    columns = [c for job in jobs for c in (job, start_column(job)) if c in table]
+    return table[columns].notna().any(axis=1)
+
+
+def _newest_time(table: pd.DataFrame, jobs: list[str]) -> pd.Timestamp:
+    """Give the newest start or end of a run or a job."""
+    newest = [table[STARTED_AT].max(), table[ENDED_AT].max()]
+    for job in jobs:
+        if start_column(job) in table:
+            began = table[start_column(job)]
+            ended = began + pd.to_timedelta(table[job].round(6), unit="s")
+            newest += [began.max(), ended.max()]
+    return max(time for time in newest if not pd.isna(time))
+
+
+def _graph(text: str) -> str:
+    """Read --graph: a file of edges, or the edges themselves."""
+    if ">" not in text and text != "infer" and Path(text).is_file():
+        lines = Path(text).read_text(encoding="utf-8").splitlines()
+        return ", ".join(line.strip() for line in lines if line.strip())
+    return text
+
+
+def _deadlines(
+    texts: list[str], model: LandingForecaster, run: pd.DataFrame, zone: Any
+) -> dict[Any, float] | None:
+    """Read deadlines as seconds after the start of the run."""
+    limits = {}
+    for text in texts:
+        job, _, time = text.rpartition("=")
+        job = job or WHOLE_RUN
+        if job not in (*model.jobs_, WHOLE_RUN):
+            raise typer.BadParameter(
+                f"{text!r} came for --deadline; {job!r} is no job of the run: expected one of "
+                f"{', '.join(map(str, model.jobs_))}."
+            )
+        limits[job] = float(deadline_seconds(time, zone, run[[STARTED_AT]])[0])
+    return limits or None
+
+
+def _print(model: LandingForecaster, found: pd.DataFrame, run: pd.DataFrame, zone: str) -> None:
+    has_chances = "chance" in found
+    columns = ["job", "state", "starts", "lands", "between", "slack", "critical"]
+    began = human_time(run[STARTED_AT].iloc[0], zone)
+    print_table(
+        escape(f"Run {row_name(run.index[0])}, start {began} {zone}"),
+        [*columns, *(["in time"] if has_chances else [])],
+        (
+            [
+                job_label(row["job"]),
+                row["state"],
+                _clock(row["starts_at"], zone),
+                _clock(row["lands_at"], zone),
+                _between(row, zone),
+                human_seconds(row["slack"]),
+                human_chance(row["critical"]),
+                *([_in_time(row, model.n_nights_)] if has_chances else []),
+            ]
+            for _, row in found.iterrows()
+        ),
+    )
+
+
+def _clock(moment: pd.Timestamp, zone: str) -> str:
+    return human_time(moment, zone)[-5:] if moment is not pd.NaT else "-"
+
+
+def _between(row: pd.Series, zone: str) -> str:
+    if row["state"] == "landed" or not np.isfinite(row["lands"]):
+        return "-"
+    if not np.isfinite(row["upper"]):
+        return f"after {_clock(row['lower_at'], zone)}"
+    return f"{_clock(row['lower_at'], zone)} to {_clock(row['upper_at'], zone)}"
+
+
+def _in_time(row: pd.Series, n_nights: int) -> str:
+    return "-" if np.isnan(row["chance"]) else human_chance(row["chance"], n_nights)
+
+
+def _print_changes(compared: pd.DataFrame, n_nights: int) -> None:
+    has_chances = "chance" in compared
+    print_table(
+        "What if",
+        ["job", "lands after", "then", "difference", "between", *(["in time"] * has_chances)],
+        (
+            [
+                job_label(row["job"]),
+                human_seconds(row["lands"]),
+                human_seconds(row["lands_then"]),
+                human_seconds(row["difference"]),
+                f"{human_seconds(row['lower'])} to {human_seconds(row['upper'])}",
+                *(
+                    [
+                        f"{human_chance(row['chance'], n_nights)} -> "
+                        f"{human_chance(row['chance_then'], n_nights)}"
+                    ]
+                    * (has_chances and not np.isnan(row["chance"]))
+                    or ["-"] * has_chances
+                ),
+            ]
+            for _, row in compared.iterrows()
+        ),
+    )
+
+
+def _print_help(helps: pd.DataFrame) -> None:
+    best = helps.iloc[0]
+    if best["saves"] > 0:
+        results().print(
+            f"Ten minutes less of {best['job']} would help most: the run lands "
+            f"{human_seconds(best['saves'])} earlier on average.",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _sentence(
+    model: LandingForecaster,
+    found: pd.DataFrame,
+    run: pd.DataFrame,
+    now: pd.Timestamp | None,
+    zone: str,
+) -> str:
+    """Say in one sentence when the run lands, how surely, and what it waits for."""
+    whole = found.iloc[-1]
+    name = row_name(run.index[0])
+    if whole["state"] in ("blocked", "failed"):
+        failed = found.loc[found["state"] == "failed", "job"].iloc[0]
+        return f"Run {name} does not land: {failed} did not succeed."
+    parts = f"Run {name} lands at {_clock(whole['lands_at'], zone)} {zone}"
+    if np.isfinite(whole["upper"]):
+        parts += f", between {_between(whole, zone).replace(' to ', ' and ')}"
+    if "chance" in found and not np.isnan(whole["chance"]):
+        limit = run[STARTED_AT].iloc[0] + pd.Timedelta(seconds=whole["deadline"])
+        chance = human_chance(whole["chance"], model.n_nights_)
+        parts += f"; {chance} by {_clock(limit, zone)}"
+    jobs = found.iloc[:-1]
+    ahead = jobs[jobs["state"].isin(["running", "waiting"])]
+    if now is not None and len(ahead):
+        first = ahead[ahead["state"] == "running"] if (ahead["state"] == "running").any() else ahead
+        waits_for = first.iloc[[int(first["critical"].to_numpy().argmax())]]
+        job = waits_for["job"].iloc[0]
+        at_start = landing_table(model, run)
+        planned = float(at_start.loc[(at_start["job"] == job).to_numpy(), "lands"].iloc[0])
+        late = float(waits_for["lands"].iloc[0]) - planned
+        parts += f"; it waits for {job}"
+        if abs(late) >= 1:
+            parts += (
+                f", {human_seconds(abs(late))} {'later' if late > 0 else 'earlier'} than planned"
+            )
+    return f"{parts}."

@@ -1,0 +1,200 @@
+"""What happened in each run: when its jobs started and ended, and how long they waited."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime.landing._precedence import Precedence
+from sklearn_jobtime.runs._log_ratio import FINEST
+from sklearn_jobtime.runs._schema import ENDED_AT, SPOILS_RUN, STARTED_AT, status_column
+from sklearn_jobtime.runs._validation import elapsed_seconds, to_utc
+
+__all__ = ["Nights"]
+
+
+@dataclass(frozen=True)
+class Nights:
+    """Starts, durations and ends of the jobs of runs, in seconds after the start of their run.
+
+    Parameters
+    ----------
+    starts, durations, ends : ndarray of shape (n_runs, n_jobs)
+        Durations and ends are those of jobs that succeeded; NaN where not known.
+    stops : ndarray of shape (n_runs, n_jobs)
+        When a job stopped that did not succeed.
+    skipped : ndarray of bool, shape (n_runs, n_jobs)
+        Jobs that took no time because they had nothing to do.
+    whole : ndarray of shape (n_runs,)
+        End of the run.
+    has_starts : bool
+        Whether starts come from the table; else a job starts when it is ready.
+    """
+
+    starts: Floats
+    durations: Floats
+    ends: Floats
+    stops: Floats
+    skipped: Mask
+    whole: Floats
+    has_starts: bool
+
+    @classmethod
+    def of(cls, runs: Any, durations: Floats, precedence: Precedence) -> Self:
+        """Read runs.
+
+        Parameters
+        ----------
+        runs : DataFrame, or anything else
+            A run table; starts are those of its columns ``<job>__started_at``. Of anything else
+            only the durations are known.
+        durations : ndarray of shape (n_runs, n_jobs)
+            Of the jobs that succeeded, in seconds.
+        precedence : Precedence
+        """
+        unknown = np.full(durations.shape, np.nan)
+        starts, stops, whole = unknown.copy(), unknown.copy(), np.full(len(unknown), np.nan)
+        skipped = np.zeros(durations.shape, dtype=bool)
+        has_starts = False
+        if isinstance(runs, pd.DataFrame):
+            if STARTED_AT in runs:
+                began = to_utc(runs[STARTED_AT])
+                for k, job in enumerate(precedence.jobs):
+                    if (column := f"{job}__{STARTED_AT}") in runs:
+                        offset = (to_utc(runs[column]) - began).dt.total_seconds()
+                        starts[:, k] = offset
+                        has_starts = True
+                if ENDED_AT in runs:
+                    whole = elapsed_seconds(runs).to_numpy(np.float64)
+            for k, job in enumerate(precedence.jobs):
+                if status_column(job) in runs:
+                    status = runs[status_column(job)]
+                    skipped[:, k] = (status == "skipped").to_numpy(bool)
+                    failed = status.isin(SPOILS_RUN).to_numpy(bool)
+                    took = runs[job].to_numpy(np.float64, na_value=np.nan)
+                    stops[:, k] = np.where(failed, np.nan_to_num(took), np.nan)
+        nights = cls(starts, durations, unknown, stops, skipped, whole, has_starts)
+        return nights._played(precedence)
+
+    def _played(self, precedence: Precedence) -> Self:
+        """Give jobs without a start that at which they were ready, and all their ends."""
+        starts, ends = self.starts.copy(), np.full_like(self.starts, np.nan)
+        for job in precedence.order:
+            parents = list(precedence.parents[job])
+            ready = ends[:, parents].max(axis=1) if parents else np.zeros(len(starts))
+            is_unknown = np.isnan(starts[:, job])
+            if not self.has_starts or self.skipped[:, job].any():
+                starts[is_unknown, job] = ready[is_unknown]
+            length = np.where(self.skipped[:, job], 0.0, self.durations[:, job])
+            ends[:, job] = starts[:, job] + length
+        stops = starts + self.stops
+        return type(self)(
+            starts, self.durations, ends, stops, self.skipped, self.whole, self.has_starts
+        )
+
+    def rows(self, rows: Any) -> Self:
+        """Take some of the runs."""
+        return replace(
+            self,
+            **{
+                name: getattr(self, name)[rows]
+                for name in ("starts", "durations", "ends", "stops", "skipped", "whole")
+            },
+        )
+
+    def run_end(self, row: int) -> float:
+        """End of a run whose jobs all succeeded; that of its last job where nobody says more."""
+        last = self.ends[row].max()
+        return float(last if np.isnan(self.whole[row]) else max(self.whole[row], last))
+
+    def as_of(self, row: int, now: float) -> "NightSoFar":
+        """Say what of a run is known so many seconds after its start."""
+        if now <= 0:
+            return NightSoFar.at_start(self.starts.shape[1])
+        by = now + FINEST  # an end that is a sum of floats may lie a little behind itself
+        started = np.where(self.starts[row] <= by, self.starts[row], np.nan)
+        has_ended = self.ends[row] <= by
+        durations = np.where(self.skipped[row], 0.0, self.durations[row])
+        return NightSoFar(
+            now,
+            started,
+            np.where(has_ended, durations, np.nan),
+            self.stops[row] <= by,
+            float(self.whole[row]) if self.whole[row] <= by else np.nan,
+        )
+
+    def gaps(self, precedence: Precedence, n_workers: int | None) -> Floats:
+        """How long each job waited after it was ready, and the end of the run after its last job.
+
+        Returns
+        -------
+        ndarray of shape (n_runs, n_jobs + 1)
+            NaN where not known. With a number of workers a job is ready when one is free.
+        """
+        ready = precedence.ready(self.ends)
+        if n_workers is not None:
+            ready = np.maximum(ready, self._free_at(n_workers))
+        gaps = np.maximum(self.starts - ready, 0.0)
+        if not self.has_starts:
+            gaps = np.where(np.isnan(self.starts), np.nan, 0.0)
+        last = np.maximum(self.whole - self.ends.max(axis=1), 0.0)
+        return np.column_stack([gaps, last])
+
+    def _free_at(self, n_workers: int) -> Floats:
+        """When, before its start, fewer than all workers were busy for the first time on end."""
+        free = np.zeros_like(self.starts)
+        for row, (starts, ends) in enumerate(zip(self.starts, self.ends, strict=True)):
+            for job, start in enumerate(starts):
+                before = (starts < start) | ((starts == start) & (np.arange(len(starts)) < job))
+                others = np.sort(ends[before & ~np.isnan(ends)])[::-1]
+                if len(others) >= n_workers:
+                    free[row, job] = others[n_workers - 1]
+        return free
+
+
+@dataclass(frozen=True)
+class NightSoFar:
+    """What is known of a run that is under way.
+
+    Parameters
+    ----------
+    now : float
+        Seconds after its start.
+    started : ndarray of shape (n_jobs,)
+        Seconds after its start; NaN for jobs that have not started.
+    took : ndarray of shape (n_jobs,)
+        Seconds, of jobs that have ended; NaN for others.
+    stopped : ndarray of bool, shape (n_jobs,)
+        Jobs that failed, timed out or were cancelled.
+    whole : float
+        When it ended; NaN where it goes on.
+    """
+
+    now: float
+    started: Floats
+    took: Floats
+    stopped: Mask
+    whole: float
+
+    @classmethod
+    def at_start(cls, n_jobs: int) -> Self:
+        """Give a run of which nothing is known yet."""
+        unknown = np.full(n_jobs, np.nan)
+        return cls(0.0, unknown, unknown, np.zeros(n_jobs, dtype=bool), np.nan)
+
+    @property
+    def has_ended(self) -> Mask:
+        """Mark the jobs that have ended well."""
+        return ~np.isnan(self.took)
+
+    @property
+    def is_running(self) -> Mask:
+        """Mark the jobs that run."""
+        return ~np.isnan(self.started) & ~self.has_ended & ~self.stopped
+
+    @property
+    def is_at_start(self) -> bool:
+        """Whether the run has not begun, or begins now."""
+        return self.now <= 0

@@ -1,0 +1,294 @@
+"""Tables of landings: each job of each run, and what a change would do to them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_jobtime._containers import plain_table
+from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.landing._forecaster import LandingForecaster
+from sklearn_jobtime.landing._live import LandingPaths, RunPlan, play
+from sklearn_jobtime.landing._nights import NightSoFar
+from sklearn_jobtime.landing._what_if import WhatIf
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
+from sklearn_jobtime.runs._timeline import later
+from sklearn_jobtime.runs._validation import to_utc
+
+__all__ = ["compare_landings", "landing_table", "rank_jobs"]
+
+
+Deadlines = float | Mapping[Any, float] | None
+
+
+def landing_table(
+    model: LandingForecaster,
+    runs: pd.DataFrame,
+    *,
+    now: Any = None,
+    deadlines: Deadlines = None,
+    confidence_level: float | None = None,
+    plans: list[RunPlan] | None = None,
+) -> pd.DataFrame:
+    """Say of each job of runs when it lands, how surely, and what depends on it.
+
+    Parameters
+    ----------
+    model : LandingForecaster
+        A fitted one.
+    runs : DataFrame
+        Rows of runs to come or under way.
+    now : Timestamp, str or None, default=None
+        What of the runs is known by then. None takes each run as it starts.
+    deadlines : float or dict of job -> float, default=None
+        Seconds after the start of the run, one for all or one for each job; ``whole_run`` is the
+        run itself.
+    confidence_level : float, default=None
+        Of the intervals; None takes that of the model.
+    plans : list of RunPlan, default=None
+        What :meth:`LandingForecaster.plans` said of these runs. With it a run that goes on is
+        forecast anew in milliseconds.
+
+    Returns
+    -------
+    DataFrame
+        Indexed as `runs`, one row a job and one for ``whole_run``. `state`: "landed", "running",
+        "waiting", "failed" or "blocked" (it waits for one that failed). `starts`, `lands`,
+        `lower`, `upper`: seconds after the start of the run, NaN for what does not land, and where
+        the table has times `lands_at`, `lower_at`, `upper_at`. `slack`: how many seconds later the
+        job could start without the run landing later, in the median. `critical`: the chance that
+        the run waits for it. `deadline` and `chance`: that it has landed by then.
+
+    Raises
+    ------
+    RunTableError
+        When `now` lies before the start of a run, or the table has no times.
+    ValueError
+        When a deadline is that of an unknown job.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.landing import LandingForecaster, landing_table
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> runs = make_job_runs(n_runs=200, n_jobs=2, failure_rate=0, random_state=0)
+    >>> model = LandingForecaster(RollingRule(), "job_0>job_1", random_state=0)
+    >>> model = model.fit(runs[:-1], make_targets(runs[:-1]))
+    >>> table = landing_table(model, runs[-1:], deadlines={"whole_run": 3600.0})
+    >>> table[["job", "state", "critical"]].values.tolist()
+    [['job_0', 'waiting', 1.0], ['job_1', 'waiting', 1.0], ['whole_run', 'waiting', 1.0]]
+    """
+    runs = plain_table(runs)
+    seconds = seconds_since_start(runs, now)
+    limits = _limits(model, deadlines)
+    level = model.confidence_level if confidence_level is None else confidence_level
+    tables = []
+    for row, (plan, so_far, drawn) in enumerate(model.runs_so_far(runs, seconds, plans)):
+        paths = play(plan, drawn, so_far)
+        one = _of_run(model, paths, so_far, level)
+        if deadlines is not None:
+            one["deadline"] = limits
+            one["chance"] = _chances(model, paths, so_far, limits)
+        tables.append(one.set_axis(runs.index[[row] * len(one)]))
+    table = pd.concat(tables)
+    return _with_times(table, runs) if STARTED_AT in runs else table
+
+
+def compare_landings(
+    model: LandingForecaster,
+    runs: pd.DataFrame,
+    what_if: WhatIf,
+    *,
+    now: Any = None,
+    deadlines: Deadlines = None,
+    confidence_level: float | None = None,
+) -> pd.DataFrame:
+    """Say when jobs would land if something were changed, on the same sample paths.
+
+    Parameters
+    ----------
+    model, runs, now, deadlines
+        As for :func:`landing_table`.
+    what_if : WhatIf
+    confidence_level : float, default=None
+        Of the interval of the difference; None takes that of the model.
+
+    Returns
+    -------
+    DataFrame
+        One row a job: `lands` and `lands_then` in seconds after the start of the run, the median
+        `difference` (negative is sooner) with `lower` and `upper`, and with deadlines `chance` and
+        `chance_then`.
+
+    Examples
+    --------
+    >>> from sklearn_jobtime.baselines import RollingRule
+    >>> from sklearn_jobtime.datasets import make_job_runs
+    >>> from sklearn_jobtime.landing import LandingForecaster, WhatIf, compare_landings
+    >>> from sklearn_jobtime.runs import make_targets
+    >>> runs = make_job_runs(n_runs=200, n_jobs=2, failure_rate=0, random_state=0)
+    >>> model = LandingForecaster(RollingRule(), "job_0>job_1", random_state=0)
+    >>> model = model.fit(runs[:-1], make_targets(runs[:-1]))
+    >>> table = compare_landings(model, runs[-1:], WhatIf(scale={"job_0": 0.5}))
+    >>> table["job"].tolist(), bool((table["upper"] < 0).all())
+    (['job_0', 'job_1', 'whole_run'], True)
+    """
+    runs = plain_table(runs)
+    what_if.check(model._precedence)
+    limits = _limits(model, deadlines)
+    level = model.confidence_level if confidence_level is None else confidence_level
+    tails = [(1 - level) / 2, 0.5, (1 + level) / 2]
+    tables = []
+    seconds = seconds_since_start(runs, now)
+    for row, (plan, so_far, drawn) in enumerate(model.runs_so_far(runs, seconds)):
+        before, then = play(plan, drawn, so_far), play(plan, drawn, so_far, what_if)
+        lower, middle, upper = np.quantile(then.landings - before.landings, tails, axis=0)
+        one = pd.DataFrame(
+            {
+                "job": [*model.jobs_, WHOLE_RUN],
+                "lands": np.median(before.landings, axis=0),
+                "lands_then": np.median(then.landings, axis=0),
+                "difference": middle,
+                "lower": lower,
+                "upper": upper,
+            }
+        )
+        if deadlines is not None:
+            one["deadline"] = limits
+            one["chance"] = _chances(model, before, so_far, limits)
+            one["chance_then"] = _chances(model, then, so_far, limits)
+        tables.append(one.set_axis(runs.index[[row] * len(one)]))
+    return pd.concat(tables)
+
+
+def rank_jobs(
+    model: LandingForecaster, runs: pd.DataFrame, *, faster: float = 600.0, now: Any = None
+) -> pd.DataFrame:
+    """Say which job, so many seconds faster, makes runs land earliest.
+
+    Parameters
+    ----------
+    model, runs, now
+        As for :func:`landing_table`.
+    faster : float, default=600.0
+        Seconds; ten minutes.
+
+    Returns
+    -------
+    DataFrame
+        Indexed as `runs`, one row a job, the one that helps most first: `saves`, the mean seconds
+        by which the run lands earlier, and `critical`, the chance that the run waits for it.
+    """
+    runs = plain_table(runs)
+    tables = []
+    for row, (plan, so_far, drawn) in enumerate(
+        model.runs_so_far(runs, seconds_since_start(runs, now))
+    ):
+        before = play(plan, drawn, so_far)
+        saves = []
+        for job in model.jobs_:
+            then = play(plan, drawn, so_far, WhatIf(faster={job: faster}))
+            saves.append(float(np.mean(before.whole - then.whole)))
+        one = pd.DataFrame(
+            {"job": model.jobs_, "saves": saves, "critical": before.played.critical().mean(axis=0)}
+        )
+        one = one.sort_values("saves", ascending=False, kind="stable")
+        tables.append(one.set_axis(runs.index[[row] * len(one)]))
+    return pd.concat(tables)
+
+
+def seconds_since_start(runs: pd.DataFrame, now: Any) -> Floats | None:
+    """Seconds from the start of each run until now.
+
+    Raises
+    ------
+    RunTableError
+        When the table has no starts, or now is before one of them.
+    """
+    if now is None:
+        return None
+    if STARTED_AT not in runs:
+        raise RunTableError(
+            f"now came, but the table has no column {STARTED_AT!r}; add it, or leave now out to "
+            "take each run as it starts."
+        )
+    moment = to_utc(pd.Series([now], name="now")).iloc[0]
+    started = to_utc(runs[STARTED_AT])
+    seconds = (moment - started).dt.total_seconds().to_numpy(np.float64)
+    if (seconds < 0).any():
+        early = int(seconds.argmin())
+        raise RunTableError(
+            f"now is {moment}, before the start of run {runs.index[early]!r} at "
+            f"{started.iloc[early]}; expected a moment from its start on."
+        )
+    return seconds
+
+
+def _limits(model: LandingForecaster, deadlines: Deadlines) -> Floats:
+    """Give the deadline of each job and of the run, infinite where there is none."""
+    names = [*model.jobs_, WHOLE_RUN]
+    if not isinstance(deadlines, Mapping):
+        return np.full(len(names), np.inf if deadlines is None else float(deadlines))
+    if unknown := [job for job in deadlines if job not in names]:
+        raise ValueError(f"a deadline of {unknown[0]!r} came; expected one of {names}.")
+    return np.array([float(deadlines.get(name, np.inf)) for name in names])
+
+
+def _chances(
+    model: LandingForecaster, paths: LandingPaths, so_far: NightSoFar, limits: Floats
+) -> Floats:
+    """Chance of each deadline; 0 or 1 where it is known, NaN where there is none."""
+    landings = paths.landings
+    chances = model.chance_of(landings <= limits)
+    is_known = np.append(paths.is_known, not np.isnan(so_far.whole))
+    chances = np.where(is_known, landings[0] <= limits, chances)
+    never = np.append(paths.blocked, paths.blocked.any())
+    is_past = ~is_known & (limits <= so_far.now) & (so_far.now > 0)
+    chances = np.where(never | is_past, 0.0, chances)
+    return np.where(np.isinf(limits), np.nan, chances)
+
+
+def _of_run(
+    model: LandingForecaster, paths: LandingPaths, so_far: NightSoFar, level: float
+) -> pd.DataFrame:
+    played = paths.played
+    bounds = model.interval_of(paths, np.array([level]), so_far.now, together=False)[..., 0]
+    has_ended = not np.isnan(so_far.whole)
+    states = np.select(
+        [paths.is_known, so_far.stopped, paths.blocked, so_far.is_running],
+        ["landed", "failed", "blocked", "running"],
+        "waiting",
+    ).tolist()
+    of_run = "running" if so_far.now > 0 else "waiting"
+    if paths.blocked.any():
+        of_run = "failed" if has_ended else "blocked"
+    elif has_ended:
+        of_run = "landed"
+    gone = np.append(paths.blocked, False)
+    starts = np.append(np.median(played.starts, axis=0), 0.0)
+    slack = np.append(np.median(played.slack(model._precedence), axis=0), 0.0)
+    return pd.DataFrame(
+        {
+            "job": [*model.jobs_, WHOLE_RUN],
+            "state": [*states, of_run],
+            "starts": np.where(gone & ~np.append(so_far.stopped, False), np.nan, starts),
+            "lands": np.median(paths.landings, axis=0),
+            "lower": bounds[:, 0],
+            "upper": bounds[:, 1],
+            "slack": np.where(gone, np.nan, slack),
+            "critical": np.where(gone, np.nan, np.append(played.critical().mean(axis=0), 1.0)),
+        }
+    )
+
+
+def _with_times(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Add the moments at which jobs land."""
+    n_rows = len(table) // len(runs)
+    began = to_utc(runs[STARTED_AT]).repeat(n_rows).set_axis(table.index)
+    moments = {
+        f"{name}_at": later(began, table[name]) for name in ("starts", "lands", "lower", "upper")
+    }
+    return table.assign(**moments)
