@@ -11,7 +11,12 @@ from sklearn_jobtime.cli.console import PlainConsole
 from sklearn_jobtime.cli.shell_words import in_shell_words
 
 if TYPE_CHECKING:
-    from sklearn_jobtime.plots import CoverageDisplay, ForecastDisplay, LinkageDisplay
+    from sklearn_jobtime.plots import (
+        CoverageDisplay,
+        ForecastDisplay,
+        LandingDisplay,
+        LinkageDisplay,
+    )
 
 __all__ = ["PICTURE_ENDINGS", "Files", "check_ending", "interval_name", "save_plot"]
 
@@ -76,7 +81,9 @@ class Files:
             raise typer.Exit(1)
 
 
-def save_plot(display: "ForecastDisplay | CoverageDisplay | LinkageDisplay", path: Path) -> None:
+def save_plot(
+    display: "ForecastDisplay | CoverageDisplay | LandingDisplay | LinkageDisplay", path: Path
+) -> None:
     """Store the picture; whole or not at all."""
     with replacing(path) as new:
         display.figure_.savefig(new)

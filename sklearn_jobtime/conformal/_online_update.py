@@ -128,6 +128,7 @@ def online_update(
     at_least = make_lower_bounds(runs, horizon, jobs=jobs or None).reindex(columns=names)
     at_least = at_least.where(is_new)
     if is_new.any():
+        assert clock.ended is not None  # the table has ends
         known = _up_to_last_end(runs, is_new.any(axis=1) | ~np.isnan(clock.ended))
         model.update(runs[known], y[known], at_least[known])
     return OnlineUpdate(

@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 
+USUAL_STEPS = 8  # of an epoch: no fewer epochs are waited for where it has no more
+LEAST_PATIENCE = 4
+
 # Counts the outputs of a batch that are right, and those that could be: those observed. Both are
 # tensors where the batch is, since to read a number from a GPU is to wait for it.
 Count = Callable[[Tensor, Any], tuple[Tensor, Tensor]]
@@ -118,10 +121,25 @@ class GradientClipping(skorch_callbacks.Callback):
         self.weights_ = []  # a pickle would hold them twice
 
 
+def bounded_patience(patience: int, n_steps: int) -> int:
+    """Epochs to wait for a better one, where an epoch is `n_steps` steps.
+
+    On short histories an epoch is a step or two, and a network needs many of them to come to
+    something; on long ones a few epochs show that it only gets worse.
+
+    Examples
+    --------
+    >>> [bounded_patience(15, n_steps) for n_steps in (2, 8, 16, 100)], bounded_patience(3, 100)
+    ([15, 15, 8, 4], 3)
+    """
+    return min(patience, max(LEAST_PATIENCE, -(-patience * USUAL_STEPS // n_steps)))
+
+
 class EarlyStopping(skorch_callbacks.EarlyStopping):
     """skorch's early stopping, idle where there are no validation rows.
 
-    With `untrained`, the weights before the first epoch are a candidate like all others.
+    With `untrained`, the weights before the first epoch are a candidate like all others, and the
+    patience is that of :func:`bounded_patience`.
     """
 
     dynamic_threshold_: float
@@ -130,6 +148,7 @@ class EarlyStopping(skorch_callbacks.EarlyStopping):
     def __init__(self, untrained: bool, count: Count, **options: Any) -> None:
         super().__init__(**options)
         self.untrained, self.count = untrained, count
+        self.most_epochs = self.patience
 
     def on_epoch_begin(self, net: Any, dataset_valid: Any = None, **_kwargs: Any) -> None:
         if not self.untrained or dataset_valid is None or self.best_model_weights_ is not None:
@@ -145,9 +164,15 @@ class EarlyStopping(skorch_callbacks.EarlyStopping):
         self.best_epoch_ = 0
         self.best_model_weights_ = copy.deepcopy(net.module_.state_dict())
 
-    def on_epoch_end(self, net: Any, dataset_valid: Any = None, **kwargs: Any) -> None:
-        if dataset_valid is not None:
-            super().on_epoch_end(net, **kwargs)
+    def on_epoch_end(
+        self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+    ) -> None:
+        if dataset_valid is None:
+            return
+        if self.untrained:
+            n_steps = -(-len(dataset_train) // net.batch_size)
+            self.patience = bounded_patience(self.most_epochs, n_steps)
+        super().on_epoch_end(net, **kwargs)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         super().on_train_end(net, **kwargs)

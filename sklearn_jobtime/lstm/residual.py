@@ -28,7 +28,9 @@ class ResidualForecaster(LSTMForecaster):
     the untrained network forecasts 0, which is the base forecast, and training only changes that
     where it helps. Several small networks are trained together and averaged, and the output sees
     what is known of the run itself beside what the LSTM says of the runs before. With
-    `early_stopping` the untrained network is kept if no epoch does better on the newest rows.
+    `early_stopping` the untrained network is kept if no epoch does better on the newest rows. On
+    long histories fewer epochs than `patience` are waited for: as many as make 8 steps for each of
+    them, and at least four.
 
     Parameters
     ----------
