@@ -162,16 +162,16 @@ def execute(
     status[lengths > limits] = "timeout"
     lengths = np.minimum(lengths, limits)
 
-    gaps = np.zeros_like(lengths) + gaps
+    waits: np.ndarray = np.zeros_like(lengths) + gaps
     place = {job: j for j, job in enumerate(graph)}
     above = [[place[p] for p in parents] for parents in graph.values()]
     if n_workers is None:
-        starts = np.array(gaps)
+        starts = np.array(waits)
         for j, parents in enumerate(above):
             if parents:
                 starts[:, j] += (starts[:, parents] + lengths[:, parents]).max(axis=1)
     else:
-        starts = _by_workers(lengths, above, gaps, n_workers)
+        starts = _by_workers(lengths, above, waits, n_workers)
 
     ends = starts + lengths
     halt = ends.min(axis=1, where=status != "success", initial=np.inf, keepdims=True)

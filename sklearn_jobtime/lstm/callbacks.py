@@ -142,6 +142,7 @@ class EarlyStopping(skorch_callbacks.EarlyStopping):
     patience is that of :func:`bounded_patience`.
     """
 
+    patience: int
     dynamic_threshold_: float
     best_model_weights_: dict[str, Tensor] | None
 
