@@ -175,7 +175,9 @@ class Cell:
             After the last step read.
         """
         n_members, n, size = state[0].shape
-        given = (x @ self.weight_ih + self.bias).reshape(n_members, n_steps, n, 4 * size)
+        given = x @ self.weight_ih
+        given += self.bias
+        given = given.reshape(n_members, n_steps, n, 4 * size)
         outputs = np.zeros((n_members, n_steps, n, size))
         hidden, cell = state[0].copy(), state[1].copy()
         order = range(n_steps)[::-1] if backward else range(n_steps)

@@ -111,8 +111,9 @@ def read_windows(estimator: Any, X: ArrayLike, reset: bool) -> Floats:
             expected = f"{estimator.ndim_in_}-D as in fit"
         raise ValueError(f"X has {ndim} dimensions, shape {np.shape(X)}; expected {expected}.")
     if not reset and _is_as_in_fit(estimator, X):  # scikit-learn's look takes a third of a forecast
-        check_no_infinity(X)
-        return X
+        as_in_fit: Any = X
+        check_no_infinity(as_in_fit)
+        return as_in_fit
     # The check for infinity is ours: scikit-learn's would copy a strided view.
     windows = validate_data(
         estimator,
