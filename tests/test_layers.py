@@ -11,8 +11,10 @@ import pytest
 import threadpoolctl
 
 import sklearn_jobtime
+from sklearn_jobtime import ConformalForecaster, make_anchored_forecaster, make_targets
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.loaders import write_table
+from sklearn_jobtime.persistence import save_model
 
 ROOT = Path(__file__).parents[1]
 
@@ -119,3 +121,69 @@ def test_a_command_loads_no_more_than_it_needs(csv, args, not_loaded):
     modules = set(ran.stderr.split())
     assert "sklearn_jobtime.cli.app" in modules
     assert not not_loaded & modules
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A model of the recipe with intervals, and a table of runs that goes on behind its own."""
+    folder = tmp_path_factory.mktemp("stored")
+    runs = make_job_runs(n_runs=90, n_jobs=2, random_state=0)
+    model = make_anchored_forecaster(known=["input_rows"], device="cpu", random_state=0)
+    model.set_params(
+        regressor__mean__lstm__network__max_epochs=1,
+        regressor__mean__lstm__network__hidden_size=4,
+        regressor__mean__trees__boosting__regressor__max_iter=3,
+    )
+    seen = runs[:80]
+    save_model(ConformalForecaster(model).fit(seen, make_targets(seen)), folder / "model.joblib")
+    write_table(runs, folder / "runs.csv")
+    return folder
+
+
+IN_PYTHON = """
+import sys
+import sklearn_jobtime
+from sklearn_jobtime import forecast, job_linkage
+from sklearn_jobtime.conformal import online_update
+from sklearn_jobtime.datasets import make_job_runs
+from sklearn_jobtime.persistence import load_model, save_model
+from sklearn_jobtime.tagging import LSTMTagger
+
+model = load_model("model.joblib")
+runs = make_job_runs(n_runs=90, n_jobs=2, random_state=0)
+row = runs.iloc[[-1]]
+assert len(forecast(model, runs)) and len(model.predict(row))
+model.predict_interval(row)
+online_update(model, runs)
+save_model(model, "model.joblib")
+LSTMTagger().set_params(network_options__embedding_dim=3), sklearn_jobtime.StatefulForecaster
+"""
+
+IN_THE_SHELL = """
+import sys
+from sklearn_jobtime.cli import main
+
+for line in (
+    "forecast model.joblib runs.csv",
+    "risk model.joblib runs.csv --deadline 1h",
+    "update model.joblib runs.csv",
+    "anomalies runs.csv",
+    "why model.joblib runs.csv --permutations 2",
+):
+    sys.argv = ["jobtime", *line.split()]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, (line, end.code)
+"""
+
+
+@pytest.mark.parametrize("code", [IN_PYTHON, IN_THE_SHELL], ids=["python", "shell"])
+def test_who_only_forecasts_loads_no_torch(code, stored):
+    known = "assert not {'torch', 'skorch'} & set(sys.modules)"
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code + known],
+        check=True,
+        cwd=stored,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )

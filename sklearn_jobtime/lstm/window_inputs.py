@@ -84,6 +84,18 @@ def usual_range_of_windows(X: Floats, weight: Floats | None) -> Floats:
     return bounds
 
 
+def _is_as_in_fit(estimator: Any, X: Any) -> bool:
+    """Tell whether these are rows of windows in need of no change and no word."""
+    return (
+        type(X) is np.ndarray
+        and X.dtype == np.float64
+        and X.ndim == estimator.ndim_in_ == 3
+        and X.shape[1:] == (estimator.n_steps_in_, estimator.n_features_in_)
+        and len(X) > 0
+        and not hasattr(estimator, "feature_names_in_")
+    )
+
+
 def read_windows(estimator: Any, X: ArrayLike, reset: bool) -> Floats:
     """Return `X` as windows ``(n, n_steps, n_features)``, a view where it is an array.
 
@@ -98,6 +110,10 @@ def read_windows(estimator: Any, X: ArrayLike, reset: bool) -> Floats:
         if not reset:
             expected = f"{estimator.ndim_in_}-D as in fit"
         raise ValueError(f"X has {ndim} dimensions, shape {np.shape(X)}; expected {expected}.")
+    if not reset and _is_as_in_fit(estimator, X):  # scikit-learn's look takes a third of a forecast
+        as_in_fit: Any = X
+        check_no_infinity(as_in_fit)
+        return as_in_fit
     # The check for infinity is ours: scikit-learn's would copy a strided view.
     windows = validate_data(
         estimator,

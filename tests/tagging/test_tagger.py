@@ -357,7 +357,7 @@ def test_without_a_gpu_the_cpu_is_used_and_one_line_says_so(monkeypatch, caplog)
     with caplog.at_level(logging.WARNING, logger="sklearn_jobtime"):
         taggers = [quick(max_epochs=1).set_params(device="cuda").fit(LOGS, TAGS) for _ in range(2)]
     assert [record.name for record in caplog.records] == ["sklearn_jobtime"]
-    assert {tagger.device_.type for tagger in taggers} == {"cpu"}
+    assert {tagger.device_ for tagger in taggers} == {"cpu"}
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
