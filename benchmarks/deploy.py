@@ -120,7 +120,7 @@ def bare_lstm(n_windows: int, n_features: int, n_members: int = 1) -> Callable[[
 def bare_forecast(runs: pd.DataFrame, horizon: int, n_features: int) -> Callable[[], object]:
     """Sort the ends within each series, gather the newest, and pass them through the networks."""
     series = pd.factorize(runs.index.droplevel(-1))[0]
-    ends = runs[ENDED_AT].to_numpy().astype("int64")
+    ends = runs[ENDED_AT].to_numpy("datetime64[us]").astype("int64")
     forward = bare_lstm(horizon * (series.max() + 1), n_features, MEMBERS)
 
     def run() -> None:

@@ -67,7 +67,7 @@ def make_table():
         for name, n in (("etl", 30), ("ci", 24))
     }
     long = pd.concat([part.assign(series=name) for name, part in parts.items()])
-    return pivot_runs(long, job_times=True)
+    return pivot_runs(long, job_starts=True)
 
 
 RUNS = make_table()

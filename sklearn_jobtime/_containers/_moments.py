@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_jobtime._containers._columns import kind_of, plain_column
+from sklearn_jobtime._typing import Mask
 from sklearn_jobtime.exceptions import BadValueError
 
 __all__ = ["bad_value", "first_number", "is_zoned", "row_label", "to_utc"]
@@ -78,19 +79,19 @@ def to_utc(column: pd.Series) -> pd.Series:
     if bad.any():
         raise bad_value(column, int(bad.to_numpy().argmax()), NO_TIME)
     if column.dtype.kind == "O":
-        _check_one_kind(column[times.notna()])
+        _check_one_kind(column, times.notna().to_numpy())
     return times.dt.as_unit("us")
 
 
-def _check_one_kind(stamps: pd.Series) -> None:
+def _check_one_kind(stamps: pd.Series, is_known: Mask) -> None:
     """Raise where some texts and objects have a zone and others have none."""
     zoned = np.fromiter(map(is_zoned, stamps.tolist()), dtype=bool, count=len(stamps))
-    if zoned.any() and not zoned.all():
-        row = int(zoned.argmin())
+    bare = is_known & ~zoned
+    if zoned.any() and bare.any():
         other = stamps.iloc[int(zoned.argmax())]
         raise bad_value(
             stamps,
-            row,
+            int(bare.argmax()),
             f"has no zone, but {str(other)!r} in the same column has one, so that nothing says "
             "which moment it is; write all of them in one form, such as 2026-03-01T04:00:00Z.",
         )

@@ -248,6 +248,7 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         -------
         ndarray of shape (n_runs,) or (n_runs, n_outputs), in seconds
         """
+        check_is_fitted(self)
         return self._form.of(self.with_sources(X).seconds)
 
     def can_be_asked(self) -> bool:

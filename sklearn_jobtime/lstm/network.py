@@ -499,7 +499,8 @@ class LSTMEnsemble(nn.Module):
         masks = self.training and (first.spatial_dropout.share or recurrent.recurrent_dropout)
         if lstm.num_layers > 1 or lstm.bidirectional or recurrent.activation != "tanh" or masks:
             return False
-        return x.device.type == "cuda" or len(self.members) * lstm.hidden_size <= SMALL_WIDTH
+        is_small = len(self.members) * lstm.hidden_size <= SMALL_WIDTH
+        return x.device.type == "cuda" or (self.training and is_small)
 
     def forecast_each_step(
         self, x: Tensor, state: State | None = None, lengths: Tensor | None = None

@@ -90,13 +90,17 @@ def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:
         return known
     for job in job_columns(runs):
         own = job_ends(known, job)
-        is_known = (own <= when).where(own.notna(), has_ended)
+        is_known = has_ended
+        if own.notna().any():
+            is_known = (own <= to_utc(pd.Series([when])).iloc[0]).where(own.notna(), has_ended)
         for outcome in (job, status_column(job)):
             if outcome in known:
                 known[outcome] = known[outcome].where(is_known)
         for clock in (start_column(job), end_column(job)):
             if clock in clocks:
-                known[clock] = known[clock].where(to_utc(known[clock]) <= when)
+                known[clock] = known[clock].where(
+                    to_utc(known[clock]) <= to_utc(pd.Series([when])).iloc[0]
+                )
     return known
 
 
