@@ -88,19 +88,18 @@ def as_of(runs: pd.DataFrame, when: pd.Timestamp) -> pd.DataFrame:
         known[ENDED_AT] = known[ENDED_AT].where(has_ended)
     elif not clocks:
         return known
+    moment = to_utc(pd.Series([when])).iloc[0]
     for job in job_columns(runs):
         own = job_ends(known, job)
         is_known = has_ended
         if own.notna().any():
-            is_known = (own <= to_utc(pd.Series([when])).iloc[0]).where(own.notna(), has_ended)
+            is_known = (own <= moment).where(own.notna(), has_ended)
         for outcome in (job, status_column(job)):
             if outcome in known:
                 known[outcome] = known[outcome].where(is_known)
         for clock in (start_column(job), end_column(job)):
             if clock in clocks:
-                known[clock] = known[clock].where(
-                    to_utc(known[clock]) <= to_utc(pd.Series([when])).iloc[0]
-                )
+                known[clock] = known[clock].where(to_utc(known[clock]) <= moment)
     return known
 
 

@@ -56,7 +56,7 @@ def inside(model, X, y):
     return held, pd.Series(high - low, held.index)
 
 
-@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("symmetric", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_bounds_adapt_to_each_series_though_all_of_a_night_are_known_at_once(symmetric):
     X, y = later(400, after=60)
     model = calibrated(symmetric=symmetric)
@@ -155,9 +155,8 @@ def test_runs_are_learned_in_the_order_of_their_ends(seed):
     assert not np.array_equal(without_times.predict_interval(forecast, levels), expected)
 
 
-@pytest.mark.parametrize(
-    ("times_known", "share"), [(True, 0.8), pytest.param(False, 0.66, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("times_known", "share"), [(True, 0.8), (False, 0.66)])
+@pytest.mark.slow
 def test_runs_that_overlap_have_the_nominal_coverage(times_known, share):
     n, n_pending = 1500, 20
     rng = np.random.default_rng(0)

@@ -33,7 +33,7 @@ def with_hung(place, seconds):
     return hung
 
 
-@pytest.mark.parametrize("criterion", ["mae", "huber"])
+@pytest.mark.parametrize("criterion", ["mae", pytest.param("huber", marks=pytest.mark.slow)])
 def test_hung_targets(criterion):
     """One fit is as good as another up to chance: here within 25 %, on average below."""
     clean = error(quick(criterion=criterion), Y)

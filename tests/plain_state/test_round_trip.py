@@ -133,6 +133,7 @@ def assert_identical(found, said):
         np.testing.assert_array_equal(found, said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".skops", ".joblib"])
 def test_forecasts_in_a_fresh_process_are_the_same(stored, ending):
     folder, expected, _ = stored
@@ -141,6 +142,7 @@ def test_forecasts_in_a_fresh_process_are_the_same(stored, ending):
         assert_identical(joblib.load(folder / f"{name}{ending}.found"), said)
 
 
+@pytest.mark.slow
 def test_only_trees_that_compiled_code_would_follow_are_refused(stored):
     _, _, refused = stored
     others = ("sklearn.tree._", "ensemble._gb", "landing._forecaster")
@@ -148,6 +150,7 @@ def test_only_trees_that_compiled_code_would_follow_are_refused(stored):
     assert any("DecisionTreeRegressor" in model for model in refused)
 
 
+@pytest.mark.slow
 def test_skops_itself_makes_the_same_models(stored):
     """Our reader is another implementation of the format; skops is the reference."""
     folder, expected, _ = stored
@@ -159,6 +162,7 @@ def test_skops_itself_makes_the_same_models(stored):
         assert_identical(getattr(by_skops, method)(table), said)
 
 
+@pytest.mark.slow
 def test_the_list_has_what_our_estimators_need_and_no_more(stored):
     folder, _, _ = stored
     found = set()
