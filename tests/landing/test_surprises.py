@@ -10,7 +10,7 @@ from sklearn_jobtime.landing._surprises import Surprises
 
 def gaussian_nights(seed, n_nights=4000):
     rng = np.random.default_rng(seed)
-    mixing = rng.normal(size=(3, 3))
+    mixing = np.eye(3) + rng.uniform(-0.5, 0.5, (3, 3))
     return rng.normal(size=(n_nights, 3)) @ mixing
 
 
