@@ -100,7 +100,7 @@ def test_the_real_histories_are_run_tables(accuracy):
 @real_data
 def test_the_command_writes_both_tables(accuracy, tmp_path, capsys):
     accuracy.main(
-        [str(DATA), "--series", "ocp", "--seeds", "1", "--limit", "200", "--out", str(tmp_path)]
+        [str(DATA), "--series", "ocp", "--seeds", "1", "--limit", "400", "--out", str(tmp_path)]
     )
     table = pd.read_csv(tmp_path / "accuracy.csv")
     assert set(table["model"]) >= MODELS
