@@ -62,11 +62,6 @@ ESTIMATORS = [
         {},
     ),
     pytest.param(LSTMForecaster(), {}, marks=pytest.mark.slow),
-    pytest.param(
-        LSTMForecaster(early_stopping=False, criterion="mse", activation="relu", max_epochs=60),
-        {},
-        marks=pytest.mark.slow,
-    ),
     pytest.param(ResidualForecaster(), {}, marks=pytest.mark.slow),
     (StatefulForecaster(LSTMForecaster(lr=0.03, max_epochs=8, random_state=0)), LOOKS_BACK),
     pytest.param(LSTMTagger(lr=0.05, batch_size=64, max_epochs=15), {}, marks=pytest.mark.slow),
