@@ -8,8 +8,15 @@ import pandas as pd
 
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.landing._precedence import Precedence
+from sklearn_jobtime.runs._job_times import job_starts
 from sklearn_jobtime.runs._log_ratio import FINEST
-from sklearn_jobtime.runs._schema import ENDED_AT, SPOILS_RUN, STARTED_AT, status_column
+from sklearn_jobtime.runs._schema import (
+    ENDED_AT,
+    SPOILS_RUN,
+    STARTED_AT,
+    start_column,
+    status_column,
+)
 from sklearn_jobtime.runs._validation import elapsed_seconds, to_utc
 
 __all__ = ["Nights"]
@@ -62,8 +69,8 @@ class Nights:
             if STARTED_AT in runs:
                 began = to_utc(runs[STARTED_AT])
                 for k, job in enumerate(precedence.jobs):
-                    if (column := f"{job}__{STARTED_AT}") in runs:
-                        offset = (to_utc(runs[column]) - began).dt.total_seconds()
+                    if start_column(job) in runs:
+                        offset = (job_starts(runs, job) - began).dt.total_seconds()
                         starts[:, k] = offset
                         has_starts = True
                 if ENDED_AT in runs:

@@ -1,7 +1,7 @@
 """What would be if a job were faster, gone, or did not wait: the same paths, played again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -75,11 +75,6 @@ class WhatIf:
         """Give the jobs that it names."""
         pairs = [job for pair in self.cut for job in pair]
         return [*self.scale, *self.faster, *self.drop, *self.durations, *pairs]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it changes nothing."""
-        return all(getattr(self, f.name) in ((), {}, 0.0, None) for f in fields(self))
 
     def check(self, precedence: Precedence) -> None:
         """Raise where it names a job or an edge that is not there.

@@ -155,14 +155,10 @@ def read_source(
     notes: list[str] = []
     mapping = columns if isinstance(columns, Mapping) else None
     fields = list(columns) if columns and mapping is None else None
-    if not (scheme in READERS and colon) and "://" not in source:
-        found = recognised(source, max_bytes=max_bytes)
-        if found is None and fields and not source.endswith(FILE_ENDINGS):
-            found = Recognised("slurm", "its fields were named, as of sacct without a header")
-        if found is not None:
-            scheme, colon, rest = found.system, ":", source
-            delimiter = delimiter or found.delimiter
-            notes.append(f"read as {found.system}:{source}, since {found.why}.")
+    if (found := _recognised(source, fields, max_bytes)) is not None:
+        scheme, colon, rest = found.system, ":", source
+        delimiter = delimiter or found.delimiter
+        notes.append(f"read as {found.system}:{source}, since {found.why}.")
     given: dict[str, Any] = {"columns": mapping, "fields": fields}
     given |= {"states": states, "timezone": timezone, "delimiter": delimiter, "by": by}
     given |= options or {}
@@ -200,6 +196,17 @@ def read_source(
     of_system = colon and (scheme in READERS or scheme.startswith("airflow"))
     why = f"field of {scheme.partition('+')[0]}" if of_system else "usual name"
     return _reported(runs, long.attrs.get("columns", {}), mapping or (), why)
+
+
+def _recognised(source: str, fields: list[str] | None, max_bytes: int) -> Recognised | None:
+    """Tell which system wrote a file that comes without a scheme."""
+    scheme, colon, _ = source.partition(":")
+    if (scheme in READERS and colon) or "://" in source:
+        return None
+    found = recognised(source, max_bytes=max_bytes)
+    if found is None and fields and not source.endswith(FILE_ENDINGS):
+        return Recognised("slurm", "its fields were named, as of sacct without a header")
+    return found
 
 
 def _read_runs(

@@ -1,6 +1,7 @@
 """The long table that every loader returns, one row a job of a run; to the run table and back."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,6 +93,18 @@ def job_column(job: str, others: Container[str] = ()) -> str:
     return job
 
 
+def _names_of_jobs(values: Iterable[Any]) -> list[str]:
+    """Write the jobs of a long table as text, each its own."""
+    names = [str(plain_value(value)) for value in values]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RunTableError(
+            f"column 'job' holds the number {twice} and the text {twice!r}, which would be one "
+            "column of the run table; rename one of them, or write both as text."
+        )
+    return names
+
+
 def pivot_runs(
     long: pd.DataFrame,
     *,
@@ -152,13 +165,7 @@ def pivot_runs(
     keys = [c for c in ("series", "run") if c in long]
     row = long.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
     job, values = pd.factorize(long["job"].astype(object))
-    names = [str(plain_value(value)) for value in values]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise RunTableError(
-            f"column 'job' holds the number {twice} and the text {twice!r}, which would be one "
-            "column of the run table; rename one of them, or write both as text."
-        )
+    names = _names_of_jobs(values)
     columns = [job_column(name, frozenset(names)) for name in names]
     first = long.drop_duplicates(keys)
     index = first.set_index(keys).index

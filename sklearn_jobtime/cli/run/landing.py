@@ -36,6 +36,7 @@ from sklearn_jobtime.landing import (
 )
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.plots.landing import LandingDisplay
+from sklearn_jobtime.runs._job_times import job_ends, job_starts
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series_of, start_column
 from sklearn_jobtime.runs._targets import make_targets
 from sklearn_jobtime.runs._timeline import next_runs
@@ -86,33 +87,23 @@ def run_landing(
         random_state=asked.seed,
     ).fit(history, make_targets(history, horizon, jobs=jobs))
     limits = _deadlines(asked.deadlines, model, run, zone)
-    found = landing_table(model, run, now=now, deadlines=limits)
+    plans = model.plans(run)
+    found = landing_table(model, run, now=now, deadlines=limits, plans=plans)
     compared = None
     if asked.what_if:
         change = read_what_if(asked.what_if, model.jobs_)
-        compared = compare_landings(model, run, change, now=now, deadlines=limits)
-    helps = rank_jobs(model, run, faster=FASTER, now=now)
-    sentence = _sentence(model, found, run, now, asked.timezone)
+        compared = compare_landings(model, run, change, now=now, deadlines=limits, plans=plans)
+    helps = rank_jobs(model, run, faster=FASTER, now=now, plans=plans)
+    at_start = found if now is None else landing_table(model, run, plans=plans)
+    sentence = _sentence(model, found, at_start, run, now, asked.timezone)
     if plot is not None:
         elapsed = None if now is None else (now - run[STARTED_AT].iloc[0]).total_seconds()
         save_plot(LandingDisplay(found, now=elapsed, timezone=asked.timezone).plot(), plot)
     if as_json:
-        print_json(
-            {
-                "model": str(path),
-                "run": row_name(run.index[0]),
-                "started_at": run[STARTED_AT].iloc[0],
-                "now": now,
-                "jobs": as_records(found),
-                "graph": [list(edge) for edge in model.graph_.edges],
-                "nights": model.n_nights_,
-                "sentence": sentence,
-                "helps": as_records(helps),
-                "what_if": None if compared is None else as_records(compared),
-                "plot": None if plot is None else str(plot),
-                "notes": notes,
-            }
-        )
+        said = {"model": str(path), **_record(model, run), "now": now, "jobs": as_records(found)}
+        said |= {"sentence": sentence, "helps": as_records(helps)}
+        said |= {"what_if": None if compared is None else as_records(compared)}
+        print_json({**said, "plot": None if plot is None else str(plot), "notes": notes})
     else:
         _print(model, found, run, asked.timezone)
         if compared is not None:
@@ -122,6 +113,16 @@ def run_landing(
         print_notes(notes)
     if fail_below is not None and (found["chance"] < fail_below).any():
         raise typer.Exit(TOO_LOW)
+
+
+def _record(model: LandingForecaster, run: pd.DataFrame) -> dict[str, Any]:
+    """Say in JSON which run it is, and what its forecast rests on."""
+    return {
+        "run": row_name(run.index[0]),
+        "started_at": run[STARTED_AT].iloc[0],
+        "graph": [list(edge) for edge in model.graph_.edges],
+        "nights": model.n_nights_,
+    }
 
 
 def _run_of(
@@ -167,10 +168,7 @@ def _newest_time(table: pd.DataFrame, jobs: list[str]) -> pd.Timestamp:
     """Give the newest start or end of a run or a job."""
     newest = [table[STARTED_AT].max(), table[ENDED_AT].max()]
     for job in jobs:
-        if start_column(job) in table:
-            began = table[start_column(job)]
-            ended = began + pd.to_timedelta(table[job].round(6), unit="s")
-            newest += [began.max(), ended.max()]
+        newest += [job_starts(table, job).max(), job_ends(table, job).max()]
     return max(time for time in newest if not pd.isna(time))
 
 
@@ -278,6 +276,7 @@ def _print_help(helps: pd.DataFrame) -> None:
 def _sentence(
     model: LandingForecaster,
     found: pd.DataFrame,
+    at_start: pd.DataFrame,
     run: pd.DataFrame,
     now: pd.Timestamp | None,
     zone: str,
@@ -301,7 +300,6 @@ def _sentence(
         first = ahead[ahead["state"] == "running"] if (ahead["state"] == "running").any() else ahead
         waits_for = first.iloc[[int(first["critical"].to_numpy().argmax())]]
         job = waits_for["job"].iloc[0]
-        at_start = landing_table(model, run)
         planned = float(at_start.loc[(at_start["job"] == job).to_numpy(), "lands"].iloc[0])
         late = float(waits_for["lands"].iloc[0]) - planned
         parts += f"; it waits for {job}"
