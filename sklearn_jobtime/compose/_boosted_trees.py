@@ -14,7 +14,7 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.compose._packed_trees import PackedTrees, forecasts_of, packed
 
 if TYPE_CHECKING:
-    from sklearn.ensemble import HistGradientBoostingRegressor
+    pass
 
 __all__ = ["BoostedTreesRegressor"]
 

@@ -96,7 +96,13 @@ def _narrow(numbers: NDArray[Any]) -> NDArray[np.integer[Any]]:
     return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
 
 
-def forecasts_of(owner: Any, trees: Sequence[PackedTrees], inputs: Sequence[Floats]) -> list[Floats]:
+def forecasts_of(
+    owner: Any,
+    trees: Sequence[PackedTrees],
+    inputs: Sequence[Floats],
+    *,
+    many_pairs: int = MANY_PAIRS,
+) -> list[Floats]:
     """Forecast with several regressors at once.
 
     Parameters
@@ -107,13 +113,15 @@ def forecasts_of(owner: Any, trees: Sequence[PackedTrees], inputs: Sequence[Floa
         One for each regressor.
     inputs : sequence of ndarray of shape (n_rows, n_columns)
         The rows of each; the numbers of rows and columns may differ.
+    many_pairs : int, default=MANY_PAIRS
+        From so many pairs of a row and a tree on, compiled code does it.
 
     Returns
     -------
     list of ndarray of shape (n_rows,)
     """
     n_pairs = sum(len(one.sizes) * len(rows) for one, rows in zip(trees, inputs, strict=True))
-    if n_pairs < MANY_PAIRS:
+    if n_pairs < many_pairs:
         walk = once(owner, "walk", tuple(trees), lambda: _Walk(trees))
         return walk.forecasts(inputs)
     compiled = once(owner, "compiled", tuple(trees), lambda: [_compiled(one) for one in trees])

@@ -369,6 +369,22 @@ def test_a_tree_whose_indices_lead_out_of_it_is_refused(path, tmp_path, monkeypa
         nodes[field][0] = before
 
 
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [("skips", 0, 200), ("skips", 0, 1), ("features", 0, 3), ("sizes", 0, 0), ("sizes", 1, 200)],
+)
+def test_packed_trees_whose_indices_lead_out_of_them_are_refused(
+    path, tmp_path, monkeypatch, name, place, value
+):
+    model = BoostedTreesRegressor(max_iter=2, min_samples_leaf=5).fit(X, X[:, 0])
+    save_model(model, path)
+    np.testing.assert_array_equal(load_model(path).predict(X), model.predict(X))
+    getattr(model.packed_trees(), name)[place] = value
+    monkeypatch.setattr(_write, "check", lambda *_: None)
+    write(model, tmp_path / "bad.skops", b"")
+    assert_refused(tmp_path / "bad.skops", r"lead out of it|do not match|not as many")
+
+
 @pytest.mark.parametrize("share", [0, 0.2, 0.7, 0.99])
 def test_a_file_that_is_cut_off_is_refused(path, share):
     save_model(RollingRule().fit(X, X), path)
