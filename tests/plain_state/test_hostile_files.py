@@ -22,6 +22,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime._plain_state import _write, write
 from sklearn_jobtime.baselines import RollingRule
+from sklearn_jobtime.compose import BoostedTreesRegressor
 from sklearn_jobtime.exceptions import ModelFileError
 from sklearn_jobtime.persistence import load_model, save_model
 
