@@ -155,7 +155,11 @@ def bare_training(n_windows: int, n_features: int, epochs: int) -> float:
 
 
 def repeated(runs: pd.DataFrame, times: int) -> pd.DataFrame:
-    """Give every series `times` its history, the copies one after another before it."""
+    """Give every series `times` its history, the copies one after another before it.
+
+    The newest copy is the runs themselves, with their labels: a model knows them again.
+    """
+    own = runs.index.get_level_values(-1)
     span = runs[ENDED_AT].max() - runs[STARTED_AT].min() + pd.Timedelta("1D")
     tables = []
     for copy in range(times):
@@ -163,7 +167,11 @@ def repeated(runs: pd.DataFrame, times: int) -> pd.DataFrame:
         for name in (STARTED_AT, ENDED_AT):
             back[name] -= (times - 1 - copy) * span
         names = [*runs.index.names[:-1], runs.index.names[-1]]
-        last = copy * len(runs) + np.arange(len(runs))
+        age = times - 1 - copy
+        if pd.api.types.is_numeric_dtype(own):
+            last = own - age * (own.max() - own.min() + 1)
+        else:
+            last = own if not age else own.astype(str) + f" {age} times before"
         levels = [runs.index.get_level_values(level) for level in range(runs.index.nlevels - 1)]
         tables.append(back.set_axis(pd.MultiIndex.from_arrays([*levels, last], names=names)))
     return pd.concat(tables)

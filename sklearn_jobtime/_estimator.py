@@ -14,7 +14,6 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sklearn_jobtime._containers import numeric_rows, plain_table
 from sklearn_jobtime._typing import Floats
-from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows
 
 __all__ = [
@@ -193,6 +192,8 @@ class ObservedScoreMixin(RegressorMixin):
         float
             1 is perfect, 0 as good as the mean; averaged over the outputs.
         """
+        from sklearn_jobtime.metrics import observed_r2  # noqa: PLC0415 - a forecast needs none
+
         y = in_order_of(in_order_of_rows(y, X), getattr(self, "target_names_", None))
         return float(observed_r2(y, self.predict(X), sample_weight=sample_weight))
 

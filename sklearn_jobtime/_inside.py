@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["chosen", "fitted_part"]
+__all__ = ["chosen", "fitted_part", "is_search"]
 
 
 # Where searches and meta-estimators keep what they fitted.
@@ -14,6 +14,14 @@ def chosen(model: Any) -> Any:
     while hasattr(model, "best_estimator_"):
         model = model.best_estimator_
     return model
+
+
+def is_search(model: Any) -> bool:
+    """Tell whether a model is a search of scikit-learn, whose import takes as long as a model."""
+    return any(
+        base.__module__ == "sklearn.model_selection._search" and base.__name__ == "BaseSearchCV"
+        for base in type(model).__mro__
+    )
 
 
 def fitted_part(model: Any, attribute: str) -> Any:

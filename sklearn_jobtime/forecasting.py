@@ -63,7 +63,10 @@ def with_coming(runs: pd.DataFrame, coming: pd.DataFrame) -> pd.DataFrame:
         When a coming run is already in the table.
     """
     flags = runs.select_dtypes("bool").columns  # a flag not yet known is NaN, so a float
-    both = pd.concat([runs.astype(dict.fromkeys(flags, "float64")), coming[list(runs.columns)]])
+    both = pd.concat(
+        [runs.astype(dict.fromkeys(flags, "float64")), coming[list(runs.columns)]],
+        ignore_index=True,
+    ).set_axis(_appended(runs.index, coming.index))
     if (again := both.index.duplicated()).any():
         raise RunTableError(
             f"the coming run {row_label(both.index, int(again.argmax()))} is already in the table; "
@@ -71,6 +74,25 @@ def with_coming(runs: pd.DataFrame, coming: pd.DataFrame) -> pd.DataFrame:
             "its own, or drop the row to forecast it anew."
         )
     return both
+
+
+def _appended(past: pd.Index, ahead: pd.Index) -> pd.Index:
+    """Append an index as pandas does, which reads all names anew where there are levels."""
+    if (
+        not (isinstance(past, pd.MultiIndex) and isinstance(ahead, pd.MultiIndex))
+        or list(past.names) != list(ahead.names)
+        or any((np.asarray(codes) < 0).any() for codes in (*past.codes, *ahead.codes))
+        or any(own.dtype != new.dtype for own, new in zip(past.levels, ahead.levels, strict=True))
+    ):
+        return past.append(ahead)
+    levels, codes = [], []
+    for k, (level, own) in enumerate(zip(past.levels, past.codes, strict=True)):
+        names = ahead.get_level_values(k)
+        unknown = names[level.get_indexer(names) < 0].unique()
+        level = level.append(unknown) if len(unknown) else level
+        levels.append(level)
+        codes.append(np.concatenate([own, level.get_indexer(names)]))
+    return pd.MultiIndex(levels, codes, names=past.names, verify_integrity=False)
 
 
 def forecast(

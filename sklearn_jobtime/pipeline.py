@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from sklearn_jobtime.compose._anchored import BASE_FORECAST_COLUMN, AnchoredRegressor
 from sklearn_jobtime.compose._asked_rows import each_row_alone
+from sklearn_jobtime.compose._boosted_trees import BoostedTreesRegressor
 from sklearn_jobtime.compose._direct_steps import DirectMultiStepRegressor
 from sklearn_jobtime.compose._forecast_mean import ForecastMean
 from sklearn_jobtime.lstm.forecaster import LSTMForecaster
@@ -92,6 +91,8 @@ def make_forecast_pipeline(
     >>> model.fit(runs, y).predict(runs).shape == y.shape
     True
     """
+    from sklearn.compose import ColumnTransformer  # noqa: PLC0415 - takes longer than to load a model
+
     encode = ColumnTransformer(
         [
             (
@@ -160,7 +161,7 @@ def network_member(
 
 def trees_member(known: list[str], random_state: int | None) -> Pipeline:
     """Make the member of the recipe that is boosted trees, of the last two runs of each job."""
-    boosting = HistGradientBoostingRegressor(
+    boosting = BoostedTreesRegressor(
         loss="absolute_error",
         learning_rate=0.05,
         max_iter=100,

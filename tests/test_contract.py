@@ -31,7 +31,7 @@ from sklearn_jobtime.baselines import (
     RollingRule,
     SeasonalRule,
 )
-from sklearn_jobtime.compose import CompleteCaseRegressor
+from sklearn_jobtime.compose import BoostedTreesRegressor, CompleteCaseRegressor
 from sklearn_jobtime.conformal import LogRatioScore, RecentSpread
 from sklearn_jobtime.landing import LandingForecaster
 from sklearn_jobtime.lstm import NetworkOptions, ResidualForecaster
@@ -79,6 +79,7 @@ ESTIMATORS = [
     (LevelScaler(), LOOKS_BACK),
     (LevelScaler(n_runs=3, statistic="mean", keep_level=True), LOOKS_BACK),
     (CompleteCaseRegressor(Ridge()), {}),
+    (BoostedTreesRegressor(max_iter=5), {}),
     (DirectMultiStepRegressor(Ridge()), {}),
     (ForecastMean([("line", Ridge()), ("tree", DecisionTreeRegressor(random_state=0))]), {}),
     (ForecastMean([("line", Ridge()), ("flat", Ridge(1e3))], weights=[1, 2]), {}),

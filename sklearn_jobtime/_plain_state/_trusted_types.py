@@ -14,10 +14,12 @@ _PACKAGE = {
     "baselines._online_mix": ["OnlineMix"],
     "baselines._rules": ["ExponentialMean", "JenkinsRule", "RollingRule", "SeasonalRule"],
     "compose._anchored": ["AnchoredRegressor"],
+    "compose._boosted_trees": ["BoostedTreesRegressor"],
     "compose._complete_case": ["CompleteCaseRegressor"],
     "compose._direct_steps": ["DirectMultiStepRegressor"],
     "compose._forecast_mean": ["ForecastMean"],
     "compose._missing_targets": ["InPlace"],
+    "compose._packed_trees": ["PackedTrees"],
     "conformal._adaptive": ["AdaptiveBound", "AdaptiveGroup", "PoolShares"],
     "conformal._calibration_set": ["CalibrationSet"],
     "conformal._drift": ["DriftAlarm"],
@@ -142,4 +144,36 @@ def _check_boosting(model: Any) -> None:
         raise ValueError("the features of boosted trees do not match those of their model")
 
 
-_CHECKS: dict[str, Callable[[Any], None]] = {"HistGradientBoostingRegressor": _check_boosting}
+def _check_packed(trees: Any) -> None:
+    """Children come after their parent and inside its tree, so that every walk ends there."""
+    nodes = [trees.numbers, trees.features, trees.skips, trees.missing_left]
+    sizes = trees.sizes.astype(np.int64)
+    places = np.concatenate([np.arange(size) for size in sizes.clip(0)])
+    if (
+        type(trees.baseline) is not float
+        or sizes.ndim != 1
+        or (sizes < 1).any()
+        or {one.shape for one in nodes} != {places.shape}
+        or [one.dtype.kind for one in (*nodes, trees.sizes)] != ["f", "u", "u", "b", "u"]
+    ):
+        raise ValueError("the nodes of the trees are not as many as they should be")
+    is_split = trees.skips > 0
+    ends = np.repeat(sizes, sizes)
+    leads_out = places + np.maximum(trees.skips.astype(np.int64), 1) >= ends
+    if (leads_out & is_split).any() or (trees.skips == 1).any():
+        raise ValueError("the nodes of a tree lead out of it")
+
+
+def _check_trees(model: Any) -> None:
+    """Compiled code takes the features that the nodes name, without a check."""
+    features = getattr(getattr(model, "_trees", None), "features", np.empty(0))
+    n_features = getattr(model, "n_features_in_", 0)
+    if features.size and (type(n_features) is not int or features.max() >= n_features):
+        raise ValueError("the features of boosted trees do not match those of their model")
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "BoostedTreesRegressor": _check_trees,
+    "HistGradientBoostingRegressor": _check_boosting,
+    "PackedTrees": _check_packed,
+}

@@ -41,6 +41,12 @@ from sklearn_jobtime.runs._validation import elapsed_seconds
 __all__ = ["HistoryRegressor", "Learned"]
 
 
+def is_same_state(one: Any, other: Any) -> bool:
+    """Tell whether two states are the same plain number or text; of others nobody knows."""
+    plain = (int, float, str, bool, type(None))
+    return type(one) in plain and type(one) is type(other) and bool(one == other)
+
+
 @dataclass(frozen=True)
 class Learned:
     """What a fit found out about one job.
@@ -69,6 +75,20 @@ class Learned:
     run_values: Floats | None = None
     prior_sample_size: float = 0.0
     parts: tuple["Learned", ...] = ()
+
+    def is_as(self, other: "Learned") -> bool:
+        """Tell whether the same was found out about another job."""
+        mine, theirs = self.run_values, other.run_values
+        has_values = mine is not None and theirs is not None
+        return (
+            self.runs_needed == other.runs_needed
+            and self.prior_sample_size == other.prior_sample_size
+            and self.further_rows is other.further_rows is None
+            and is_same_state(self.state, other.state)
+            and (np.array_equal(mine, theirs, equal_nan=True) if has_values else mine is theirs)
+            and len(self.parts) == len(other.parts)
+            and all(one.is_as(two) for one, two in zip(self.parts, other.parts, strict=True))
+        )
 
     def keep(self, rows: Rows) -> "Learned":
         """Keep the values of the remembered rows of the table of `fit` alone."""
@@ -311,9 +331,15 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         values = np.concatenate([self._memory.table[kept], values])
         asked: Rows | slice = slice(None) if rows is None else rows
         found, share = {}, {}
-        for history in self._histories(values, clock, kept):
-            job = history.job
-            found[job] = self.forecast_rows_of_job(history, self.learned_[job], asked)
+        histories = self._histories(values, clock, kept)
+        for k, history in enumerate(histories):
+            job, learned = history.job, self.learned_[history.job]
+            alike = (one.job for one in histories[:k] if one.is_as(history)
+                     and self.learned_[one.job].is_as(learned))  # fmt: skip
+            if (same := next(alike, None)) is not None:  # a run of one job takes as long as it
+                found[job], share[job] = found[same], share[same]
+                continue
+            found[job] = self.forecast_rows_of_job(history, learned, asked)
             share[job] = prior_weight(history.n_known[asked], self.prior_sample_size_[job])
         forecasts = np.column_stack([found[job] for job in self.jobs_])
         weights = np.column_stack([share[job] for job in self.jobs_])

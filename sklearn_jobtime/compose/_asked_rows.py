@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils._set_output import _get_output_config
 
 from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.compose._boosted_trees import BoostedTreesRegressor
 from sklearn_jobtime.compose._missing_targets import parts_that_read_other_rows
 from sklearn_jobtime.point_in_time._memory import NotAllGivenError
 from sklearn_jobtime.point_in_time._newest_rows import AskedRows, NewestForecasts, own_series
@@ -67,8 +68,12 @@ def _is_row_by_row(estimator: Any) -> bool:
     """Tell whether all of a regressor is scikit-learn's, and forecasts each row by itself."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     fitted = [one for one in parts if hasattr(one, "fit") and not isinstance(one, type)]
-    are_known = all(type(one).__module__.startswith("sklearn.") for one in fitted)
-    return are_known and not parts_that_read_other_rows(estimator)
+    return all(map(_stands_alone, fitted)) and not parts_that_read_other_rows(estimator)
+
+
+def _stands_alone(estimator: Any) -> bool:
+    own = type(estimator).__module__.startswith("sklearn.")
+    return own or type(estimator) is BoostedTreesRegressor
 
 
 def _inside(estimator: Any) -> Any:

@@ -19,7 +19,9 @@ from sklearn_jobtime._estimator import (
     read_weights,
 )
 from sklearn_jobtime._typing import Floats, Ints
+from sklearn_jobtime.compose._boosted_trees import BoostedTreesRegressor
 from sklearn_jobtime.compose._metadata import fit_parameters, router
+from sklearn_jobtime.compose._packed_trees import forecasts_of
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.runs._target_arrays import read_targets
 
@@ -215,15 +217,30 @@ class DirectMultiStepRegressor(MetaEstimatorMixin, ObservedScoreMixin, BaseEstim
         """
         check_is_fitted(self)
         X = read_array(self, X, reset=False)
-        forecast = np.empty((len(X), len(self.steps_)))
-        found: dict[int, Floats] = {}
+        inputs: dict[int, Floats] = {}
         for one, outputs in zip(self.regressors_, self.outputs_, strict=True):
-            if id(one) not in found:  # two groups of outputs may share one
+            if id(one) not in inputs:  # two groups of outputs may share one
                 steps = np.tile(self.steps_[outputs], len(X))
-                inputs = self._with_step(np.repeat(X, len(outputs), axis=0), steps, len(outputs))
-                found[id(one)] = np.reshape(one.predict(inputs), (len(X), len(outputs)))
-            forecast[:, outputs] = found[id(one)]
+                rows = X if len(outputs) == 1 else np.repeat(X, len(outputs), axis=0)
+                inputs[id(one)] = self._with_step(rows, steps, len(outputs))
+        found = self._forecasts(inputs)
+        forecast = np.empty((len(X), len(self.steps_)))
+        for one, outputs in zip(self.regressors_, self.outputs_, strict=True):
+            forecast[:, outputs] = np.reshape(found[id(one)], (len(X), len(outputs)))
         return self._form.of(forecast)
+
+    def _forecasts(self, inputs: dict[int, Floats]) -> dict[int, Floats]:
+        """Forecast the inputs of each regressor, by its id; of trees, those of all at once."""
+        regressors = {id(one): one for one in self.regressors_}
+        trees = [
+            one.packed_trees() if type(one) is BoostedTreesRegressor else None
+            for one in regressors.values()
+        ]
+        known = [one for one in trees if one is not None]
+        if len(known) < len(regressors):
+            return {key: one.predict(inputs[key]) for key, one in regressors.items()}
+        rows = [inputs[key] for key in regressors]
+        return dict(zip(regressors, forecasts_of(self, known, rows), strict=True))
 
     def _with_step(self, X: Floats, steps: Floats, n_steps: int) -> Floats:
         return X if n_steps == 1 else np.column_stack([X, steps])

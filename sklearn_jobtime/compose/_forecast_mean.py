@@ -1,17 +1,18 @@
 """The mean of several forecasters, which may each deal with missing targets in their own way."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context
-from sklearn.ensemble._base import _BaseHeterogeneousEnsemble
-from sklearn.utils import Bunch, Tags
+from sklearn.base import MetaEstimatorMixin, _fit_context, is_regressor
+from sklearn.utils import Bunch, Tags, get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter
+from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._containers import plain_table
@@ -53,7 +54,7 @@ def row_by_row(X: Any) -> Any:
     return np.ascontiguousarray(X) if isinstance(X, np.ndarray) and X.ndim == 2 else X
 
 
-class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
+class ForecastMean(ObservedScoreMixin, MetaEstimatorMixin, _BaseComposition):
     """Forecast the mean of several regressors, such as a network and boosted trees.
 
     A network and trees that learned from the same runs err in different places, so their mean is
@@ -127,7 +128,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         weights: Sequence[float] | None = None,
         n_threads: int | None = 1,
     ) -> None:
-        super().__init__(estimators)
+        self.estimators = estimators
         self.weights = weights
         self.n_threads = n_threads
 
@@ -158,13 +159,13 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         self
         """
         given = read_targets(self, X, y)
-        names, members = self._validate_estimators()
+        names, members = self._checked_members()
         weights = self._checked_weights([member == "drop" for member in members])
         self.target_names_ = given.form.names
         targets, named = given.form.of(given.observed), given.form.named(given.observed, X)
         self._outputs = targets.shape[1:]
         X = row_by_row(plain_table(X))
-        self.estimators_, self.named_estimators_ = [], Bunch()
+        self.estimators_, self._names = [], []
         for name, member in zip(names, members, strict=True):
             if member == "drop":
                 continue
@@ -178,7 +179,7 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
                 error.add_note(f"raised by {name!r}, a member of {type(self).__name__}")
                 raise
             self.estimators_.append(fitted)
-            self.named_estimators_[name] = fitted
+            self._names.append(name)
         self.weights_ = weights
         if hasattr(self.estimators_[0], "feature_names_in_"):
             self.feature_names_in_ = self.estimators_[0].feature_names_in_
@@ -216,10 +217,70 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
         return weighted_mean(shaped, self.weights_)
 
     @property
+    def named_estimators_(self) -> Bunch:
+        """The fitted members, by name."""
+        return Bunch(**dict(zip(self._names, self.estimators_, strict=True)))
+
+    @property
     def n_features_in_(self) -> int:
         """Number of features, as the first member has it."""
         check_is_fitted(self)
         return self.estimators_[0].n_features_in_
+
+    def _checked_members(self) -> tuple[list[str], list[Any]]:
+        """Check the members, and give their names beside them."""
+        pairs = [one for one in self.estimators if isinstance(one, tuple | list) and len(one) == 2]
+        names, members = [name for name, _ in pairs], [member for _, member in pairs]
+        if (
+            not pairs
+            or len(pairs) < len(self.estimators)
+            or not all(isinstance(name, str) for name in names)
+        ):
+            raise ValueError(
+                f"estimators={self.estimators!r} came; expected a list of pairs (name, regressor), "
+                "at least one."
+            )
+        self._validate_names(names)
+        kept = [member for member in members if member != "drop"]
+        if not kept:
+            raise ValueError("all members are dropped; keep at least one.")
+        for member in kept:
+            if not is_regressor(member):
+                raise ValueError(f"the member {type(member).__name__} should be a regressor.")
+        return names, members
+
+    @property
+    def named_estimators(self) -> Bunch:
+        """The members as they were given, by name."""
+        return Bunch(**dict(self.estimators))
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters, with `deep` the members and theirs too.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+
+        Returns
+        -------
+        dict
+        """
+        return self._get_params("estimators", deep=deep)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters: its own, a member by its name, or those of a member.
+
+        Parameters
+        ----------
+        **params : dict
+            Such as ``trees="drop"`` or ``trees__max_iter=50``.
+
+        Returns
+        -------
+        self
+        """
+        self._set_params("estimators", **params)
+        return self
 
     def _checked_weights(self, dropped: list[bool]) -> Floats:
         """Weights of the members that are not dropped, which add up to 1."""
@@ -240,4 +301,8 @@ class ForecastMean(ObservedScoreMixin, _BaseHeterogeneousEnsemble):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        with suppress(ValueError, TypeError, AttributeError):  # no members, as fit will say
+            inputs = [get_tags(one).input_tags for _, one in self.estimators if one != "drop"]
+            tags.input_tags.allow_nan = all(one.allow_nan for one in inputs)
+            tags.input_tags.sparse = all(one.sparse for one in inputs)
         return tags

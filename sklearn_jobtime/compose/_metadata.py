@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -17,6 +16,8 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 from sklearn.utils.validation import has_fit_parameter
+
+from sklearn_jobtime._inside import is_search
 
 __all__ = ["fit_parameters", "parameter_of", "passed", "predict_parameters", "router"]
 
@@ -115,7 +116,7 @@ def parameter_of(estimator: Any, name: str) -> str | None:
         step, last = estimator.steps[-1]
         inside = parameter_of(last, name)
         return None if inside is None else f"{step}__{inside}"
-    if isinstance(estimator, BaseSearchCV):
+    if is_search(estimator):
         return parameter_of(estimator.estimator, name)
     has_weights = name == "sample_weight" and getattr(estimator, "weighs_rows", False)
     return name if has_weights or has_fit_parameter(estimator, name) else None

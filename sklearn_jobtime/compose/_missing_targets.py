@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 from sklearn_jobtime._estimator import looks_back, masks_missing_targets
+from sklearn_jobtime._inside import is_search
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.compose._complete_case import CompleteCaseRegressor
 
@@ -83,7 +83,7 @@ def _prepared(regressor: Any, is_missing: bool, is_several: bool, is_dropped: bo
 
 def _copes(regressor: Any, is_missing: bool, is_several: bool) -> bool:
     """Tell whether a regressor takes such targets, as its tags say."""
-    if isinstance(regressor, BaseSearchCV):  # its tags do not tell of several outputs
+    if is_search(regressor):  # its tags do not tell of several outputs
         return _copes(regressor.estimator, is_missing, is_several)
     if isinstance(regressor, Pipeline):
         return _copes(regressor[-1], is_missing, is_several)
@@ -95,7 +95,7 @@ def _copes(regressor: Any, is_missing: bool, is_several: bool) -> bool:
 def _refuses_missing(regressor: Any) -> bool:
     """Tell whether a wrapper checks that y has no NaN, as those of scikit-learn do."""
     own = type(regressor).__module__.startswith("sklearn.")
-    return own and not isinstance(regressor, BaseSearchCV)
+    return own and not is_search(regressor)
 
 
 def wrapped(regressor: Any) -> str | None:

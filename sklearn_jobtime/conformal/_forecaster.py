@@ -29,6 +29,7 @@ from sklearn_jobtime.conformal._calibration_set import CalibrationSet, latest
 from sklearn_jobtime.conformal._group_quantiles import OVER_HORIZON, groups_of
 from sklearn_jobtime.conformal._inner_estimators import (
     InnerEstimators,
+    InnerPartsMixin,
     TrainingRows,
     is_seen,
     predicted,
@@ -51,7 +52,9 @@ from sklearn_jobtime.runs._target_arrays import read_targets
 __all__ = ["ConformalForecaster"]
 
 
-class ConformalForecaster(UpdatesMixin, MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
+class ConformalForecaster(
+    UpdatesMixin, InnerPartsMixin, MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator
+):
     """Put intervals of a known coverage around the forecasts of any regressor.
 
     A forecast of 40 minutes is of little use to someone with a deadline: is it 40 give or take
@@ -357,20 +360,14 @@ default="log_ratio"
         seen = is_seen(targets, lower_bounds)
         seen = seen if weights is None else seen & (weights > 0)
         unseen = UnseenRows.of(self, self.conformity_score_, rows, seen)
-        self._keep(unseen.inner)
+        self._inner = unseen.inner
         self._remembered = RememberedRows(_safe_indexing(X, unseen.unfinished))
         self._calibrate(rows, unseen, weights)
         if self.refit or isinstance(self.cv, Integral):
             asked = InnerEstimators.of(self, self.conformity_score_)
-            self._keep(asked.fit(rows, self.conformity_score_, self.calibration_fraction))
+            self._inner = asked.fit(rows, self.conformity_score_, self.calibration_fraction)
             self._remembered = None
         return self
-
-    def _keep(self, inner: InnerEstimators) -> None:
-        self._inner = inner
-        self.estimator_ = inner.estimator
-        self.quantile_estimators_ = inner.quantile_estimators
-        self.scale_model_ = inner.scale_model
 
     def _calibrate(self, given: TrainingRows, unseen: UnseenRows, weights: Floats | None) -> None:
         X, steps, targets = given.X, given.steps, given.targets

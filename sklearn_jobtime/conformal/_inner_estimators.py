@@ -7,7 +7,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import _routing_enabled
@@ -290,10 +289,33 @@ def error_sizes(
     return sizes
 
 
+class InnerPartsMixin:
+    """Names the fitted inner estimators of a conformal forecaster, which stand in one place."""
+
+    _inner: InnerEstimators
+
+    @property
+    def estimator_(self) -> Any:
+        """The fitted estimator."""
+        return self._inner.estimator
+
+    @property
+    def quantile_estimators_(self) -> list[Any]:
+        """The fitted pair, where the score needs it."""
+        return self._inner.quantile_estimators
+
+    @property
+    def scale_model_(self) -> Any:
+        """The fitted scale model, where the score needs one."""
+        return self._inner.scale_model
+
+
 def default_scale_model(form: TargetForm) -> Any:
     """Give the scale model that is used when none was passed."""
     if isinstance(form.names, pd.MultiIndex):
         return RecentSpread()
+    from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 - takes long
+
     model = HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
     return model.set_fit_request(sample_weight=True) if _routing_enabled() else model
 

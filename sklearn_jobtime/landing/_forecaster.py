@@ -28,7 +28,6 @@ from sklearn_jobtime.landing._nights import Nights, NightSoFar
 from sklearn_jobtime.landing._precedence import Precedence
 from sklearn_jobtime.landing._surprises import Surprises
 from sklearn_jobtime.landing._usual_gaps import UsualGaps
-from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
 from sklearn_jobtime.runs._schema import WHOLE_RUN, series_of
 from sklearn_jobtime.runs._target_arrays import read_targets
@@ -556,6 +555,8 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         float
         """
+        from sklearn_jobtime.metrics import observed_r2  # noqa: PLC0415 - a forecast needs none
+
         check_is_fitted(self)
         return float(observed_r2(self.landings(X, y), self.predict(X), sample_weight=sample_weight))
 

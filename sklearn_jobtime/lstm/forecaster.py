@@ -37,7 +37,6 @@ from sklearn_jobtime.lstm.window_inputs import (
     standardised_inputs,
     windows_mean_and_scale,
 )
-from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.runs._target_jobs import in_order_of, in_order_of_rows
 
 if TYPE_CHECKING:
@@ -419,6 +418,8 @@ class LSTMForecaster(RegressorMixin, NetworkEstimator):
         -------
         float
         """
+        from sklearn_jobtime.metrics import observed_r2
+
         check_is_fitted(self)
         y = in_order_of(in_order_of_rows(y, X), self.target_names_)
         return observed_r2(y, self.predict(X), sample_weight=sample_weight)

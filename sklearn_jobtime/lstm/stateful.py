@@ -23,7 +23,6 @@ from sklearn_jobtime.lstm.network_estimator import load_training
 from sklearn_jobtime.lstm.series_chunks import forecast_from_states, rows_of_series
 from sklearn_jobtime.lstm.targets import Targets, read_weighted_rows
 from sklearn_jobtime.lstm.window_inputs import read_windows, standardised_inputs
-from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.point_in_time._clock import Clock, read_clock
 from sklearn_jobtime.point_in_time._memory import recall, remember
 from sklearn_jobtime.point_in_time._same_rows import carries_labels, row_digests
@@ -428,6 +427,8 @@ class StatefulForecaster(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         -------
         float
         """
+        from sklearn_jobtime.metrics import observed_r2
+
         check_is_fitted(self)
         y = in_order_of(in_order_of_rows(y, X), self.forecaster_.target_names_)
         return observed_r2(y, self.predict(X, series), sample_weight=sample_weight)

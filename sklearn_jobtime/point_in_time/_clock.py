@@ -164,7 +164,8 @@ def _series_codes(index: pd.Index) -> tuple[Rows, list[tuple[Any, ...]]]:
         # A missing key has the code -1 and is a series of its own.
         codes, _ = pd.factorize(codes * (len(level) + 1) + level_codes + 1)
     newest = np.unique(codes, return_index=True)[1]
-    return codes.astype(np.intp, copy=False), [key[:-1] for key in index[newest]]
+    few = index[newest].remove_unused_levels()  # else the labels of all runs are read
+    return codes.astype(np.intp, copy=False), [key[:-1] for key in few]
 
 
 def _times(X: pd.DataFrame | NDArray[Any], column: str | int | None) -> Floats | None:

@@ -61,6 +61,15 @@ class JobHistory:
         """How many successful runs were known when each asked row started."""
         return self.successes.stop - self.successes.first
 
+    def is_as(self, other: "JobHistory") -> bool:
+        """Tell whether another job had the same history, such as the only one of each run."""
+        return (
+            self.ended is other.ended
+            and self.weights is other.weights
+            and np.array_equal(self.seconds, other.seconds, equal_nan=True)
+            and np.array_equal(self.recorded, other.recorded, equal_nan=True)
+        )
+
     def newest(self, n_runs: int) -> Floats:
         """Durations of the newest successful runs known when each asked row started, newest first.
 
@@ -72,12 +81,14 @@ class JobHistory:
         Returns
         -------
         ndarray of shape (n_asked, n_runs)
-            NaN where the history is shorter.
+            NaN where the history is shorter. Read-only: copy it to change it.
         """
         widest = self.__dict__.get("_widest")
         if widest is None or widest.shape[1] < n_runs:
             widest = self.__dict__["_widest"] = newest(self.seconds, self.successes, n_runs)
-        return widest[:, :n_runs].copy()
+        seen = widest[:, :n_runs]
+        seen.flags.writeable = False  # rules share it
+        return seen
 
     def order_of(self, eligible: NDArray[np.bool_]) -> EndedOrder:
         """Put some of the runs into the order of their ends."""

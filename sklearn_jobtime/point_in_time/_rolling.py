@@ -49,10 +49,14 @@ def newest(values: NDArray[Any], found: EndedOrder, n_runs: int) -> Floats:
            [ 1., nan],
            [ 2.,  1.]])
     """
-    place = found.stop[:, None] - np.arange(1, n_runs + 1)
-    known = place >= found.first[:, None]
-    padded = np.append(found.order, 0)
-    return np.where(known, values[padded[np.where(known, place, -1)]], np.nan)
+    none = np.full(n_runs, np.nan, dtype=np.result_type(values.dtype, np.float32))
+    in_order = np.concatenate([none, values[found.order]])
+    # the window of a row is the slice that ends at its stop, once for each row that asks
+    seen = np.lib.stride_tricks.sliding_window_view(in_order, n_runs)[found.stop][:, ::-1]
+    n_known = found.stop - found.first
+    short = np.flatnonzero(n_known < n_runs)
+    seen[short] = np.where(np.arange(n_runs) < n_known[short, None], seen[short], np.nan)
+    return seen
 
 
 def row_mean(values: Floats) -> Floats:

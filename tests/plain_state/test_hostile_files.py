@@ -22,6 +22,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn_jobtime import ConformalForecaster
 from sklearn_jobtime._plain_state import _write, write
 from sklearn_jobtime.baselines import RollingRule
+from sklearn_jobtime.compose import BoostedTreesRegressor
 from sklearn_jobtime.exceptions import ModelFileError
 from sklearn_jobtime.persistence import load_model, save_model
 
@@ -367,6 +368,22 @@ def test_a_tree_whose_indices_lead_out_of_it_is_refused(path, tmp_path, monkeypa
         write(model, tmp_path / "bad.skops", b"")
         assert_refused(tmp_path / "bad.skops", r"lead out of it|do not match")
         nodes[field][0] = before
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [("skips", 0, 200), ("skips", 0, 1), ("features", 0, 3), ("sizes", 0, 0), ("sizes", 1, 200)],
+)
+def test_packed_trees_whose_indices_lead_out_of_them_are_refused(
+    path, tmp_path, monkeypatch, name, place, value
+):
+    model = BoostedTreesRegressor(max_iter=2, min_samples_leaf=5).fit(X, X[:, 0])
+    save_model(model, path)
+    np.testing.assert_array_equal(load_model(path).predict(X), model.predict(X))
+    getattr(model.packed_trees(), name)[place] = value
+    monkeypatch.setattr(_write, "check", lambda *_: None)
+    write(model, tmp_path / "bad.skops", b"")
+    assert_refused(tmp_path / "bad.skops", r"lead out of it|do not match|not as many")
 
 
 @pytest.mark.parametrize("share", [0, 0.2, 0.7, 0.99])
