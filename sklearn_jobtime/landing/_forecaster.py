@@ -32,7 +32,6 @@ from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
 from sklearn_jobtime.runs._schema import WHOLE_RUN, series_of
 from sklearn_jobtime.runs._target_arrays import read_targets
-from sklearn_jobtime.runs._targets import observed_durations
 
 __all__ = ["LandingForecaster"]
 
@@ -240,14 +239,15 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
 
     def _nights(self, X: Any, observed: Floats | None) -> tuple[Nights, Floats]:
         """Read what happened in the rows, and how long each job waited."""
-        if self._is_named and isinstance(X, pd.DataFrame):
-            durations = observed_durations(X, self.jobs_)[self.jobs_].to_numpy(np.float64)
-        elif observed is not None:
-            durations = observed[:, self._own]
-        else:
-            durations = np.full((len(X), len(self.jobs_)), np.nan)
-        nights = Nights.of(X if self._is_named else None, durations, self._precedence)
+        nights = self._happened(X, observed)
         return nights, nights.gaps(self._precedence, self.n_workers)
+
+    def _happened(self, X: Any, observed: Floats | None) -> Nights:
+        durations = None
+        if not (self._is_named and isinstance(X, pd.DataFrame)):
+            durations = np.full((len(X), len(self.jobs_)), np.nan)
+            durations = durations if observed is None else observed[:, self._own]
+        return Nights.of(X, durations, self._precedence)
 
     def _calibrate(self, nights: Nights, forecasts: Floats, usual: Floats, gaps: Floats) -> None:
         surprises = np.column_stack(
@@ -373,7 +373,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             plans, nights = self._plans_and_nights(X)
         else:
             check_is_fitted(self)
-            nights, _ = self._nights(self._checked(X, reset=False), None)
+            nights = self._happened(self._checked(X, reset=False), None)
         seen = np.broadcast_to(AT_START if now is None else np.asarray(now, float), len(plans))
         if (seen < 0).any() or np.isnan(seen).any():
             raise ValueError(
@@ -381,13 +381,14 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
                 "has not started is seen from its start."
             )
         nothing = NightSoFar.at_start(len(self.jobs_))
-        at_start = draw(plans[0], self._surprises, nothing, self.n_paths, self._random())
+        at_start: Floats | None = None  # the same for all runs of which nothing is known
         found = []
         for row, (plan, at) in enumerate(zip(plans, seen.tolist(), strict=True)):
             so_far = nights.as_of(row, at) if at else nothing
             drawn = at_start
-            if at:
+            if at or drawn is None:
                 drawn = draw(plan, self._surprises, so_far, self.n_paths, self._random())
+            at_start = at_start if at else drawn
             found.append((plan, so_far, drawn))
         return found
 
@@ -563,7 +564,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         """Say when the jobs of runs that are over landed, in the form of :meth:`predict`."""
         X = self._checked(X, reset=False)
         given = read_targets(self, X, y, None)
-        nights, _ = self._nights(X, given.observed)
+        nights = self._happened(X, given.observed)
         ends = np.array([np.append(nights.ends[k], nights.run_end(k)) for k in range(len(X))])
         return self._asked_of(ends)
 
