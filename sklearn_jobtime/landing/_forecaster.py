@@ -369,11 +369,16 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         list of (RunPlan, NightSoFar, ndarray of shape (n_paths, 2 * n_jobs + 1))
         """
+        check_is_fitted(self)
+        return self._so_far(self._checked(X, reset=False), now, plans)
+
+    def _so_far(
+        self, X: Any, now: Any, plans: list[RunPlan] | None
+    ) -> list[tuple[RunPlan, NightSoFar, Floats]]:
         if plans is None:
             plans, nights = self._plans_and_nights(X)
         else:
-            check_is_fitted(self)
-            nights = self._happened(self._checked(X, reset=False), None)
+            nights = self._happened(X, None)
         seen = np.broadcast_to(AT_START if now is None else np.asarray(now, float), len(plans))
         if (seen < 0).any() or np.isnan(seen).any():
             raise ValueError(

@@ -139,39 +139,37 @@ def _with_workers(
     """
     n_paths, n_jobs = durations.shape
     paths = np.arange(n_paths)
-    starts, ends = np.empty_like(durations), np.full(durations.shape, np.inf)
+    starts, ends = np.empty_like(durations), np.empty_like(durations)
     cause = np.full(durations.shape, NOTHING_BEFORE)
-    ready = np.full(durations.shape, np.inf)
+    opens = np.zeros((n_jobs, n_jobs), dtype=bool)  # row: a job, columns: those that wait for it
+    for child, parents in enumerate(precedence.parents):
+        opens[list(parents), child] = True
+    waits = np.tile(opens.sum(axis=0, dtype=np.float64), (n_paths, 1))
+    ready = np.where(waits > 0, -np.inf, 0.0)  # when the last of the parents played so far ended
     came = np.full(durations.shape, NOTHING_BEFORE)
-    waits = np.tile([float(len(parents)) for parents in precedence.parents], (n_paths, 1))
-    ready[:, [not parents for parents in precedence.parents]] = 0.0
     free_at = np.zeros((n_paths, n_workers))
     freed_by = np.full((n_paths, n_workers), NOTHING_BEFORE)
     rank = np.argsort(precedence.order)
     has_started = ~np.isnan(known)
+    own_gaps = np.where(has_started, 0.0, gaps)
     for _ in range(n_jobs):
-        asks = np.where(waits == 0, ready + np.where(has_started, 0.0, gaps), np.inf)
-        asks = np.where(has_started & (waits == 0), -1.0, asks)  # they have their worker
+        is_ready = waits == 0
+        asks = np.where(is_ready, ready + own_gaps, np.inf)
+        asks = np.where(has_started & is_ready, -1.0, asks)  # they have their worker
         first = asks.min(axis=1, keepdims=True)
         job = np.where(asks == first, rank, n_jobs).argmin(axis=1)
         worker = free_at.argmin(axis=1)
         free, asked = free_at[paths, worker], np.maximum(first[:, 0], 0.0)
         planned = np.maximum(np.maximum(asked, free), not_before)
         start = np.where(has_started[job], known[job], planned)
+        end = start + durations[paths, job]
         held = (free > asked) & ~has_started[job]
-        starts[paths, job] = start
-        ends[paths, job] = start + durations[paths, job]
+        starts[paths, job], ends[paths, job] = start, end
         cause[paths, job] = np.where(held, freed_by[paths, worker], came[paths, job])
-        free_at[paths, worker], freed_by[paths, worker] = ends[paths, job], job
-        waits[paths, job] = np.inf
-        for child, parents in enumerate(precedence.parents):
-            for parent in parents:
-                now_ended = job == parent
-                waits[now_ended, child] -= 1
-        for child, parents in enumerate(precedence.parents):
-            opens = waits[:, child] == 0
-            if parents and opens.any():
-                at, last = _ready(ends, parents)
-                ready[opens, child] = np.asarray(at)[opens]
-                came[opens, child] = np.asarray(last)[opens]
+        free_at[paths, worker], freed_by[paths, worker] = end, job
+        children, end, job = opens[job], end[:, None], job[:, None]
+        is_last = children & ((end > ready) | ((end == ready) & (job < came)))
+        ready, came = np.where(is_last, end, ready), np.where(is_last, job, came)
+        waits -= children
+        waits[paths, job[:, 0]] = np.inf
     return Schedule(starts, ends, cause)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._containers import plain_table, row_label
+from sklearn_jobtime._containers import row_label
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.landing._forecaster import LandingForecaster
@@ -84,12 +85,12 @@ def landing_table(
     >>> table[["job", "state", "critical"]].values.tolist()
     [['job_0', 'waiting', 1.0], ['job_1', 'waiting', 1.0], ['whole_run', 'waiting', 1.0]]
     """
-    runs = plain_table(runs)
+    runs = _checked(model, runs)
     seconds = seconds_since_start(runs, now)
     limits = _limits(model, deadlines)
     level = model.confidence_level if confidence_level is None else confidence_level
     parts = []
-    for plan, so_far, drawn in model.runs_so_far(runs, seconds, plans):
+    for plan, so_far, drawn in model._so_far(runs, seconds, plans):
         paths = play(plan, drawn, so_far)
         one = _of_run(model, paths, so_far, level)
         if deadlines is not None:
@@ -141,14 +142,14 @@ def compare_landings(
     >>> table["job"].tolist(), bool((table["upper"] < 0).all())
     (['job_0', 'job_1', 'whole_run'], True)
     """
-    runs = plain_table(runs)
+    runs = _checked(model, runs)
     what_if.check(model._precedence)
     limits = _limits(model, deadlines)
     level = model.confidence_level if confidence_level is None else confidence_level
     tails = [(1 - level) / 2, 0.5, (1 + level) / 2]
     parts = []
     seconds = seconds_since_start(runs, now)
-    for plan, so_far, drawn in model.runs_so_far(runs, seconds, plans):
+    for plan, so_far, drawn in model._so_far(runs, seconds, plans):
         before, then = play(plan, drawn, so_far), play(plan, drawn, so_far, what_if)
         lower, middle, upper = np.quantile(then.landings - before.landings, tails, axis=0)
         one = {
@@ -202,10 +203,10 @@ def rank_jobs(
     >>> rank_jobs(model, runs[-1:], faster=60.0)["saves"].round().tolist()
     [60.0, 60.0]
     """
-    runs = plain_table(runs)
+    runs = _checked(model, runs)
     parts = []
     seconds = seconds_since_start(runs, now)
-    for plan, so_far, drawn in model.runs_so_far(runs, seconds, plans):
+    for plan, so_far, drawn in model._so_far(runs, seconds, plans):
         before = play(plan, drawn, so_far)
         saves = []
         for job in model.jobs_:
@@ -220,6 +221,16 @@ def rank_jobs(
             }
         )
     return pd.DataFrame(_stacked(parts), index=runs.index.repeat(len(model.jobs_)))
+
+
+def _checked(model: LandingForecaster, runs: Any) -> pd.DataFrame:
+    check_is_fitted(model)
+    runs = model._checked(runs, reset=False)
+    if not isinstance(runs, pd.DataFrame):
+        raise TypeError(f"runs is a {type(runs).__name__}; expected a run table, a DataFrame.")
+    if not len(runs):
+        raise RunTableError("runs has no rows; expected the rows of runs to come or under way.")
+    return runs
 
 
 def seconds_since_start(runs: pd.DataFrame, now: Any) -> Floats | None:
