@@ -89,10 +89,10 @@ def read_run_times(runs: pd.DataFrame, jobs: Sequence[str]) -> RunTimes:
         seconds = _seconds(columns[job], job)
         good, failed = np.isfinite(seconds), np.isinf(seconds)
         if (status := columns.get(status_column(job))) is not None:
-            said = status.to_numpy(object)
-            skipped[:, k] = said == "skipped"
-            failed = np.isin(said, SPOILS_RUN) | (failed & ~skipped[:, k])
-            good &= (said == "success") | pd.isna(said)
+            said = status.tolist()
+            skipped[:, k] = [one == "skipped" for one in said]
+            failed = np.array([one in SPOILS_RUN for one in said]) | (failed & ~skipped[:, k])
+            good &= np.array([one == "success" or pd.isna(one) for one in said])
         durations[:, k] = np.where(good, seconds, np.nan)
         stops[:, k] = np.where(failed, np.where(np.isfinite(seconds), seconds, 0.0), np.nan)
         if began is not None and (start := columns.get(start_column(job))) is not None:
