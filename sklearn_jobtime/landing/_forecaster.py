@@ -19,17 +19,16 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.compose._metadata import router
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._quantiles import confidence_levels, warn_if_too_few
-from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
-from sklearn_jobtime.landing._bounds import StageBounds, stage_counts, stage_errors
+from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.landing._calibration import Calibration
 from sklearn_jobtime.landing._graph import graph_of
 from sklearn_jobtime.landing._held_out import held_out_rows
 from sklearn_jobtime.landing._live import LandingPaths, RunPlan, draw, play
 from sklearn_jobtime.landing._nights import Nights, NightSoFar
 from sklearn_jobtime.landing._precedence import Precedence
-from sklearn_jobtime.landing._surprises import Surprises
 from sklearn_jobtime.landing._usual_gaps import UsualGaps
 from sklearn_jobtime.metrics import observed_r2
-from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
+from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations
 from sklearn_jobtime.runs._schema import WHOLE_RUN, series_of
 from sklearn_jobtime.runs._target_arrays import read_targets
 from sklearn_jobtime.runs._targets import observed_durations
@@ -37,9 +36,6 @@ from sklearn_jobtime.runs._targets import observed_durations
 __all__ = ["LandingForecaster"]
 
 
-LEAST_NIGHTS = 2  # held-out nights: of one nobody can tell how nights differ
-MOST_NIGHTS = 300  # newest held-out nights that are kept
-REPLAY_PATHS = 200  # for calibration: enough for a median and a spread
 AT_START = 0.0
 
 
@@ -209,7 +205,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self._read_outputs(given.observed.shape[1])
         self.graph_ = graph_of(self.graph, X if self._is_named else None, self.jobs_)
         self._precedence = Precedence.of(self.graph_, self.jobs_)
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         nights, gaps = self._nights(X, given.observed)
         self._usual_gaps = UsualGaps(gaps.shape[1]).fit(X, gaps)
         tick = clock_tick(nights.starts.ravel(), nights.ends.ravel())
@@ -220,7 +216,9 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             rows = self.forecaster_.calibration_rows_
             forecasts = self.forecaster_.calibration_forecasts_[:, self._own]
         usual = self._usual_gaps.predict(X, gaps)[rows]
-        self._calibrate(nights.rows(rows), forecasts, usual, gaps[rows])
+        plans = [self._plan(*pair) for pair in zip(forecasts, usual, strict=True)]
+        self._calibration = Calibration(nights.rows(rows), gaps[rows], plans, seed)
+        self.n_nights_ = self._calibration.n_nights
         return self
 
     def _read_outputs(self, n_outputs: int) -> None:
@@ -249,60 +247,8 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         nights = Nights.of(X if self._is_named else None, durations, self._precedence)
         return nights, nights.gaps(self._precedence, self.n_workers)
 
-    def _calibrate(self, nights: Nights, forecasts: Floats, usual: Floats, gaps: Floats) -> None:
-        surprises = np.column_stack(
-            [log_ratio(nights.durations, forecasts, self._least), gaps - usual]
-        )
-        whole = ~np.isnan(nights.durations).any(axis=1)
-        if whole.sum() < LEAST_NIGHTS:
-            whole = ~np.isnan(nights.durations).all(axis=1)
-        if whole.sum() < LEAST_NIGHTS:
-            raise NoHistoryError(
-                f"{int(whole.sum())} held-out nights with a job that succeeded; expected at least "
-                f"{LEAST_NIGHTS}: pass a longer history, or raise calibration_fraction."
-            )
-        rows = np.flatnonzero(whole)[-MOST_NIGHTS:]
-        self._surprises = Surprises(surprises[rows])
-        self._stages = stage_counts(len(self.jobs_))
-        errors = [
-            self._replayed(
-                nights,
-                row,
-                self._plan(forecasts[row], usual[row]),
-                self._surprises.without(k),
-            )
-            for k, row in enumerate(rows)
-        ]
-        self._bounds = StageBounds(np.array(errors))
-        self.n_nights_ = len(rows)
-
-    def _replayed(self, nights: Nights, row: int, plan: RunPlan, surprises: Surprises) -> Floats:
-        """Forecast a night that is over at each stage, and tell how far off that was.
-
-        Returns
-        -------
-        ndarray of shape (n_stages, n_jobs + 1)
-        """
-        ends = nights.ends[row]
-        landings = np.append(ends, nights.run_end(row))
-        times = np.sort(ends[~np.isnan(ends)])
-        errors = np.full((len(self._stages), len(landings)), np.nan)
-        for stage, n_ended in enumerate(self._stages):
-            if n_ended > len(times):
-                continue
-            now = times[n_ended - 1] if n_ended else AT_START
-            so_far = nights.as_of(row, float(now))
-            drawn = draw(plan, surprises, so_far, REPLAY_PATHS, self._random())
-            paths = play(plan, drawn, so_far)
-            is_known = np.append(paths.is_known, False)
-            errors[stage] = stage_errors(landings, *paths.centre_and_spreads(), is_known)
-        return errors
-
     def _plan(self, forecast: Floats, usual_gaps: Floats) -> RunPlan:
         return RunPlan(self._precedence, forecast, usual_gaps, self._least, self.n_workers)
-
-    def _random(self) -> np.random.Generator:
-        return np.random.default_rng(self._seed)
 
     def plans(self, X: pd.DataFrame | ArrayLike) -> list[RunPlan]:
         """Say what each run is expected to be when it starts.
@@ -381,13 +327,14 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
                 "has not started is seen from its start."
             )
         nothing = NightSoFar.at_start(len(self.jobs_))
-        at_start = draw(plans[0], self._surprises, nothing, self.n_paths, self._random())
+        surprises, random = self._calibration.surprises, self._calibration.random
+        at_start = draw(plans[0], surprises, nothing, self.n_paths, random())
         found = []
         for row, (plan, at) in enumerate(zip(plans, seen.tolist(), strict=True)):
             so_far = nights.as_of(row, at) if at else nothing
             drawn = at_start
             if at:
-                drawn = draw(plan, self._surprises, so_far, self.n_paths, self._random())
+                drawn = draw(plan, surprises, so_far, self.n_paths, random())
             found.append((plan, so_far, drawn))
         return found
 
@@ -468,16 +415,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self, paths: LandingPaths, levels: Floats, now: float, *, together: bool
     ) -> Floats:
         """Give the intervals of a run from its sample paths, of shape (n_jobs + 1, 2, n_levels)."""
-        n_ended = int(paths.is_known.sum())
-        stage = int(np.searchsorted(self._stages, n_ended, side="right") - 1)
-        centre, below, above = paths.centre_and_spreads()
-        bound = self._bounds.at(stage, levels, together=together)
-        is_known = np.append(paths.is_known, paths.is_known.all() and np.ptp(paths.whole) == 0)
-        bound = np.where(is_known[:, None], 0.0, bound)
-        low = np.maximum(
-            centre[:, None] - bound * below[:, None], np.where(is_known, 0.0, now)[:, None]
-        )
-        return np.stack([low, centre[:, None] + bound * above[:, None]], axis=1)
+        return self._calibration.interval_of(paths, levels, now, together=together)
 
     def landed_by(self, X: pd.DataFrame | ArrayLike, seconds: ArrayLike, now: Any = None) -> Floats:
         """Chance that each job has landed so many seconds after the start of the run.
@@ -502,9 +440,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
 
     def chance_of(self, happens: Any) -> Floats:
         """Share of the paths on which something happens, no closer to 0 or 1 than nights tell."""
-        share = np.mean(happens, axis=0)
-        least = 1 / (self.n_nights_ + 1)
-        return np.clip(share, least, 1 - least)
+        return self._calibration.chance_of(happens)
 
     def update(self, X: pd.DataFrame, y: pd.DataFrame | ArrayLike) -> Self:
         """Learn what became of runs: their surprises are paths of the next, their misses bounds.
@@ -523,13 +459,8 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         plans, nights = self._plans_and_nights(X)
         gaps = nights.gaps(self._precedence, self.n_workers)
         for row, plan in enumerate(plans):
-            if np.isnan(nights.durations[row]).all():
-                continue
-            self._bounds.learn(self._replayed(nights, row, plan, self._surprises))
-            late = log_ratio(nights.durations[row], plan.forecast, self._least)
-            surprise = np.append(late, gaps[row] - plan.usual_gaps)
-            self._surprises = self._surprises.with_night(surprise, MOST_NIGHTS)
-            self.n_nights_ = len(self._surprises.nights)
+            self._calibration.learn(nights, row, gaps, plan)
+        self.n_nights_ = self._calibration.n_nights
         self.forecaster_.update(X, y)
         return self
 
