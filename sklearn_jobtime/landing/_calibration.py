@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from sklearn_jobtime._typing import Floats
+from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.landing._bounds import StageBounds, stage_counts, stage_errors
+from sklearn_jobtime.landing._lateness import lateness
 from sklearn_jobtime.landing._live import LandingPaths, RunPlan, draw, play
 from sklearn_jobtime.landing._nights import Nights
 from sklearn_jobtime.landing._surprises import Surprises
-from sklearn_jobtime.runs._log_ratio import log_ratio
 
 __all__ = ["Calibration"]
 
@@ -89,22 +90,45 @@ class Calibration:
         self, paths: LandingPaths, levels: Floats, now: float, *, together: bool
     ) -> Floats:
         """Give the intervals of a run from its sample paths, of shape (n_jobs + 1, 2, n_levels)."""
-        n_ended = int(paths.is_known.sum())
-        stage = int(np.searchsorted(self._stages, n_ended, side="right") - 1)
         centre, below, above = paths.centre_and_spreads()
-        bound = self._bounds.at(stage, levels, together=together)
-        is_known = np.append(paths.is_known, paths.is_known.all() and np.ptp(paths.whole) == 0)
+        bound = self._bounds.at(self._stage_of(paths), levels, together=together)
+        is_known = self._is_known(paths)
         bound = np.where(is_known[:, None], 0.0, bound)
         low = np.maximum(
             centre[:, None] - bound * below[:, None], np.where(is_known, 0.0, now)[:, None]
         )
         return np.stack([low, centre[:, None] + bound * above[:, None]], axis=1)
 
-    def chance_of(self, happens: Floats) -> Floats:
-        """Share of the paths on which something happens, no closer to 0 or 1 than nights tell."""
-        share = np.mean(happens, axis=0)
+    def chance_of(self, paths: LandingPaths, limits: ArrayLike, now: float) -> Floats:
+        """Chance that each job, and the run, has landed by its limit, of shape (n_jobs + 1,).
+
+        It is the share of held-out nights that were no later relative to their own sample paths:
+        what share of these paths lands by then says too little where nights are few. Where no
+        landing can lie before now the share is one of those that are left.
+        """
+        centre, below, above = paths.centre_and_spreads()
+        limits = np.broadcast_to(np.asarray(limits, float), centre.shape)
+        stage = self._stage_of(paths)
+        by_limit, by_now = (
+            self._bounds.share_by(
+                stage, np.where(at > centre, (at - centre) / above, (at - centre) / below)
+            )
+            for at in (limits, np.full(len(centre), now if now > 0 else -np.inf))
+        )
+        chances = (by_limit - by_now) / (1 - by_now)
         least = 1 / (self.n_nights + 1)
-        return np.clip(share, least, 1 - least)
+        chances = np.where(limits < now, 0.0, np.clip(chances, least, 1 - least))
+        is_known = self._is_known(paths)
+        chances = np.where(is_known, centre <= limits, chances)
+        return np.where(np.append(paths.blocked, paths.blocked.any()), 0.0, chances)
+
+    def _stage_of(self, paths: LandingPaths) -> int:
+        n_ended = int(paths.is_known.sum())
+        return int(np.searchsorted(self._stages, n_ended, side="right") - 1)
+
+    @staticmethod
+    def _is_known(paths: LandingPaths) -> Mask:
+        return np.append(paths.is_known, paths.is_known.all() and np.ptp(paths.whole) == 0)
 
     def _replayed(self, nights: Nights, row: int, plan: RunPlan, surprises: Surprises) -> Floats:
         """Forecast a night that is over at each stage, and tell how far off that was.
@@ -130,6 +154,6 @@ class Calibration:
 
 
 def _surprise(nights: Nights, gaps: Floats, plan: RunPlan, row: int) -> Floats:
-    """Give the log ratios of a night's durations to their forecasts, and its unusual gaps."""
-    late = log_ratio(nights.durations[row], plan.forecast, plan.least)
+    """Give how much longer than forecast the jobs of a night took, and its unusual gaps."""
+    late = lateness(nights.durations[row], plan.forecast, plan.least)
     return np.append(late, gaps[row] - plan.usual_gaps)

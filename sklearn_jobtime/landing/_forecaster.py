@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, check_random_state, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,6 +27,7 @@ from sklearn_jobtime.landing._live import LandingPaths, RunPlan, draw, play
 from sklearn_jobtime.landing._nights import Nights, NightSoFar
 from sklearn_jobtime.landing._precedence import Precedence
 from sklearn_jobtime.landing._usual_gaps import UsualGaps
+from sklearn_jobtime.landing._workers import infer_workers
 from sklearn_jobtime.metrics import observed_r2
 from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations
 from sklearn_jobtime.runs._schema import WHOLE_RUN, series_of
@@ -65,9 +66,10 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         Sample paths of a run. A chance of a tenth is then told to about one in a hundred.
     confidence_level : float, default=0.9
         How often a landing is to be inside its interval, where no other level is asked.
-    n_workers : int, default=None
-        How many jobs may run at a time. None takes the time that jobs wait for a worker from the
-        history, as any other gap.
+    n_workers : int, "infer" or None, default="infer"
+        How many jobs may run at a time. "infer" learns it from the history: the largest number that
+        ever ran at once, if jobs that were ready stood by while as many ran and started when one of
+        those ended. None: no limit, and the time that jobs wait is a gap as any other.
     calibration_fraction : float, default=0.25
         Share of the runs, the newest ones, that are held out: their errors are the sample paths.
     random_state : int, RandomState instance or None, default=None
@@ -81,6 +83,8 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         The graph in use.
     jobs_ : list
         The jobs, in the order of the landings.
+    n_workers_ : int or None
+        How many jobs may run at a time; None: no limit is known.
     n_nights_ : int
         Held-out nights, those of `update` included, of which the newest 300 are kept.
     target_names_ : Index or None
@@ -129,7 +133,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         "graph": "no_validation",
         "n_paths": [Interval(Integral, 2, None, closed="left")],
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
-        "n_workers": [Interval(Integral, 1, None, closed="left"), None],
+        "n_workers": [Interval(Integral, 1, None, closed="left"), StrOptions({"infer"}), None],
         "calibration_fraction": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
     }
@@ -141,7 +145,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         n_paths: int = 1000,
         *,
         confidence_level: float = 0.9,
-        n_workers: int | None = None,
+        n_workers: int | str | None = "infer",
         calibration_fraction: float = 0.25,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -206,10 +210,15 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self.graph_ = graph_of(self.graph, X if self._is_named else None, self.jobs_)
         self._precedence = Precedence.of(self.graph_, self.jobs_)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        nights, gaps = self._nights(X, given.observed)
-        self._usual_gaps = UsualGaps(gaps.shape[1]).fit(X, gaps)
+        nights = self._nights(X, given.observed)
         tick = clock_tick(nights.starts.ravel(), nights.ends.ravel())
         self._least = indistinct_durations(nights.durations, tick)
+        self.n_workers_ = self.n_workers
+        if self.n_workers == "infer":
+            tick = float(np.median(self._least)) / 2
+            self.n_workers_ = infer_workers(nights, self._precedence, tick)
+        gaps = nights.gaps(self._precedence, self.n_workers_)
+        self._usual_gaps = UsualGaps(gaps.shape[1]).fit(X, gaps)
         if has_held_out:
             rows, forecasts = held_out_rows(self.forecaster_, X, self._own)
         else:
@@ -236,19 +245,18 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self._asked = [len(self.jobs_) if k is None else k for k in at]
         self._is_named = isinstance(names, pd.MultiIndex)
 
-    def _nights(self, X: Any, observed: Floats | None) -> tuple[Nights, Floats]:
-        """Read what happened in the rows, and how long each job waited."""
+    def _nights(self, X: Any, observed: Floats | None) -> Nights:
+        """Read what happened in the rows."""
         if self._is_named and isinstance(X, pd.DataFrame):
             durations = observed_durations(X, self.jobs_)[self.jobs_].to_numpy(np.float64)
         elif observed is not None:
             durations = observed[:, self._own]
         else:
             durations = np.full((len(X), len(self.jobs_)), np.nan)
-        nights = Nights.of(X if self._is_named else None, durations, self._precedence)
-        return nights, nights.gaps(self._precedence, self.n_workers)
+        return Nights.of(X if self._is_named else None, durations, self._precedence)
 
     def _plan(self, forecast: Floats, usual_gaps: Floats) -> RunPlan:
-        return RunPlan(self._precedence, forecast, usual_gaps, self._least, self.n_workers)
+        return RunPlan(self._precedence, forecast, usual_gaps, self._least, self.n_workers_)
 
     def plans(self, X: pd.DataFrame | ArrayLike) -> list[RunPlan]:
         """Say what each run is expected to be when it starts.
@@ -273,7 +281,8 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         X = self._checked(X, reset=False)
         table, n_before = self.forecaster_._with_remembered(X)
         forecast = np.reshape(self.forecaster_.predict(X), (len(X), -1))[:, self._own]
-        nights, gaps = self._nights(table, None)
+        nights = self._nights(table, None)
+        gaps = nights.gaps(self._precedence, self.n_workers_)
         usual = self._usual_gaps.predict(table, gaps)[n_before:]
         rows = np.arange(n_before, n_before + len(X))
         return [self._plan(*pair) for pair in zip(forecast, usual, strict=True)], nights.rows(rows)
@@ -319,7 +328,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             plans, nights = self._plans_and_nights(X)
         else:
             check_is_fitted(self)
-            nights, _ = self._nights(self._checked(X, reset=False), None)
+            nights = self._nights(self._checked(X, reset=False), None)
         seen = np.broadcast_to(AT_START if now is None else np.asarray(now, float), len(plans))
         if (seen < 0).any() or np.isnan(seen).any():
             raise ValueError(
@@ -433,14 +442,25 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             known.
         """
         runs = self.paths(X, now)
-        limits = np.broadcast_to(np.asarray(seconds, float), (len(runs), len(self._asked)))
-        landings = [paths.landings[:, self._asked] for paths in runs]
-        pairs = zip(landings, limits, strict=True)
-        return np.array([self.chance_of(landing <= limit) for landing, limit in pairs])
+        asked = np.broadcast_to(np.asarray(seconds, float), (len(runs), len(self._asked)))
+        limits = np.full((len(runs), len(self.jobs_) + 1), np.inf)
+        limits[:, self._asked] = asked
+        seen = np.broadcast_to(AT_START if now is None else np.asarray(now, float), len(runs))
+        triples = zip(runs, limits, seen.tolist(), strict=True)
+        return np.array([self.chance_of(*triple) for triple in triples])[:, self._asked]
 
-    def chance_of(self, happens: Any) -> Floats:
-        """Share of the paths on which something happens, no closer to 0 or 1 than nights tell."""
-        return self._calibration.chance_of(happens)
+    def chance_of(self, paths: LandingPaths, limits: ArrayLike, now: float) -> Floats:
+        """Chance that each job of a run, and the run, has landed by its limit, ``(n_jobs + 1,)``.
+
+        Parameters
+        ----------
+        paths : LandingPaths
+        limits : array-like, broadcast to (n_jobs + 1,)
+            Seconds after the start of the run.
+        now : float
+            Seconds after the start of the run from which it is seen.
+        """
+        return self._calibration.chance_of(paths, limits, now)
 
     def update(self, X: pd.DataFrame, y: pd.DataFrame | ArrayLike) -> Self:
         """Learn what became of runs: their surprises are paths of the next, their misses bounds.
@@ -457,7 +477,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self
         """
         plans, nights = self._plans_and_nights(X)
-        gaps = nights.gaps(self._precedence, self.n_workers)
+        gaps = nights.gaps(self._precedence, self.n_workers_)
         for row, plan in enumerate(plans):
             self._calibration.learn(nights, row, gaps, plan)
         self.n_nights_ = self._calibration.n_nights
@@ -494,7 +514,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         """Say when the jobs of runs that are over landed, in the form of :meth:`predict`."""
         X = self._checked(X, reset=False)
         given = read_targets(self, X, y, None)
-        nights, _ = self._nights(X, given.observed)
+        nights = self._nights(X, given.observed)
         ends = np.array([np.append(nights.ends[k], nights.run_end(k)) for k in range(len(X))])
         return self._asked_of(ends)
 

@@ -139,39 +139,36 @@ def _with_workers(
     """
     n_paths, n_jobs = durations.shape
     paths = np.arange(n_paths)
-    starts, ends = np.empty_like(durations), np.full(durations.shape, np.inf)
+    starts, ends = np.empty_like(durations), np.empty_like(durations)
     cause = np.full(durations.shape, NOTHING_BEFORE)
-    ready = np.full(durations.shape, np.inf)
-    came = np.full(durations.shape, NOTHING_BEFORE)
-    waits = np.tile([float(len(parents)) for parents in precedence.parents], (n_paths, 1))
-    ready[:, [not parents for parents in precedence.parents]] = 0.0
-    free_at = np.zeros((n_paths, n_workers))
-    freed_by = np.full((n_paths, n_workers), NOTHING_BEFORE)
+    waits_for = np.zeros((n_jobs, n_jobs), dtype=bool)  # row: those that wait for this job
+    for child, parents in enumerate(precedence.parents):
+        waits_for[list(parents), child] = True
+    n_left = np.tile(waits_for.sum(axis=0), (n_paths, 1))
+    ready, came = np.zeros(durations.shape), np.full(durations.shape, NOTHING_BEFORE)
+    free_at = np.zeros((n_paths, min(n_workers, n_jobs)))
+    freed_by = np.full(free_at.shape, NOTHING_BEFORE)
     rank = np.argsort(precedence.order)
     has_started = ~np.isnan(known)
+    wait = np.where(has_started, 0.0, gaps)
     for _ in range(n_jobs):
-        asks = np.where(waits == 0, ready + np.where(has_started, 0.0, gaps), np.inf)
-        asks = np.where(has_started & (waits == 0), -1.0, asks)  # they have their worker
+        asks = np.where(has_started, -1.0, ready + wait)  # who has started has its worker
+        asks[n_left != 0] = np.inf
         first = asks.min(axis=1, keepdims=True)
         job = np.where(asks == first, rank, n_jobs).argmin(axis=1)
         worker = free_at.argmin(axis=1)
         free, asked = free_at[paths, worker], np.maximum(first[:, 0], 0.0)
         planned = np.maximum(np.maximum(asked, free), not_before)
         start = np.where(has_started[job], known[job], planned)
+        end = start + durations[paths, job]
         held = (free > asked) & ~has_started[job]
-        starts[paths, job] = start
-        ends[paths, job] = start + durations[paths, job]
+        starts[paths, job], ends[paths, job] = start, end
         cause[paths, job] = np.where(held, freed_by[paths, worker], came[paths, job])
-        free_at[paths, worker], freed_by[paths, worker] = ends[paths, job], job
-        waits[paths, job] = np.inf
-        for child, parents in enumerate(precedence.parents):
-            for parent in parents:
-                now_ended = job == parent
-                waits[now_ended, child] -= 1
-        for child, parents in enumerate(precedence.parents):
-            opens = waits[:, child] == 0
-            if parents and opens.any():
-                at, last = _ready(ends, parents)
-                ready[opens, child] = np.asarray(at)[opens]
-                came[opens, child] = np.asarray(last)[opens]
+        free_at[paths, worker], freed_by[paths, worker] = end, job
+        n_left[paths, job] = -1
+        children = waits_for[job]
+        n_left -= children
+        is_last = children & (end[:, None] > ready)
+        ready = np.where(is_last, end[:, None], ready)
+        came = np.where(children & (is_last | (came < 0)), job[:, None], came)
     return Schedule(starts, ends, cause)
