@@ -153,8 +153,8 @@ def _with_workers(
     waits = np.tile(opens.sum(axis=0, dtype=np.float64)[:, None], n_paths)
     ready = np.where(waits > 0, -np.inf, 0.0)  # when the last of the parents played so far ended
     came = np.full(times.shape, NOTHING_BEFORE)
-    free_at = np.zeros((n_workers, n_paths))
-    freed_by = np.full((n_workers, n_paths), NOTHING_BEFORE)
+    free_at = np.zeros((min(n_workers, n_jobs), n_paths))
+    freed_by = np.full(free_at.shape, NOTHING_BEFORE)
     for _ in range(n_jobs):
         asks = np.where(waits == 0, ready + own_gaps, np.inf)
         asks[has_started] = np.where(waits[has_started] == 0, -1.0, np.inf)  # they have a worker

@@ -273,13 +273,7 @@ def _chances(
     model: LandingForecaster, paths: LandingPaths, so_far: NightSoFar, limits: Floats
 ) -> Floats:
     """Chance of each deadline; 0 or 1 where it is known, NaN where there is none."""
-    landings = paths.landings
-    chances = model.chance_of(landings <= limits)
-    is_known = np.append(paths.is_known, not np.isnan(so_far.whole))
-    chances = np.where(is_known, landings[0] <= limits, chances)
-    never = np.append(paths.blocked, paths.blocked.any())
-    is_past = ~is_known & (limits <= so_far.now) & (so_far.now > 0)
-    chances = np.where(never | is_past, 0.0, chances)
+    chances = model.chance_of(paths, limits, so_far.now)
     return np.where(np.isinf(limits), np.nan, chances)
 
 
