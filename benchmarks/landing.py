@@ -1,32 +1,40 @@
-"""When does each job of a run land, from its start on and while it goes on.
+"""When each job lands, from the start of its run on and while it goes on.
 
-    python benchmarks/landing.py [DATA_DIR] [--histories 20] [--runs 260] [--seed 0]
+    python benchmarks/landing.py [DATA_DIR] [--histories 200] [--runs 395] [--seed 0] [--shape fan]
 
 Simulated pipelines (linked jobs, failures, shifts of level): a chain of 4, a diamond, a fan of 12
-jobs on 3 workers. Each history is one `LandingForecaster` around a mix of baselines, which learns
-the graph from the times of the older runs; the newest `TEST` runs are the test, each seen at its
-start and when 25, 50 and 75 % of its jobs have ended. Printed are for each pipeline and stage
+jobs on 3 workers. Each history is a year of nights and one `LandingForecaster` around a mix of
+baselines, which learns the graph and the workers from the times of the older runs; the newest
+`TEST` runs are the test, each seen at its start, when 25, 50 and 75 % of its jobs have ended, and
+at a moment drawn from the whole of it. Printed are for each pipeline and stage
 
-- `each`, `all`: share of the landings inside their 90 % intervals, and of the runs of which all
-  landings are inside the joint ones, with the exact binomial band of as many independent draws
-  (all runs of one history share one calibration: the share of a history is spread more widely);
-- `error`: mean absolute error of the run's landing relative to that at the start, which is that of
-  the start's forecast less the elapsed time (a), and `medians`: that of the path of the forecasts
-  of the jobs that are left (b);
-- `ECE`: expected calibration error of the chance to land by a deadline, over ten bins;
+- `each`: share of the landings to come (of jobs that did land, also in nights in which another job
+  failed, and of the run) inside their 90 % intervals; `least`: that of the output that has the
+  lowest; `all`: share of the nights of which all landings are inside the joint intervals; `+-`: 2.6
+  standard errors of the wider spread of the two shares between histories;
+- `each 1`, `all 1`: the same of one landing, and one night, drawn from each history, which are
+  independent of each other, with `band`, the exact binomial one (99 %) of so many draws;
+- `error`: mean absolute error of the run's landing in seconds, and its ratio to that of `(a)`, the
+  start's forecast less the elapsed time, and of `(b)`, the path of the forecasts of the jobs that
+  are left;
+- `ECE`: expected calibration error, over ten bins, of the chance to land by a deadline, here the
+  time at which one of the older runs landed; `ECE 5%`: by a deadline a twentieth later than the
+  path of the forecasts; `noise`: what `ECE` would be in the mean if all its chances were right;
+- `critical`: of the nights in which the last job waited for one of several, which ended later than
+  the others by a tenth of the run, the share in which that one had the highest probability to be
+  critical.
 
-then how often the job that the last one waited for had the highest probability to be critical with
-75 % of the jobs ended, where it was the last by a tenth of the run (`critical`), and precision and
-recall of the edges learned from 100 runs.
-With DATA_DIR the same of the steps of jod's Build, whose graph is given as a chain.
+Then precision and recall of the edges learned from 100 runs. With DATA_DIR the same of real
+histories of steps and jobs (`real_nights.py`).
 """
 
 import argparse
-from itertools import pairwise
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from real_nights import real_nights
 from scipy.stats import binom
 
 from sklearn_jobtime.baselines import OnlineMix
@@ -37,12 +45,17 @@ from sklearn_jobtime.landing._live import play
 from sklearn_jobtime.landing._nights import NightSoFar
 from sklearn_jobtime.landing._precedence import Precedence
 from sklearn_jobtime.landing._schedule import schedule
-from sklearn_jobtime.runs import make_targets, pivot_runs
+from sklearn_jobtime.runs import make_targets
 
 LEVEL = 0.9
+SURE = 0.99  # of the bands beside the shares
 TEST = 30  # newest runs of a history
-STAGES = (0.0, 0.25, 0.5, 0.75)
+STAGES = ("0%", "25%", "50%", "75%", "any time")
+COLUMNS = ["inside", "all", "error", "(a)", "(b)", "critical"]
+COLUMNS += ["chance", "met", "chance 5%", "met 5%"]
 BINS = 10
+LATE = 1.05  # of the path of the forecasts
+CLEARLY = 0.1  # of the run
 FAN = {
     "plan": [],
     **{f"part_{k}": ["plan"] for k in range(10)},
@@ -56,198 +69,209 @@ PIPELINES = {
 LINKED = {"coupling": 0.9, "linkage": 0.2, "season": 0.1, "month_end": 0.0}
 
 
-def seen_at(actual: np.ndarray, share: float) -> np.ndarray:
-    """Moments at which a share of the jobs of each run had ended; 0 is the start."""
-    n_ended = round(share * (actual.shape[1] - 1))
-    return np.sort(actual[:, :-1], axis=1)[:, n_ended - 1] if n_ended else np.zeros(len(actual))
+def seen_at(landings: np.ndarray, stage: str, random: np.random.Generator) -> np.ndarray:
+    """Give the moment of each run at which it is seen; NaN for one that does not come so far."""
+    jobs, n_jobs = landings[:, :-1], landings.shape[1] - 1
+    if stage == "any time":
+        return random.uniform(0, 1, len(jobs)) * np.nanmax(jobs, axis=1, initial=0.0)
+    n_ended = round(int(stage[:-1]) / 100 * n_jobs)
+    return np.sort(jobs, axis=1)[:, n_ended - 1] if n_ended else np.zeros(len(jobs))
 
 
 def path_of_medians(plan, so_far) -> float:
-    """Land the run by the forecasts of the jobs that are left, from now on."""
+    """Land the run by the forecasts of the jobs that are left, from now on: incumbent (b)."""
     durations = np.where(so_far.has_ended, so_far.took, plan.forecast)[None]
-    gaps = plan.usual_gaps[None, :-1]
     running = so_far.is_running
     durations[0, running] = np.maximum(durations[0, running], so_far.now - so_far.started[running])
     played = schedule(
-        durations, gaps, plan.precedence, started=so_far.started, not_before=so_far.now
+        durations,
+        plan.usual_gaps[None, :-1],
+        plan.precedence,
+        started=so_far.started,
+        not_before=so_far.now,
+        n_workers=plan.n_workers,
     )
     return float(played.ends.max() + plan.usual_gaps[-1])
 
 
-def stage_of(model, runs, actual, share) -> dict[str, np.ndarray]:
-    """Give what is said of each run at one stage, and what was right."""
-    now = seen_at(actual, share)
-    found = model.runs_so_far(runs, now)
-    rows = {"each": [], "all": [], "error": [], "medians": [], "chance": [], "late": []}
-    for (plan, so_far, drawn), truth in zip(found, actual, strict=True):
-        paths = play(plan, drawn, so_far)
-        ahead = ~np.append(paths.is_known, False)
-        for name, together in (("each", False), ("all", True)):
-            ends = model.interval_of(paths, np.array([LEVEL]), so_far.now, together=together)
-            inside = (ends[:, 0, 0] <= truth) & (truth <= ends[:, 1, 0])
-            rows[name].append(inside[ahead].mean() if name == "each" else inside[ahead].all())
-        rows["error"].append(abs(np.median(paths.whole) - truth[-1]))
-        rows["medians"].append(abs(path_of_medians(plan, so_far) - truth[-1]))
-        deadline = path_of_medians(plan, model_start(len(truth) - 1)) * 1.05
-        if deadline > so_far.now:
-            rows["chance"].append(float(model.chance_of(paths.whole <= deadline)))
-            rows["late"].append(truth[-1] <= deadline)
-    return {name: np.array(values, dtype=float) for name, values in rows.items()}
-
-
-def model_start(n_jobs):
-    """Make a run of which nothing is known."""
-    return NightSoFar.at_start(n_jobs)
-
-
-def last_of_rivals(precedence: Precedence, ends: np.ndarray) -> tuple[list[int], int, bool]:
-    """Give the jobs that the last job of a run waits for, the last of them, and if that is clear.
-
-    Clearly: it ended later than all others by a tenth of the run.
-    """
+def is_critical_found(precedence: Precedence, ends: np.ndarray, critical: np.ndarray) -> float:
+    """Whether the job that the last one waited for has the highest chance; NaN if unclear."""
     rivals = list(precedence.parents[int(ends.argmax())])
-    if len(rivals) < 2:
-        return rivals, -1, False
     in_order = np.sort(ends[rivals])
-    return (
-        rivals,
-        rivals[int(ends[rivals].argmax())],
-        in_order[-1] - in_order[-2] > 0.1 * ends.max(),
+    if len(rivals) < 2 or in_order[-1] - in_order[-2] <= CLEARLY * ends.max():
+        return np.nan
+    return float(critical[rivals[int(ends[rivals].argmax())]] >= critical[rivals].max() - 1e-9)
+
+
+def seen(model, runs, landings, stage, past, random) -> pd.DataFrame:
+    """Give what is said of each run at one stage beside what was right, one row a run."""
+    now = seen_at(landings, stage, random)
+    reached = ~np.isnan(now)
+    runs, landings, now = runs[reached], landings[reached], now[reached]
+    at_start = [np.median(paths.whole) for paths in model.paths(runs)]
+    return pd.DataFrame(
+        [
+            of_night(model, truth, night, first, float(random.choice(past)))
+            for truth, night, first in zip(
+                landings, model.runs_so_far(runs, now), at_start, strict=True
+            )
+        ],
+        columns=COLUMNS,
     )
 
 
-def study(name: str, settings: dict, n_histories: int, n_runs: int, seed: int) -> list[dict]:
+def of_night(model, truth, night, at_start, deadline) -> dict:
+    """Count for one run seen at one moment; NaN where it says nothing."""
+    plan, so_far, drawn = night
+    paths = play(plan, drawn, so_far)
+    ahead = ~np.append(so_far.has_ended, False) & ~np.isnan(truth)
+    inside = {}
+    for together in (False, True):
+        ends = model.interval_of(paths, np.array([LEVEL]), so_far.now, together=together)[..., 0]
+        inside[together] = (ends[:, 0] - 1e-6 <= truth) & (truth <= ends[:, 1] + 1e-6)
+    row = {"inside": np.where(ahead, inside[False], np.nan)}
+    if np.isnan(truth).any():
+        return row
+    by_forecasts = path_of_medians(plan, so_far)
+    row |= {
+        "all": float(inside[True][ahead].all()),
+        "error": abs(np.median(paths.whole) - truth[-1]),
+        "(a)": abs(max(at_start, so_far.now) - truth[-1]),
+        "(b)": abs(by_forecasts - truth[-1]),
+        "critical": is_critical_found(
+            plan.precedence, truth[:-1], paths.played.critical().mean(axis=0)
+        ),
+    }
+    late = LATE * path_of_medians(plan, NightSoFar.at_start(len(truth) - 1))
+    for name, limit in (("", deadline), (" 5%", late)):
+        if limit > so_far.now:
+            row |= {f"chance{name}": float(model.chance_of(paths, limit, so_far.now)[-1])}
+            row |= {f"met{name}": float(truth[-1] <= limit)}
+    return row
+
+
+def study(runs, graph, n_test: int, seed: int, **settings) -> dict[str, pd.DataFrame]:
+    """Fit the older runs of a history, and see the newest at each stage."""
+    y = make_targets(runs, **settings)
+    old, new = slice(None, -n_test), slice(-n_test, None)
+    model = LandingForecaster(OnlineMix(), graph, n_paths=500, random_state=0)
+    model.fit(runs[old], y[old])
+    random = np.random.default_rng(seed)
+    past = model.landings(runs[old], y[old])[:, -1]
+    landings = model.landings(runs[new], y[new])
+    known = ~np.isnan(past)
+    return {stage: seen(model, runs[new], landings, stage, past[known], random) for stage in STAGES}
+
+
+def simulated(name: str, n_histories: int, n_runs: int, seed: int) -> tuple[list[dict], dict]:
     """Simulate histories of a pipeline, and count what held."""
-    stages = {share: [] for share in STAGES}
-    clear, edges = [], []
-    for history in range(n_histories):
-        runs = make_job_runs(n_runs, **settings, **LINKED, starts=True, random_state=seed + history)
-        truth = make_job_runs(
-            n_runs, **settings, **LINKED, return_truth=True, random_state=seed + history
-        )[1].graph
-        y = make_targets(runs)
-        old, new = slice(None, -TEST), slice(-TEST, None)
-        model = LandingForecaster(
-            OnlineMix(), n_paths=500, n_workers=settings.get("n_workers"), random_state=0
-        ).fit(runs[old], y[old])
-        true = {(parent, job) for job, parents in truth.items() for parent in parents}
+    histories, edges = [], []
+    for history in range(seed, seed + n_histories):
+        runs, truth = make_job_runs(
+            n_runs, **PIPELINES[name], **LINKED, starts=True, return_truth=True,
+            random_state=history,
+        )  # fmt: skip
+        histories.append(study(runs, "infer", TEST, history))
+        true = {(parent, job) for job, parents in truth.graph.items() for parent in parents}
         learned = set(infer_graph(runs[:100]).edges)
         edges.append((len(true & learned), len(learned), len(true)))
-        actual = model.landings(runs[new], y[new])
-        good = ~np.isnan(actual).any(axis=1)
-        rows, actual = runs[new][good], actual[good]
-        for share in STAGES:
-            stages[share].append(stage_of(model, rows, actual, share))
-        for truth, paths in zip(actual, model.paths(rows, seen_at(actual, 0.75)), strict=True):
-            rivals, last, is_sure = last_of_rivals(model._precedence, truth[:-1])
-            if is_sure:
-                chances = paths.played.critical().mean(axis=0)
-                clear.append(chances[last] >= chances[rivals].max() - 1e-9)
-    return [*summary(name, stages), {"pipeline": name, **found_of(clear, edges)}]
+    right, learned, true = np.sum(edges, axis=0)
+    found = {"pipeline": name, "precision": right / max(learned, 1), "recall": right / true}
+    return summary(name, histories, seed), found
 
 
-def summary(name: str, stages: dict) -> list[dict]:
-    """One row a stage."""
-    at_start = np.concatenate([s["error"] for s in stages[0.0]]).mean()
-    rows = []
-    for share, histories in stages.items():
-        all_of = {key: np.concatenate([h[key] for h in histories]) for key in histories[0]}
-        n = len(all_of["all"])
-        low, high = binom.interval(0.99, n, LEVEL)
-        rows.append(
-            {
-                "pipeline": name,
-                "ended": f"{share:.0%}",
-                "runs": n,
-                "each": all_of["each"].mean(),
-                "all": all_of["all"].mean(),
-                "band": f"{low / n:.3f} to {high / n:.3f}",
-                "error": all_of["error"].mean() / at_start,
-                "medians": all_of["medians"].mean() / at_start,
-                "ECE": calibration_error(all_of["chance"], all_of["late"]),
-            }
-        )
-    return rows
+def summary(name: str, histories: list[dict[str, pd.DataFrame]], seed: int) -> list[dict]:
+    """Put together what was seen, one row a stage."""
+    random = np.random.default_rng(seed)
+    return [
+        {"pipeline": name, "seen": stage, **counted([h[stage] for h in histories], random)}
+        for stage in STAGES
+        if sum(len(h[stage]) for h in histories)
+    ]
+
+
+def counted(histories: list[pd.DataFrame], random: np.random.Generator) -> dict:
+    """Give the figures of one stage."""
+    nights = pd.concat(histories, ignore_index=True)
+    inside = np.stack(nights["inside"].to_list())
+    found = {
+        "nights": len(nights),
+        "each": np.nanmean(inside),
+        "least": np.nanmean(inside[:, ~np.isnan(inside).all(axis=0)], axis=0).min(),
+        "all": nights["all"].mean(),
+    }
+    if len(histories) > 1:
+        shares = [(np.nanmean(np.stack(h["inside"])), h["all"].mean()) for h in histories]
+        spread = np.nanstd(shares, axis=0, ddof=1).max()
+        found["+-"] = 2.576 * spread / np.sqrt(len(histories))
+        landings = [drawn(np.concatenate(h["inside"].to_list()), random) for h in histories]
+        of_nights = [drawn(h["all"].to_numpy(), random) for h in histories]
+        found |= {"each 1": np.mean(landings), "all 1": np.mean(of_nights)}
+    n_draws = len(histories) if len(histories) > 1 else len(nights)
+    low, high = binom.interval(SURE, n_draws, LEVEL)
+    found["band"] = f"{low / n_draws:.3f}-{high / n_draws:.3f}"
+    found["error"] = nights["error"].mean()
+    for name in ("(a)", "(b)"):
+        found[name] = nights["error"].mean() / max(nights[name].mean(), 1e-9)
+    for name in ("", " 5%"):
+        chances = nights[[f"chance{name}", f"met{name}"]].dropna().to_numpy(float).T
+        found[f"ECE{name}"] = calibration_error(*chances)
+        if not name:
+            found["noise"] = noise_of(chances[0], random)
+    found |= {"critical": nights["critical"].mean(), "clear": nights["critical"].notna().sum()}
+    return found
+
+
+def drawn(values: np.ndarray, random: np.random.Generator) -> float:
+    """Draw one of the values that say something."""
+    return float(random.choice(values[~np.isnan(values)]))
 
 
 def calibration_error(chances: np.ndarray, came_true: np.ndarray) -> float:
     """Mean distance of chances and shares in equal bins, weighted by their size."""
     place = np.minimum((chances * BINS).astype(int), BINS - 1)
-    gaps = [
-        abs(chances[place == k].mean() - came_true[place == k].mean()) * (place == k).sum()
-        for k in range(BINS)
-        if (place == k).any()
-    ]
-    return float(sum(gaps) / max(len(chances), 1))
+    gaps = np.bincount(place, weights=chances - came_true, minlength=BINS)
+    return float(np.abs(gaps).sum() / max(len(chances), 1))
 
 
-def found_of(clear: list[bool], edges: list[tuple[int, int, int]]) -> dict:
-    """Shares of critical jobs and of edges that were found."""
-    right, learned, true = np.sum(edges, axis=0)
-    return {
-        "critical": float(np.mean(clear)) if clear else np.nan,
-        "clear runs": len(clear),
-        "precision": right / max(learned, 1),
-        "recall": right / true,
-    }
+def noise_of(chances: np.ndarray, random: np.random.Generator) -> float:
+    """Give the calibration error of chances that are right, in the mean."""
+    draws = random.random((200, len(chances))) < chances
+    return float(np.mean([calibration_error(chances, draw) for draw in draws]))
 
 
-def build_of_jod(folder: Path) -> list[dict]:
-    """Study the steps of jod's Build, which run one after the other; 30 % of the runs test."""
-    steps = pd.read_csv(folder / "gha_steps.csv.gz")
-    steps = steps[steps["run"].str.startswith("jod") & (steps["step_no"] >= 0)]
-    steps = steps[steps["job"] == steps["job"].value_counts().idxmax()]
-    often = steps["step"].value_counts()
-    steps = steps[steps["step"].isin(often.index[often > 0.9 * often.iloc[0]])]
-    order = steps.groupby("step")["step_no"].median().sort_values().index.tolist()
-    long = pd.DataFrame(
-        {
-            "run": steps["run"],
-            "job": steps["step"].str.replace("__", "_"),
-            "started_at": pd.to_datetime(steps["started_at"], utc=True),
-            "duration": steps["duration_s"],
-            "status": np.where(steps["conclusion"] == "success", "success", "failed"),
-        }
-    )
-    long["ended_at"] = long["started_at"] + pd.to_timedelta(long["duration"], unit="s")
-    runs = pivot_runs(long, job_starts=True).sort_values("started_at")
-    jobs = [step.replace("__", "_") for step in order]
-    y = make_targets(runs, jobs=jobs)
-    old, new = slice(None, int(0.7 * len(runs))), slice(int(0.7 * len(runs)), None)
-    model = LandingForecaster(OnlineMix(), [*pairwise(jobs)])
-    model.set_params(n_paths=500, random_state=0).fit(runs[old], y[old])
-    actual = model.landings(runs[new], y[new])
-    good = ~np.isnan(actual).any(axis=1)
-    rows = {share: [stage_of(model, runs[new][good], actual[good], share)] for share in STAGES}
-    seconds = rows[0.0][0]["error"].mean()
-    print(f"jod's Build: {len(runs)} runs, {len(jobs)} steps; error at the start {seconds:.1f} s")
-    return summary("jod's Build", rows)
+def real(folder: Path) -> Iterable[dict]:
+    """Study the real histories, the newest 30 % of each the test."""
+    for name, runs, jobs, graph in real_nights(folder):
+        found = study(runs, graph, int(0.3 * len(runs)), 0, jobs=jobs)
+        yield from summary(f"{name}: {len(runs)} runs, {len(jobs)} jobs", [found], 0)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--histories", type=int, default=20)
-    parser.add_argument("--runs", type=int, default=260)
+    parser.add_argument("--histories", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=365 + TEST)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    rows = []
-    for name, settings in PIPELINES.items():
-        rows += study(name, settings, asked.histories, asked.runs, asked.seed)
+    parser.add_argument("--shape", default="", help="only pipelines with this in their name")
+    asked = parser.parse_args(arguments)
+    edges = []
+    for name in (name for name in PIPELINES if asked.shape in name and asked.histories):
+        rows, found = simulated(name, asked.histories, asked.runs, asked.seed)
+        print(table_of(rows), "\n", flush=True)
+        edges.append(found)
+    if edges:
+        print(table_of(edges), "\n")
     if asked.folder is not None:
-        rows += build_of_jod(asked.folder)
-    table = pd.DataFrame(rows)
-    stages = table[table["ended"].notna()].drop(
-        columns=["critical", "clear runs", "precision", "recall"]
-    )
-    print(stages.to_string(index=False, float_format="%.3f"))
-    found = table[table["ended"].isna()][
-        ["pipeline", "critical", "clear runs", "precision", "recall"]
-    ]
-    print(found.to_string(index=False, float_format="%.3f"))
+        print(table_of(list(real(asked.folder))))
+
+
+def table_of(rows: list[dict]) -> str:
+    """Write rows as a table."""
+    return pd.DataFrame(rows).to_string(index=False, float_format="%.3f", na_rep="")
 
 
 if __name__ == "__main__":

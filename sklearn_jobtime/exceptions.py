@@ -5,6 +5,7 @@ __all__ = [
     "DeviceError",
     "GraphError",
     "GraphWarning",
+    "IntegrationError",
     "LostClockError",
     "ModelFileError",
     "NoHistoryError",
@@ -76,3 +77,7 @@ class TooFewRunsWarning(UserWarning):
 
 class SameRunsWarning(UserWarning):
     """Nothing tells whether rows are runs that were seen in `fit`; the message says what would."""
+
+
+class IntegrationError(ImportError):
+    """Another system is missing, or its version lacks what is needed."""

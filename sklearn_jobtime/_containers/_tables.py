@@ -100,8 +100,7 @@ def _plain_array(X: Any) -> Any:
 
 def _plain_frame(frame: pd.DataFrame, read_times: bool) -> pd.DataFrame:
     changed: dict[int, pd.Series] = {}
-    for at, dtype in enumerate(frame.dtypes.array):
-        name = frame.columns[at]
+    for at, (name, dtype) in enumerate(zip(frame.columns, frame.dtypes.array, strict=True)):
         is_clock = read_times and _is_clock(name)
         if _is_always_plain(dtype, is_clock):
             continue

@@ -8,6 +8,7 @@ from sklearn_jobtime.conformal._adaptive import AdaptiveBound
 __all__ = ["StageBounds", "stage_counts", "stage_errors"]
 
 
+MOST_NIGHTS = 300  # newest ones whose errors are kept for chances
 MOST_STAGES = 5  # from the start of a run to its last job
 
 
@@ -30,6 +31,8 @@ def stage_errors(
 ) -> Floats:
     """Errors of forecast landings, in standard deviations of the sample paths; NaN where known.
 
+    Positive for what landed later than forecast.
+
     Parameters
     ----------
     landings, centre, below, above : ndarray of shape (n_outputs,)
@@ -37,7 +40,7 @@ def stage_errors(
         Outputs that had landed when the forecast was made.
     """
     late = landings - centre
-    errors = np.where(late > 0, late / above, -late / below)
+    errors = np.where(late > 0, late / above, late / below)
     return np.where(is_known, np.nan, errors)
 
 
@@ -71,17 +74,18 @@ class StageBounds:
 
     def __init__(self, errors: Floats) -> None:
         n_stages, n_outputs = errors.shape[1:]
-        self.n_nights = len(errors)
+        self._errors = errors
+        far = np.abs(errors)
         self._each = [
-            [AdaptiveBound(_seen(errors[:, stage, k])) for k in range(n_outputs)]
+            [AdaptiveBound(_seen(far[:, stage, k])) for k in range(n_outputs)]
             for stage in range(n_stages)
         ]
-        self._together = [AdaptiveBound(_seen(_largest(errors[:, s]))) for s in range(n_stages)]
+        self._together = [AdaptiveBound(_seen(_largest(far[:, s]))) for s in range(n_stages)]
 
     def learn(self, errors: Floats) -> None:
         """Learn the errors of one more night, of shape (n_stages, n_outputs)."""
-        self.n_nights += 1
-        for stage, of_stage in enumerate(errors):
+        self._errors = np.concatenate([self._errors, errors[None]])[-MOST_NIGHTS:]
+        for stage, of_stage in enumerate(np.abs(errors)):
             for bound, error in zip(self._each[stage], of_stage, strict=True):
                 if not np.isnan(error):
                     bound.step(float(error))
@@ -94,6 +98,19 @@ class StageBounds:
             bound = self._together[stage].bounds(1 - levels)
             return np.tile(bound, (len(self._each[stage]), 1))
         return np.array([bound.bounds(1 - levels) for bound in self._each[stage]])
+
+    def share_by(self, stage: int, errors: Floats) -> Floats:
+        """Give the share of nights that were no later than so many standard deviations.
+
+        Between the errors of two nights it is interpolated; of n nights the share is from
+        ``1 / (n + 1)`` to ``n / (n + 1)``, and 0 or 1 at infinity.
+        """
+        shares = np.empty(len(errors))
+        for k, error in enumerate(errors):
+            seen = np.sort(_seen(self._errors[:, stage, k]))
+            ranks = np.arange(1, len(seen) + 1) / (len(seen) + 1)
+            shares[k] = np.interp(error, seen, ranks) if len(seen) else 0.5
+        return np.where(np.isinf(errors), errors > 0, shares)
 
 
 def _seen(errors: Floats) -> Floats:

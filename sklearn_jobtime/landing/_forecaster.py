@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, check_random_state, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,26 +19,22 @@ from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.compose._metadata import router
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._quantiles import confidence_levels, warn_if_too_few
-from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
-from sklearn_jobtime.landing._bounds import StageBounds, stage_counts, stage_errors
+from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.landing._calibration import Calibration
 from sklearn_jobtime.landing._graph import graph_of
 from sklearn_jobtime.landing._held_out import held_out_rows
 from sklearn_jobtime.landing._live import LandingPaths, RunPlan, draw, play
 from sklearn_jobtime.landing._nights import Nights, NightSoFar
 from sklearn_jobtime.landing._precedence import Precedence
-from sklearn_jobtime.landing._surprises import Surprises
 from sklearn_jobtime.landing._usual_gaps import UsualGaps
-from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
+from sklearn_jobtime.landing._workers import infer_workers
+from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations
 from sklearn_jobtime.runs._schema import WHOLE_RUN, series_of
 from sklearn_jobtime.runs._target_arrays import read_targets
-from sklearn_jobtime.runs._targets import observed_durations
 
 __all__ = ["LandingForecaster"]
 
 
-LEAST_NIGHTS = 2  # held-out nights: of one nobody can tell how nights differ
-MOST_NIGHTS = 300  # newest held-out nights that are kept
-REPLAY_PATHS = 200  # for calibration: enough for a median and a spread
 AT_START = 0.0
 
 
@@ -68,9 +64,10 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         Sample paths of a run. A chance of a tenth is then told to about one in a hundred.
     confidence_level : float, default=0.9
         How often a landing is to be inside its interval, where no other level is asked.
-    n_workers : int, default=None
-        How many jobs may run at a time. None takes the time that jobs wait for a worker from the
-        history, as any other gap.
+    n_workers : int, "infer" or None, default="infer"
+        How many jobs may run at a time. "infer" learns it from the history: the largest number that
+        ever ran at once, if jobs that were ready stood by while as many ran and started when one of
+        those ended. None: no limit, and the time that jobs wait is a gap as any other.
     calibration_fraction : float, default=0.25
         Share of the runs, the newest ones, that are held out: their errors are the sample paths.
     random_state : int, RandomState instance or None, default=None
@@ -84,6 +81,8 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         The graph in use.
     jobs_ : list
         The jobs, in the order of the landings.
+    n_workers_ : int or None
+        How many jobs may run at a time; None: no limit is known.
     n_nights_ : int
         Held-out nights, those of `update` included, of which the newest 300 are kept.
     target_names_ : Index or None
@@ -132,7 +131,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         "graph": "no_validation",
         "n_paths": [Interval(Integral, 2, None, closed="left")],
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
-        "n_workers": [Interval(Integral, 1, None, closed="left"), None],
+        "n_workers": [Interval(Integral, 1, None, closed="left"), StrOptions({"infer"}), None],
         "calibration_fraction": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
     }
@@ -144,7 +143,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         n_paths: int = 1000,
         *,
         confidence_level: float = 0.9,
-        n_workers: int | None = None,
+        n_workers: int | str | None = "infer",
         calibration_fraction: float = 0.25,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -208,18 +207,25 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self._read_outputs(given.observed.shape[1])
         self.graph_ = graph_of(self.graph, X if self._is_named else None, self.jobs_)
         self._precedence = Precedence.of(self.graph_, self.jobs_)
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        nights, gaps = self._nights(X, given.observed)
-        self._usual_gaps = UsualGaps(gaps.shape[1]).fit(X, gaps)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        nights = self._nights(X, given.observed)
         tick = clock_tick(nights.starts.ravel(), nights.ends.ravel())
         self._least = indistinct_durations(nights.durations, tick)
+        self.n_workers_ = self.n_workers
+        if self.n_workers == "infer":
+            tick = float(np.median(self._least)) / 2
+            self.n_workers_ = infer_workers(nights, self._precedence, tick)
+        gaps = nights.gaps(self._precedence, self.n_workers_)
+        self._usual_gaps = UsualGaps(gaps.shape[1]).fit(X, gaps)
         if has_held_out:
             rows, forecasts = held_out_rows(self.forecaster_, X, self._own)
         else:
             rows = self.forecaster_.calibration_rows_
             forecasts = self.forecaster_.calibration_forecasts_[:, self._own]
         usual = self._usual_gaps.predict(X, gaps)[rows]
-        self._calibrate(nights.rows(rows), forecasts, usual, gaps[rows])
+        plans = [self._plan(*pair) for pair in zip(forecasts, usual, strict=True)]
+        self._calibration = Calibration(nights.rows(rows), gaps[rows], plans, seed)
+        self.n_nights_ = self._calibration.n_nights
         return self
 
     def _read_outputs(self, n_outputs: int) -> None:
@@ -237,71 +243,16 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self._asked = [len(self.jobs_) if k is None else k for k in at]
         self._is_named = isinstance(names, pd.MultiIndex)
 
-    def _nights(self, X: Any, observed: Floats | None) -> tuple[Nights, Floats]:
-        """Read what happened in the rows, and how long each job waited."""
-        if self._is_named and isinstance(X, pd.DataFrame):
-            durations = observed_durations(X, self.jobs_)[self.jobs_].to_numpy(np.float64)
-        elif observed is not None:
-            durations = observed[:, self._own]
-        else:
+    def _nights(self, X: Any, observed: Floats | None) -> Nights:
+        """Read what happened in the rows."""
+        durations = None
+        if not (self._is_named and isinstance(X, pd.DataFrame)):
             durations = np.full((len(X), len(self.jobs_)), np.nan)
-        nights = Nights.of(X if self._is_named else None, durations, self._precedence)
-        return nights, nights.gaps(self._precedence, self.n_workers)
-
-    def _calibrate(self, nights: Nights, forecasts: Floats, usual: Floats, gaps: Floats) -> None:
-        surprises = np.column_stack(
-            [log_ratio(nights.durations, forecasts, self._least), gaps - usual]
-        )
-        whole = ~np.isnan(nights.durations).any(axis=1)
-        if whole.sum() < LEAST_NIGHTS:
-            whole = ~np.isnan(nights.durations).all(axis=1)
-        if whole.sum() < LEAST_NIGHTS:
-            raise NoHistoryError(
-                f"{int(whole.sum())} held-out nights with a job that succeeded; expected at least "
-                f"{LEAST_NIGHTS}: pass a longer history, or raise calibration_fraction."
-            )
-        rows = np.flatnonzero(whole)[-MOST_NIGHTS:]
-        self._surprises = Surprises(surprises[rows])
-        self._stages = stage_counts(len(self.jobs_))
-        errors = [
-            self._replayed(
-                nights,
-                row,
-                self._plan(forecasts[row], usual[row]),
-                self._surprises.without(k),
-            )
-            for k, row in enumerate(rows)
-        ]
-        self._bounds = StageBounds(np.array(errors))
-        self.n_nights_ = len(rows)
-
-    def _replayed(self, nights: Nights, row: int, plan: RunPlan, surprises: Surprises) -> Floats:
-        """Forecast a night that is over at each stage, and tell how far off that was.
-
-        Returns
-        -------
-        ndarray of shape (n_stages, n_jobs + 1)
-        """
-        ends = nights.ends[row]
-        landings = np.append(ends, nights.run_end(row))
-        times = np.sort(ends[~np.isnan(ends)])
-        errors = np.full((len(self._stages), len(landings)), np.nan)
-        for stage, n_ended in enumerate(self._stages):
-            if n_ended > len(times):
-                continue
-            now = times[n_ended - 1] if n_ended else AT_START
-            so_far = nights.as_of(row, float(now))
-            drawn = draw(plan, surprises, so_far, REPLAY_PATHS, self._random())
-            paths = play(plan, drawn, so_far)
-            is_known = np.append(paths.is_known, False)
-            errors[stage] = stage_errors(landings, *paths.centre_and_spreads(), is_known)
-        return errors
+            durations = durations if observed is None else observed[:, self._own]
+        return Nights.of(X, durations, self._precedence)
 
     def _plan(self, forecast: Floats, usual_gaps: Floats) -> RunPlan:
-        return RunPlan(self._precedence, forecast, usual_gaps, self._least, self.n_workers)
-
-    def _random(self) -> np.random.Generator:
-        return np.random.default_rng(self._seed)
+        return RunPlan(self._precedence, forecast, usual_gaps, self._least, self.n_workers_)
 
     def plans(self, X: pd.DataFrame | ArrayLike) -> list[RunPlan]:
         """Say what each run is expected to be when it starts.
@@ -326,7 +277,8 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         X = self._checked(X, reset=False)
         table, n_before = self.forecaster_._with_remembered(X)
         forecast = np.reshape(self.forecaster_.predict(X), (len(X), -1))[:, self._own]
-        nights, gaps = self._nights(table, None)
+        nights = self._nights(table, None)
+        gaps = nights.gaps(self._precedence, self.n_workers_)
         usual = self._usual_gaps.predict(table, gaps)[n_before:]
         rows = np.arange(n_before, n_before + len(X))
         return [self._plan(*pair) for pair in zip(forecast, usual, strict=True)], nights.rows(rows)
@@ -368,11 +320,16 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         -------
         list of (RunPlan, NightSoFar, ndarray of shape (n_paths, 2 * n_jobs + 1))
         """
+        check_is_fitted(self)
+        return self._so_far(self._checked(X, reset=False), now, plans)
+
+    def _so_far(
+        self, X: Any, now: Any, plans: list[RunPlan] | None
+    ) -> list[tuple[RunPlan, NightSoFar, Floats]]:
         if plans is None:
             plans, nights = self._plans_and_nights(X)
         else:
-            check_is_fitted(self)
-            nights, _ = self._nights(self._checked(X, reset=False), None)
+            nights = self._nights(X, None)
         seen = np.broadcast_to(AT_START if now is None else np.asarray(now, float), len(plans))
         if (seen < 0).any() or np.isnan(seen).any():
             raise ValueError(
@@ -380,13 +337,15 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
                 "has not started is seen from its start."
             )
         nothing = NightSoFar.at_start(len(self.jobs_))
-        at_start = draw(plans[0], self._surprises, nothing, self.n_paths, self._random())
+        surprises, random = self._calibration.surprises, self._calibration.random
+        at_start: Floats | None = None  # the same for all runs of which nothing is known
         found = []
         for row, (plan, at) in enumerate(zip(plans, seen.tolist(), strict=True)):
             so_far = nights.as_of(row, at) if at else nothing
             drawn = at_start
-            if at:
-                drawn = draw(plan, self._surprises, so_far, self.n_paths, self._random())
+            if at or drawn is None:
+                drawn = draw(plan, surprises, so_far, self.n_paths, random())
+            at_start = at_start if at else drawn
             found.append((plan, so_far, drawn))
         return found
 
@@ -467,16 +426,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self, paths: LandingPaths, levels: Floats, now: float, *, together: bool
     ) -> Floats:
         """Give the intervals of a run from its sample paths, of shape (n_jobs + 1, 2, n_levels)."""
-        n_ended = int(paths.is_known.sum())
-        stage = int(np.searchsorted(self._stages, n_ended, side="right") - 1)
-        centre, below, above = paths.centre_and_spreads()
-        bound = self._bounds.at(stage, levels, together=together)
-        is_known = np.append(paths.is_known, paths.is_known.all() and np.ptp(paths.whole) == 0)
-        bound = np.where(is_known[:, None], 0.0, bound)
-        low = np.maximum(
-            centre[:, None] - bound * below[:, None], np.where(is_known, 0.0, now)[:, None]
-        )
-        return np.stack([low, centre[:, None] + bound * above[:, None]], axis=1)
+        return self._calibration.interval_of(paths, levels, now, together=together)
 
     def landed_by(self, X: pd.DataFrame | ArrayLike, seconds: ArrayLike, now: Any = None) -> Floats:
         """Chance that each job has landed so many seconds after the start of the run.
@@ -494,16 +444,25 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
             known.
         """
         runs = self.paths(X, now)
-        limits = np.broadcast_to(np.asarray(seconds, float), (len(runs), len(self._asked)))
-        landings = [paths.landings[:, self._asked] for paths in runs]
-        pairs = zip(landings, limits, strict=True)
-        return np.array([self.chance_of(landing <= limit) for landing, limit in pairs])
+        asked = np.broadcast_to(np.asarray(seconds, float), (len(runs), len(self._asked)))
+        limits = np.full((len(runs), len(self.jobs_) + 1), np.inf)
+        limits[:, self._asked] = asked
+        seen = np.broadcast_to(AT_START if now is None else np.asarray(now, float), len(runs))
+        triples = zip(runs, limits, seen.tolist(), strict=True)
+        return np.array([self.chance_of(*triple) for triple in triples])[:, self._asked]
 
-    def chance_of(self, happens: Any) -> Floats:
-        """Share of the paths on which something happens, no closer to 0 or 1 than nights tell."""
-        share = np.mean(happens, axis=0)
-        least = 1 / (self.n_nights_ + 1)
-        return np.clip(share, least, 1 - least)
+    def chance_of(self, paths: LandingPaths, limits: ArrayLike, now: float) -> Floats:
+        """Chance that each job of a run, and the run, has landed by its limit, ``(n_jobs + 1,)``.
+
+        Parameters
+        ----------
+        paths : LandingPaths
+        limits : array-like, broadcast to (n_jobs + 1,)
+            Seconds after the start of the run.
+        now : float
+            Seconds after the start of the run from which it is seen.
+        """
+        return self._calibration.chance_of(paths, limits, now)
 
     def update(self, X: pd.DataFrame, y: pd.DataFrame | ArrayLike) -> Self:
         """Learn what became of runs: their surprises are paths of the next, their misses bounds.
@@ -520,15 +479,10 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         self
         """
         plans, nights = self._plans_and_nights(X)
-        gaps = nights.gaps(self._precedence, self.n_workers)
+        gaps = nights.gaps(self._precedence, self.n_workers_)
         for row, plan in enumerate(plans):
-            if np.isnan(nights.durations[row]).all():
-                continue
-            self._bounds.learn(self._replayed(nights, row, plan, self._surprises))
-            late = log_ratio(nights.durations[row], plan.forecast, self._least)
-            surprise = np.append(late, gaps[row] - plan.usual_gaps)
-            self._surprises = self._surprises.with_night(surprise, MOST_NIGHTS)
-            self.n_nights_ = len(self._surprises.nights)
+            self._calibration.learn(nights, row, gaps, plan)
+        self.n_nights_ = self._calibration.n_nights
         self.forecaster_.update(X, y)
         return self
 
@@ -564,7 +518,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         """Say when the jobs of runs that are over landed, in the form of :meth:`predict`."""
         X = self._checked(X, reset=False)
         given = read_targets(self, X, y, None)
-        nights, _ = self._nights(X, given.observed)
+        nights = self._nights(X, given.observed)
         ends = np.array([np.append(nights.ends[k], nights.run_end(k)) for k in range(len(X))])
         return self._asked_of(ends)
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_jobtime._typing import Floats, Mask
+from sklearn_jobtime.landing._lateness import lateness, seconds_of
 from sklearn_jobtime.landing._nights import NightSoFar
 from sklearn_jobtime.landing._precedence import Precedence
 from sklearn_jobtime.landing._schedule import Schedule, schedule
 from sklearn_jobtime.landing._surprises import Paths, Surprises
 from sklearn_jobtime.landing._what_if import WhatIf
-from sklearn_jobtime.runs._log_ratio import from_log_ratio, log_ratio
 
 __all__ = ["LandingPaths", "RunPlan", "draw", "play"]
 
@@ -32,7 +32,7 @@ class RunPlan:
     usual_gaps : ndarray of shape (n_jobs + 1,)
         Seconds that each job waits after it is ready, and the run after its last job.
     least : ndarray of shape (n_jobs,)
-        What shorter durations count as.
+        Durations up to which the clock tells nothing apart.
     n_workers : int or None
     """
 
@@ -101,7 +101,7 @@ def _learn(paths: Paths, plan: RunPlan, so_far: NightSoFar, random: np.random.Ge
     n_jobs = len(plan.forecast)
     elapsed = so_far.now - so_far.started
     seconds = np.where(so_far.has_ended, so_far.took, elapsed)
-    surprise = log_ratio(seconds, plan.forecast, plan.least)
+    surprise = lateness(seconds, plan.forecast, plan.least)
     ready = plan.precedence.ready(np.where(so_far.has_ended, so_far.started + so_far.took, np.nan))
     waited = np.maximum(np.where(np.isnan(so_far.started), so_far.now, so_far.started) - ready, 0.0)
     late = waited - plan.usual_gaps[:n_jobs]
@@ -138,7 +138,7 @@ def play(
     """
     n_jobs = len(plan.forecast)
     precedence, n_workers = plan.precedence, plan.n_workers
-    durations = from_log_ratio(surprises[:, :n_jobs], plan.forecast, plan.least)
+    durations = seconds_of(surprises[:, :n_jobs], plan.forecast, plan.least)
     gaps = np.maximum(plan.usual_gaps + surprises[:, n_jobs:], 0.0)
     start = 0.0
     if what_if is not None:

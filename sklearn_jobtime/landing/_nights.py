@@ -4,20 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 
 from sklearn_jobtime._typing import Floats, Mask
 from sklearn_jobtime.landing._precedence import Precedence
-from sklearn_jobtime.runs._job_times import job_starts
+from sklearn_jobtime.landing._run_times import read_run_times
 from sklearn_jobtime.runs._log_ratio import FINEST
-from sklearn_jobtime.runs._schema import (
-    ENDED_AT,
-    SPOILS_RUN,
-    STARTED_AT,
-    start_column,
-    status_column,
-)
-from sklearn_jobtime.runs._validation import elapsed_seconds, to_utc
 
 __all__ = ["Nights"]
 
@@ -49,40 +40,34 @@ class Nights:
     has_starts: bool
 
     @classmethod
-    def of(cls, runs: Any, durations: Floats, precedence: Precedence) -> Self:
+    def of(cls, runs: Any, durations: Floats | None, precedence: Precedence) -> Self:
         """Read runs.
 
         Parameters
         ----------
         runs : DataFrame, or anything else
-            A run table; starts are those of its columns ``<job>__started_at``. Of anything else
-            only the durations are known.
-        durations : ndarray of shape (n_runs, n_jobs)
-            Of the jobs that succeeded, in seconds.
+            A run table. Of anything else only the durations are known.
+        durations : ndarray of shape (n_runs, n_jobs) or None
+            Of the jobs that succeeded, in seconds, where there is no run table.
         precedence : Precedence
         """
+        if durations is None:
+            times = read_run_times(runs, precedence.jobs)
+            ends = np.full_like(times.starts, np.nan)
+            nights = cls(
+                times.starts,
+                times.durations,
+                ends,
+                times.stops,
+                times.skipped,
+                times.whole,
+                times.has_starts,
+            )
+            return nights._played(precedence)
         unknown = np.full(durations.shape, np.nan)
-        starts, stops, whole = unknown.copy(), unknown.copy(), np.full(len(unknown), np.nan)
         skipped = np.zeros(durations.shape, dtype=bool)
-        has_starts = False
-        if isinstance(runs, pd.DataFrame):
-            if STARTED_AT in runs:
-                began = to_utc(runs[STARTED_AT])
-                for k, job in enumerate(precedence.jobs):
-                    if start_column(job) in runs:
-                        offset = (job_starts(runs, job) - began).dt.total_seconds()
-                        starts[:, k] = offset
-                        has_starts = True
-                if ENDED_AT in runs:
-                    whole = elapsed_seconds(runs).to_numpy(np.float64)
-            for k, job in enumerate(precedence.jobs):
-                if status_column(job) in runs:
-                    status = runs[status_column(job)]
-                    skipped[:, k] = (status == "skipped").to_numpy(bool)
-                    failed = status.isin(SPOILS_RUN).to_numpy(bool)
-                    took = runs[job].to_numpy(np.float64, na_value=np.nan)
-                    stops[:, k] = np.where(failed, np.nan_to_num(took), np.nan)
-        nights = cls(starts, durations, unknown, stops, skipped, whole, has_starts)
+        whole = np.full(len(unknown), np.nan)
+        nights = cls(unknown, durations, unknown, unknown, skipped, whole, False)
         return nights._played(precedence)
 
     def _played(self, precedence: Precedence) -> Self:

@@ -138,40 +138,40 @@ def _with_workers(
     the one that is played next.
     """
     n_paths, n_jobs = durations.shape
-    paths = np.arange(n_paths)
-    starts, ends = np.empty_like(durations), np.full(durations.shape, np.inf)
-    cause = np.full(durations.shape, NOTHING_BEFORE)
-    ready = np.full(durations.shape, np.inf)
-    came = np.full(durations.shape, NOTHING_BEFORE)
-    waits = np.tile([float(len(parents)) for parents in precedence.parents], (n_paths, 1))
-    ready[:, [not parents for parents in precedence.parents]] = 0.0
-    free_at = np.zeros((n_paths, n_workers))
-    freed_by = np.full((n_paths, n_workers), NOTHING_BEFORE)
-    rank = np.argsort(precedence.order)
-    has_started = ~np.isnan(known)
+    paths, order = np.arange(n_paths), np.array(precedence.order)
+    # A row a job, in topological order: of jobs that are ready at once the first one goes first.
+    times = np.ascontiguousarray(durations.T[order])
+    has_started = ~np.isnan(known[order])
+    known = known[order]
+    own_gaps = np.where(has_started[:, None], 0.0, gaps.T[order])
+    opens = np.zeros((n_jobs, n_jobs), dtype=bool)  # row: a job, columns: those that wait for it
+    for child, parents in enumerate(precedence.parents):
+        opens[list(parents), child] = True
+    opens = opens[np.ix_(order, order)]
+    starts, ends = np.empty_like(times), np.empty_like(times)
+    cause = np.full(times.shape, NOTHING_BEFORE)
+    waits = np.tile(opens.sum(axis=0, dtype=np.float64)[:, None], n_paths)
+    ready = np.where(waits > 0, -np.inf, 0.0)  # when the last of the parents played so far ended
+    came = np.full(times.shape, NOTHING_BEFORE)
+    free_at = np.zeros((min(n_workers, n_jobs), n_paths))
+    freed_by = np.full(free_at.shape, NOTHING_BEFORE)
     for _ in range(n_jobs):
-        asks = np.where(waits == 0, ready + np.where(has_started, 0.0, gaps), np.inf)
-        asks = np.where(has_started & (waits == 0), -1.0, asks)  # they have their worker
-        first = asks.min(axis=1, keepdims=True)
-        job = np.where(asks == first, rank, n_jobs).argmin(axis=1)
-        worker = free_at.argmin(axis=1)
-        free, asked = free_at[paths, worker], np.maximum(first[:, 0], 0.0)
+        asks = np.where(waits == 0, ready + own_gaps, np.inf)
+        asks[has_started] = np.where(waits[has_started] == 0, -1.0, np.inf)  # they have a worker
+        job, worker = asks.argmin(axis=0), free_at.argmin(axis=0)
+        free, asked = free_at[worker, paths], np.maximum(asks[job, paths], 0.0)
         planned = np.maximum(np.maximum(asked, free), not_before)
         start = np.where(has_started[job], known[job], planned)
+        end, name = start + times[job, paths], order[job]
         held = (free > asked) & ~has_started[job]
-        starts[paths, job] = start
-        ends[paths, job] = start + durations[paths, job]
-        cause[paths, job] = np.where(held, freed_by[paths, worker], came[paths, job])
-        free_at[paths, worker], freed_by[paths, worker] = ends[paths, job], job
-        waits[paths, job] = np.inf
-        for child, parents in enumerate(precedence.parents):
-            for parent in parents:
-                now_ended = job == parent
-                waits[now_ended, child] -= 1
-        for child, parents in enumerate(precedence.parents):
-            opens = waits[:, child] == 0
-            if parents and opens.any():
-                at, last = _ready(ends, parents)
-                ready[opens, child] = np.asarray(at)[opens]
-                came[opens, child] = np.asarray(last)[opens]
-    return Schedule(starts, ends, cause)
+        starts[job, paths], ends[job, paths] = start, end
+        cause[job, paths] = np.where(held, freed_by[worker, paths], came[job, paths])
+        free_at[worker, paths], freed_by[worker, paths] = end, name
+        children = opens.T[:, job]
+        is_last = children & ((end > ready) | ((end == ready) & (name < came)))
+        np.copyto(ready, end, where=is_last)
+        np.copyto(came, name, where=is_last)
+        waits -= children
+        waits[job, paths] = np.inf
+    back = np.argsort(order)
+    return Schedule(*(np.ascontiguousarray(rows[back].T) for rows in (starts, ends, cause)))

@@ -64,16 +64,17 @@ class Surprises:
         scale = np.where(scale > 0, scale, 1.0)
         held = np.clip(away / scale, -FAR, FAR)
         self.centre, self.reach = centre, FAR * scale
-        shrunk, _ = ledoit_wolf(held)
-        self.covariance = shrunk * np.outer(scale, scale)
+        varies = np.flatnonzero(spread > 0)
+        self.covariance = np.zeros((nights.shape[1], nights.shape[1]))
+        if len(varies):
+            shrunk, _ = ledoit_wolf(held[:, varies])
+            unit = scale[varies]
+            self.covariance[np.ix_(varies, varies)] = shrunk * np.outer(unit, unit)
         self.excess = _mean_excess(self.nights)
 
     def without(self, night: int) -> Self:
-        """Leave one night out, and keep what all of them say of the links between jobs."""
-        fewer = object.__new__(type(self))
-        fewer.__dict__.update(self.__dict__)
-        fewer.nights = np.delete(self.nights, night, axis=0)
-        return fewer
+        """Leave one night out, so that what the others say of it has not learned from it."""
+        return type(self)(np.delete(self.nights, night, axis=0))
 
     def with_night(self, night: Floats, n_kept: int) -> "Surprises":
         """Add a night; what was not observed of it is that of the night before."""

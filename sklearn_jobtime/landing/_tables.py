@@ -1,17 +1,20 @@
 """Tables of landings: each job of each run, and what a change would do to them."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_jobtime._containers import plain_table
+from sklearn_jobtime._containers import row_label
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.landing._forecaster import LandingForecaster
 from sklearn_jobtime.landing._live import LandingPaths, RunPlan, play
 from sklearn_jobtime.landing._nights import NightSoFar
+from sklearn_jobtime.landing._run_times import SECOND, utc_moments
 from sklearn_jobtime.landing._what_if import WhatIf
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
 from sklearn_jobtime.runs._timeline import later
@@ -21,6 +24,7 @@ __all__ = ["compare_landings", "landing_table", "rank_jobs"]
 
 
 Deadlines = float | Mapping[Any, float] | None
+TIMES = ("starts", "lands", "lower", "upper")  # that a table has also as moments
 
 
 def landing_table(
@@ -81,20 +85,21 @@ def landing_table(
     >>> table[["job", "state", "critical"]].values.tolist()
     [['job_0', 'waiting', 1.0], ['job_1', 'waiting', 1.0], ['whole_run', 'waiting', 1.0]]
     """
-    runs = plain_table(runs)
+    runs = _checked(model, runs)
     seconds = seconds_since_start(runs, now)
     limits = _limits(model, deadlines)
     level = model.confidence_level if confidence_level is None else confidence_level
-    tables = []
-    for row, (plan, so_far, drawn) in enumerate(model.runs_so_far(runs, seconds, plans)):
+    parts = []
+    for plan, so_far, drawn in model._so_far(runs, seconds, plans):
         paths = play(plan, drawn, so_far)
         one = _of_run(model, paths, so_far, level)
         if deadlines is not None:
-            one["deadline"] = limits
-            one["chance"] = _chances(model, paths, so_far, limits)
-        tables.append(one.set_axis(runs.index[[row] * len(one)]))
-    table = pd.concat(tables)
-    return _with_times(table, runs) if STARTED_AT in runs else table
+            one |= {"deadline": limits, "chance": _chances(model, paths, so_far, limits)}
+        parts.append(one)
+    columns = _stacked(parts)
+    if STARTED_AT in runs:
+        columns |= _moments(columns, runs)
+    return pd.DataFrame(columns, index=runs.index.repeat(len(model.jobs_) + 1))
 
 
 def compare_landings(
@@ -137,32 +142,30 @@ def compare_landings(
     >>> table["job"].tolist(), bool((table["upper"] < 0).all())
     (['job_0', 'job_1', 'whole_run'], True)
     """
-    runs = plain_table(runs)
+    runs = _checked(model, runs)
     what_if.check(model._precedence)
     limits = _limits(model, deadlines)
     level = model.confidence_level if confidence_level is None else confidence_level
     tails = [(1 - level) / 2, 0.5, (1 + level) / 2]
-    tables = []
+    parts = []
     seconds = seconds_since_start(runs, now)
-    for row, (plan, so_far, drawn) in enumerate(model.runs_so_far(runs, seconds, plans)):
+    for plan, so_far, drawn in model._so_far(runs, seconds, plans):
         before, then = play(plan, drawn, so_far), play(plan, drawn, so_far, what_if)
         lower, middle, upper = np.quantile(then.landings - before.landings, tails, axis=0)
-        one = pd.DataFrame(
-            {
-                "job": [*model.jobs_, WHOLE_RUN],
-                "lands": np.median(before.landings, axis=0),
-                "lands_then": np.median(then.landings, axis=0),
-                "difference": middle,
-                "lower": lower,
-                "upper": upper,
-            }
-        )
+        one = {
+            "job": [*model.jobs_, WHOLE_RUN],
+            "lands": np.median(before.landings, axis=0),
+            "lands_then": np.median(then.landings, axis=0),
+            "difference": middle,
+            "lower": lower,
+            "upper": upper,
+        }
         if deadlines is not None:
             one["deadline"] = limits
             one["chance"] = _chances(model, before, so_far, limits)
             one["chance_then"] = _chances(model, then, so_far, limits)
-        tables.append(one.set_axis(runs.index[[row] * len(one)]))
-    return pd.concat(tables)
+        parts.append(one)
+    return pd.DataFrame(_stacked(parts), index=runs.index.repeat(len(model.jobs_) + 1))
 
 
 def rank_jobs(
@@ -200,22 +203,34 @@ def rank_jobs(
     >>> rank_jobs(model, runs[-1:], faster=60.0)["saves"].round().tolist()
     [60.0, 60.0]
     """
-    runs = plain_table(runs)
-    tables = []
-    for row, (plan, so_far, drawn) in enumerate(
-        model.runs_so_far(runs, seconds_since_start(runs, now), plans)
-    ):
+    runs = _checked(model, runs)
+    parts = []
+    seconds = seconds_since_start(runs, now)
+    for plan, so_far, drawn in model._so_far(runs, seconds, plans):
         before = play(plan, drawn, so_far)
         saves = []
         for job in model.jobs_:
             then = play(plan, drawn, so_far, WhatIf(faster={job: faster}))
             saves.append(float(np.mean(before.whole - then.whole)))
-        one = pd.DataFrame(
-            {"job": model.jobs_, "saves": saves, "critical": before.played.critical().mean(axis=0)}
+        best_first = np.argsort(-np.array(saves), kind="stable")
+        parts.append(
+            {
+                "job": [model.jobs_[k] for k in best_first],
+                "saves": np.array(saves)[best_first],
+                "critical": before.played.critical().mean(axis=0)[best_first],
+            }
         )
-        one = one.sort_values("saves", ascending=False, kind="stable")
-        tables.append(one.set_axis(runs.index[[row] * len(one)]))
-    return pd.concat(tables)
+    return pd.DataFrame(_stacked(parts), index=runs.index.repeat(len(model.jobs_)))
+
+
+def _checked(model: LandingForecaster, runs: Any) -> pd.DataFrame:
+    check_is_fitted(model)
+    runs = model._checked(runs, reset=False)
+    if not isinstance(runs, pd.DataFrame):
+        raise TypeError(f"runs is a {type(runs).__name__}; expected a run table, a DataFrame.")
+    if not len(runs):
+        raise RunTableError("runs has no rows; expected the rows of runs to come or under way.")
+    return runs
 
 
 def seconds_since_start(runs: pd.DataFrame, now: Any) -> Floats | None:
@@ -233,14 +248,13 @@ def seconds_since_start(runs: pd.DataFrame, now: Any) -> Floats | None:
             f"now came, but the table has no column {STARTED_AT!r}; add it, or leave now out to "
             "take each run as it starts."
         )
-    moment = to_utc(pd.Series([now], name="now")).iloc[0]
-    started = to_utc(runs[STARTED_AT])
-    seconds = (moment - started).dt.total_seconds().to_numpy(np.float64)
+    [moment] = utc_moments(pd.Series([now], name="now"))
+    seconds = (moment - utc_moments(runs[STARTED_AT])) / SECOND
     if (seconds < 0).any():
-        early = int(seconds.argmin())
+        early = int(np.nanargmin(seconds))
         raise RunTableError(
-            f"now is {moment}, before the start of run {runs.index[early]!r} at "
-            f"{started.iloc[early]}; expected a moment from its start on."
+            f"now is {moment}Z, before the start of run {row_label(runs.index, early)} at "
+            f"{to_utc(runs[STARTED_AT]).iloc[early]}; expected a moment from its start on."
         )
     return seconds
 
@@ -259,19 +273,13 @@ def _chances(
     model: LandingForecaster, paths: LandingPaths, so_far: NightSoFar, limits: Floats
 ) -> Floats:
     """Chance of each deadline; 0 or 1 where it is known, NaN where there is none."""
-    landings = paths.landings
-    chances = model.chance_of(landings <= limits)
-    is_known = np.append(paths.is_known, not np.isnan(so_far.whole))
-    chances = np.where(is_known, landings[0] <= limits, chances)
-    never = np.append(paths.blocked, paths.blocked.any())
-    is_past = ~is_known & (limits <= so_far.now) & (so_far.now > 0)
-    chances = np.where(never | is_past, 0.0, chances)
+    chances = model.chance_of(paths, limits, so_far.now)
     return np.where(np.isinf(limits), np.nan, chances)
 
 
 def _of_run(
     model: LandingForecaster, paths: LandingPaths, so_far: NightSoFar, level: float
-) -> pd.DataFrame:
+) -> dict[str, Any]:
     played = paths.played
     bounds = model.interval_of(paths, np.array([level]), so_far.now, together=False)[..., 0]
     has_ended = not np.isnan(so_far.whole)
@@ -288,25 +296,32 @@ def _of_run(
     gone = np.append(paths.blocked, False)
     starts = np.append(np.median(played.starts, axis=0), 0.0)
     slack = np.append(np.median(played.slack(model._precedence), axis=0), 0.0)
-    return pd.DataFrame(
-        {
-            "job": [*model.jobs_, WHOLE_RUN],
-            "state": [*states, of_run],
-            "starts": np.where(gone & ~np.append(so_far.stopped, False), np.nan, starts),
-            "lands": np.median(paths.landings, axis=0),
-            "lower": bounds[:, 0],
-            "upper": bounds[:, 1],
-            "slack": np.where(gone, np.nan, slack),
-            "critical": np.where(gone, np.nan, np.append(played.critical().mean(axis=0), 1.0)),
-        }
-    )
-
-
-def _with_times(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Add the moments at which jobs land."""
-    n_rows = len(table) // len(runs)
-    began = to_utc(runs[STARTED_AT]).repeat(n_rows).set_axis(table.index)
-    moments = {
-        f"{name}_at": later(began, table[name]) for name in ("starts", "lands", "lower", "upper")
+    return {
+        "job": [*model.jobs_, WHOLE_RUN],
+        "state": [*states, of_run],
+        "starts": np.where(gone & ~np.append(so_far.stopped, False), np.nan, starts),
+        "lands": np.median(paths.landings, axis=0),
+        "lower": bounds[:, 0],
+        "upper": bounds[:, 1],
+        "slack": np.where(gone, np.nan, slack),
+        "critical": np.where(gone, np.nan, np.append(played.critical().mean(axis=0), 1.0)),
     }
-    return table.assign(**moments)
+
+
+def _stacked(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put the columns of several runs below each other."""
+    return {
+        name: [*chain.from_iterable(part[name] for part in parts)]
+        if isinstance(values, list)
+        else np.concatenate([part[name] for part in parts])
+        for name, values in parts[0].items()
+    }
+
+
+def _moments(columns: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
+    """Give the moments at which jobs start and land."""
+    n_rows = len(columns["job"])
+    began = np.repeat(utc_moments(runs[STARTED_AT]), n_rows // len(runs))
+    started = pd.Series(pd.DatetimeIndex(np.tile(began, len(TIMES)), tz="UTC"))
+    moments = later(started, pd.Series(np.concatenate([columns[name] for name in TIMES]))).array
+    return {f"{name}_at": moments[k * n_rows :][:n_rows] for k, name in enumerate(TIMES)}

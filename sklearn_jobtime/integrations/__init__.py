@@ -1,0 +1,1 @@
+"""Forecasts inside the systems that run the jobs."""
