@@ -2,6 +2,7 @@
 
 __all__ = [
     "BadValueError",
+    "DeadlineError",
     "DeviceError",
     "GraphError",
     "GraphWarning",
@@ -48,6 +49,10 @@ class LostClockError(RunTableError):
 
 class NoHistoryError(ValueError):
     """There is no observed outcome to learn from, such as a job that never succeeded."""
+
+
+class DeadlineError(ValueError):
+    """A deadline that cannot be read; the message says which forms there are."""
 
 
 class GraphError(ValueError):
