@@ -1,5 +1,6 @@
 """The runs to come of a report: forecasts, deadlines and chances, series by series."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 from sklearn_jobtime._typing import Ints
 from sklearn_jobtime.conformal._deadlines import next_risks
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
-from sklearn_jobtime.exceptions import DeadlineError
+from sklearn_jobtime.exceptions import DeadlineError, TooFewRunsWarning
 from sklearn_jobtime.report._pool import Pool
 from sklearn_jobtime.runs._schema import STARTED_AT
 from sklearn_jobtime.runs._timeline import later
@@ -128,9 +129,11 @@ def risks_of_series(
             own = (limit_of == text) & (runs_now == is_running)
             if not text or not own.any():
                 continue
-            risks = next_risks(
-                model, forecasts[own], text, zone=zone, now=now if is_running else None
-            )
+            with warnings.catch_warnings():  # of time-outs, which are not shown
+                warnings.simplefilter("ignore", TooFewRunsWarning)
+                risks = next_risks(
+                    model, forecasts[own], text, zone=zone, now=now if is_running else None
+                )
             for code, row in zip(codes[own], risks.to_dict("records"), strict=True):
                 found[code] = {
                     name: row.get(name)

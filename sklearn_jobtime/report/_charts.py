@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_jobtime._typing import Floats
 
-__all__ = ["calendar_bars", "gantt", "history_chart", "sparkline"]
+__all__ = ["calendar_bars", "gantt", "history_chart", "hour_bars", "sparkline"]
 
 
 ROOM = 0.25  # of the middle 95 % of the values, above and below them
@@ -161,3 +161,9 @@ def calendar_bars(groups: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
         {"number": g[0], "runs": g[1], "median": g[2], "size": _number(100 * g[2] / most)}
         for g in groups
     ]
+
+
+def hour_bars(groups: Sequence[Sequence[float]]) -> list[dict[str, Any] | None]:
+    """Give the bars of the 24 hours of a day; None for an hour at which no run starts."""
+    of_hour = {bar["number"]: bar for bar in calendar_bars(groups)}
+    return [of_hour.get(hour) for hour in range(24)]

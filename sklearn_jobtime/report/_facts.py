@@ -273,7 +273,7 @@ def _history(pool: Pool, series: int, unseen: Unseen | None) -> dict[str, Any]:
 
 def _alarms(pool: Pool, notes: list[str]) -> tuple[list[dict[str, Any]], int]:
     """Judge the newest runs as `jobtime anomalies` does, and count those of the newest week."""
-    nothing = {"week": None, "found": [], "more": 0}
+    nothing: dict[str, Any] = {"week": None, "found": [], "more": 0}
     runs, n_runs = pool.runs, len(pool.runs)
     n_judged = max(1, round(JUDGED * n_runs))
     if n_runs < 2 or n_judged >= n_runs:
@@ -293,10 +293,10 @@ def _alarms(pool: Pool, notes: list[str]) -> tuple[list[dict[str, Any]], int]:
     since = runs[STARTED_AT].max() - A_WEEK if has_times else None
     starts = runs.loc[found.index, STARTED_AT].array if has_times else [None] * len(found)
     codes = pool.series_in(found.index)
-    counts = [dict(nothing, week=0, found=[]) for _ in pool.names]
+    counts: list[dict[str, Any]] = [{"week": 0, "found": [], "more": 0} for _ in pool.names]
     for code, start, (label, row) in zip(codes, starts, found.iterrows(), strict=True):
-        one = {**row.to_dict(), "started_at": start, "run": str(np.ravel([label])[-1])}
-        one["run"] = str(label[-1] if isinstance(label, tuple) else label)
+        run = str(label[-1] if isinstance(label, tuple) else label)
+        one = {**row.to_dict(), "started_at": start, "run": run}
         counts[code]["found"].insert(0, one)
         counts[code]["week"] += int(since is None or start > since)
     for one in counts:

@@ -149,8 +149,6 @@ def _statuses(runs: pd.DataFrame, observed: pd.DataFrame, jobs: list[str]) -> np
     found[observed.notna().any(axis=1)] = "success"
     for worse in ("cancelled", "timeout"):
         found[(status == worse).any(axis=1)] = worse
-    is_failed = (status == "failed").any(axis=1) | np.isinf(runs[jobs].astype("float64")).any(
-        axis=1
-    )
-    found[is_failed] = "failed"
+    is_infinite = np.isinf(runs[jobs].astype("float64")).any(axis=1)
+    found[(status == "failed").any(axis=1) | is_infinite] = "failed"
     return found

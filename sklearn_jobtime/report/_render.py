@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sklearn_jobtime._version import __version__
 from sklearn_jobtime._wording import human_chance, human_seconds, human_share, human_span
 from sklearn_jobtime.report._calendar import WEEKDAYS
-from sklearn_jobtime.report._charts import calendar_bars, gantt, history_chart, sparkline
+from sklearn_jobtime.report._charts import calendar_bars, gantt, history_chart, hour_bars, sparkline
 from sklearn_jobtime.report._embedded import embedded
 from sklearn_jobtime.report._states import STATES
 from sklearn_jobtime.report._words import Words, known
@@ -39,6 +39,7 @@ def _environment() -> jinja2.Environment:
         history_chart=history_chart,
         gantt=gantt,
         calendar_bars=calendar_bars,
+        hour_bars=hour_bars,
         STATES=STATES,
         WEEKDAYS=WEEKDAYS,
         version=__version__,
@@ -111,4 +112,4 @@ def _summary(facts: dict[str, Any], counts: dict[str, int]) -> str:
     parts = [f"{count} {STATES[state]}" for state, count in counts.items() if count]
     calm = sum(not one["states"] for one in facts["series"])
     parts += [f"{calm} without a remark"] if calm else []
-    return f"{n:,} {'series' if n != 1 else 'series'}, {facts['runs']:,} runs: {', '.join(parts)}."
+    return f"{n:,} series, {facts['runs']:,} runs: {', '.join(parts)}."

@@ -1,4 +1,4 @@
-"""Forecasts of past runs that the model had not seen: did its intervals hold, is it worth having?"""
+"""Forecasts of runs that a model had not seen: whether its intervals held, and it is worth it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -138,7 +138,11 @@ def _bounds(
         before = own & ~is_tested
         errors = np.sort(np.abs(log_ratio(actual[before], main[before], least)))
         quantile = EmpiricalQuantile.of(errors) if len(errors) else None
-        bound = np.inf if quantile is None else float(quantile.at([model.confidence_level])[0])
+        bound = (
+            np.inf
+            if quantile is None
+            else float(quantile.at(np.array([model.confidence_level]))[0])
+        )
         counted = own & is_tested
         lower[counted] = from_log_ratio(np.full(counted.sum(), -bound), main[counted], least)
         upper[counted] = from_log_ratio(np.full(counted.sum(), bound), main[counted], least)

@@ -151,8 +151,8 @@ class Words:
         landing = one["landing"]
         if landing is None:
             return Markup(
-                "Each bar starts where its job usually starts (median of the newest 20 runs) and is as "
-                "long as its forecast; which job waits for which is not looked at here."
+                "Each bar starts where its job usually starts (median of the newest 20 runs) and "
+                "is as long as its forecast; which job waits for which is not looked at here."
             )
         jobs = [row for row in landing["rows"][:-1] if known(row["critical"])]
         if not jobs:
@@ -222,8 +222,8 @@ class Words:
                 "called so."
             ).format(f"{self.facts['judged']:,}")
         return Markup(
-            "{} of the newest runs {} unusual, {} in the newest week of the data; 1 % of usual runs are "
-            "expected to be called so."
+            "{} of the newest runs {} unusual, {} in the newest week of the data; 1 % of usual runs "
+            "are expected to be called so."
         ).format(n, "was" if n == 1 else "were", found["week"])
 
     def coverage(self, one: dict[str, Any]) -> Markup:
@@ -268,8 +268,8 @@ class Words:
         said = {
             "better": "Use the {model}: its error is {size} that of the baseline {baseline}",
             "worse": "Use the baseline {baseline}: the error of the {model} is {size} its own",
-            "no clear difference": "No clear difference: the error of the {model} is {size} that of "
-            "the baseline {baseline}, which is simpler",
+            "no clear difference": "No clear difference: the error of the {model} is {size} that "
+            "of the baseline {baseline}, which is simpler",
             "too few runs": "Too few runs to say: the error of the {model} is {size} that of the "
             "baseline {baseline}",
         }[found["recommendation"]]
