@@ -134,7 +134,7 @@ def _mix_of(pool: Pool, notes: list[str]) -> ConformalForecaster | None:
     y = y.loc[:, y.notna().any()]
     if y.empty:
         notes.append(
-            f"no forecast: no job succeeded in the {len(pool.runs)} runs, so nothing says how long "
+            f"No forecast: no job succeeded in the {len(pool.runs)} runs, so nothing says how long "
             "one takes."
         )
         return None
@@ -181,7 +181,8 @@ class _Ahead:
             none = pd.DataFrame({"step": [], "job": [], "seconds": []})
             nothing: list[Any] = [None] * n_series
             return cls(pool, rows, is_open, [none] * n_series, nothing, limits, retired, asked.now)
-        with few_runs_noted(notes):
+        few: list[str] = []
+        with few_runs_noted(few):
             found = landings_of(own_run_first(forecast(model, pool.runs, rows)))
             sorted_in = coming_of_series(found, pool)
             firsts = [_first_of(one, main) for one, main in zip(sorted_in, pool.main, strict=True)]
@@ -194,6 +195,8 @@ class _Ahead:
                 zone=asked.zone,
                 now=asked.now,
             )
+        if few:
+            notes.append("Some intervals have no end: too few runs calibrate them.")
         return cls(pool, rows, is_open, sorted_in, risks, limits, retired, asked.now)
 
     def run_of(self, series: int) -> pd.DataFrame:
@@ -205,6 +208,9 @@ class _Ahead:
         table, main = self.forecasts[series], self.pool.main[series]
         first = _first_of(table, main)
         whole: dict[str, Any] = {} if first.empty else first.to_dict("records")[0]
+        if len(self.pool.rows[series]) == 1 and not np.isin(series, self.is_open):
+            # One run has no rhythm; its start again is no start of the next.
+            whole |= dict.fromkeys((STARTED_AT, "lands_at", "lower_at", "upper_at"))
         starts = whole.get(STARTED_AT)
         is_open = bool(np.isin(series, self.is_open))
         kept = table[(table["step"] == 1) | (table["job"] == main)]
@@ -217,7 +223,7 @@ class _Ahead:
             **{name: whole.get(name) for name in ("seconds", "lower", "upper")},
             **{name: whole.get(name) for name in ("lands_at", "lower_at", "upper_at")},
             "limit": self.limits[series],
-            "risk": self.risks[series],
+            "risk": None if starts is None and STARTED_AT in table else self.risks[series],
             "is_retired": self.pool.names[series] in self.retired,
             "forecasts": kept.to_dict("records"),
         }

@@ -76,16 +76,15 @@ class Words:
         if not known(one["seconds"]):
             return Markup("Nothing is forecast for {}.").format(self.job(one["main"]))
         if not known(one["next_start"]):
-            return Markup("The next run takes {}{}.").format(
-                human_seconds(one["seconds"]), self._span(one)
+            why = " One run has no rhythm, so nothing says when the next one starts."
+            return Markup("The next run takes {}{}.{}").format(
+                human_seconds(one["seconds"]), self._span(one), why if one["runs"] == 1 else ""
             )
         said = Markup(
             "The run that started {}" if one["is_running"] else "The next run starts about {} and"
         ).format(self.when(one["next_start"]))
         what = "should be done" if one["main"] == WHOLE_RUN else f"should have done {one['main']}"
-        said += Markup(" {} at {}{} {}").format(
-            what, self.when(one["lands_at"]), self._between(one), self.zone
-        )
+        said += Markup(" {} at {}{}").format(what, self.when(one["lands_at"]), self._between(one))
         said += self._chance(one)
         if one["overdue"] > 60:
             said += Markup(
@@ -101,13 +100,14 @@ class Words:
 
     def _between(self, one: dict[str, Any]) -> Markup:
         if one["lower"] is None:
-            return Markup(" (the model has no intervals)")
+            return Markup(" {} (the model has no intervals)").format(self.zone)
         if not known(one["upper_at"]):
-            return Markup(" (too few runs to say between when)")
+            return Markup(" {} (too few runs to say between when)").format(self.zone)
         same_day = one["lower_at"].date() == one["upper_at"].date()
-        return Markup(", between {} and {}").format(
+        return Markup(", between {} and {} {}").format(
             self.when(one["lower_at"], "clock" if same_day else "full"),
             self.when(one["upper_at"], "clock" if same_day else "full"),
+            self.zone,
         )
 
     def _chance(self, one: dict[str, Any]) -> Markup:
@@ -132,6 +132,8 @@ class Words:
             return Markup("None of the newest {} runs {}succeeded.").format(n, what)
         median = float(np.median(took))
         said = f"The newest {n} runs {what}took {human_seconds(median)} in the median"
+        if n == 1:
+            said = f"The only run {what}took {human_seconds(median)}"
         low, high = np.quantile(took, [0.1, 0.9])
         if len(took) >= 10:
             said += f", 8 of 10 between {human_seconds(low)} and {human_seconds(high)}"
@@ -222,45 +224,51 @@ class Words:
                 "called so."
             ).format(f"{self.facts['judged']:,}")
         return Markup(
-            "{} of the newest runs {} unusual, {} in the newest week of the data; 1 % of usual runs "
-            "are expected to be called so."
+            "{} of the newest runs {} unusual, {} in the newest week of the data; 1 % of usual "
+            "runs are expected to be called so."
         ).format(n, "was" if n == 1 else "were", found["week"])
 
     def coverage(self, one: dict[str, Any]) -> Markup:
         """Say how often the intervals held, and what that says."""
         found = one["coverage"]
         if found is None:
-            why = "the model has no intervals" if self.facts["coverage"] is None else "too few runs"
-            return (
-                Markup("Not counted: {} that it had not seen.").format(why)
-                if (why == "too few runs")
-                else Markup("Not counted: {}.").format(why)
+            return Markup(
+                "Not counted: the model has no intervals."
+                if self.facts["coverage"] is None
+                else "Not counted: too few runs that the {} had not seen."
+            ).format(self.model)
+        since = "since its fit" if self.facts["since_fit"] else "the newest of those held out"
+        asked = human_share(found["nominal"])
+        if found["is_below"]:
+            says = f"That is less than the {asked} asked for: a refit is due."
+        elif found["high"] < found["nominal"]:
+            says = (
+                f"That is less than the {asked} asked for, but runs next to each other are alike "
+                f"(they tell as much as {found['n_effective']:.0f} independent ones), and the "
+                "series are many: it may be chance."
             )
-        since = "since the fit" if self.facts["since_fit"] else "held out, the newest"
-        fits = (
-            "That is less than it should be: a refit is due"
-            if found["is_below"]
-            else f"That fits the {human_share(found['nominal'])} asked for"
-        )
+        elif found["low"] > found["nominal"]:
+            says = f"That is more than the {asked} asked for: the intervals are wide."
+        else:
+            says = f"That fits the {asked} asked for."
         return Markup(
-            "{} of {} runs {} ({}) lay in their interval of {}; the true share is, 95 % sure, from "
-            "{} to {}. {}."
+            "{} of {} runs that the {} had not seen ({}) lay in their interval; the true share is, "
+            "95 % sure, from {} to {}. {}"
         ).format(
             round(found["coverage"] * found["n"]),
             found["n"],
-            "that the model had not seen",
+            self.model,
             since,
-            human_share(found["nominal"]),
             human_share(found["low"]),
             human_share(found["high"]),
-            fits,
+            says,
         )
 
     def verdict(self, one: dict[str, Any]) -> Markup:
         """Say whether the model is worth having beside a baseline."""
         found = one["verdict"]
         if found is None:
-            return Markup("Not compared: no run that the {} had not seen.").format(self.model)
+            return Markup("Not compared: too few runs that the {} had not seen.").format(self.model)
         size = _size(found["ratio"])
         sure = f"95 % sure: {found['low']:.2f} to {found['high']:.2f} times"
         if not np.isfinite(found["high"]):
