@@ -28,11 +28,11 @@ from sklearn_jobtime.point_in_time._clock import read_clock
 from sklearn_jobtime.point_in_time._memory import given_again, remember
 from sklearn_jobtime.point_in_time._table_memory import row_values
 from sklearn_jobtime.runs._log_ratio import clock_tick, indistinct_durations, log_ratio
-from sklearn_jobtime.runs._schema import WHOLE_RUN, job_columns
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, job_columns, series_of
 from sklearn_jobtime.runs._targets import make_targets
 from sklearn_jobtime.runs._validation import validate_runs
 
-__all__ = ["JobTimeAnomalyDetector"]
+__all__ = ["JobTimeAnomalyDetector", "newest_runs"]
 
 
 _logger = logging.getLogger(__name__)
@@ -399,3 +399,23 @@ class JobTimeAnomalyDetector(OutlierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def newest_runs(runs: pd.DataFrame, n_runs: int) -> Mask:
+    """Mark the newest runs by their start; without times, those nearest to the end of a series.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_jobtime.anomaly import newest_runs
+    >>> runs = pd.DataFrame({"build": 9.0}, pd.MultiIndex.from_product([["a", "b"], range(3)]))
+    >>> newest_runs(runs, 2).tolist()
+    [False, False, True, False, False, True]
+    """
+    if STARTED_AT in runs:
+        age = runs[STARTED_AT].rank(method="first", ascending=False).to_numpy() - 1
+    else:
+        series = pd.Series(series_of(runs.index))
+        behind = series.groupby(series).cumcount(ascending=False)
+        age = behind.rank(method="first").to_numpy() - 1
+    return age < n_runs

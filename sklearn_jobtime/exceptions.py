@@ -2,11 +2,13 @@
 
 __all__ = [
     "BadValueError",
+    "DeadlineError",
     "DeviceError",
     "GraphError",
     "GraphWarning",
     "IntegrationError",
     "LostClockError",
+    "MissingPackageError",
     "ModelFileError",
     "NoHistoryError",
     "RunTableError",
@@ -51,6 +53,10 @@ class NoHistoryError(ValueError):
     """There is no observed outcome to learn from, such as a job that never succeeded."""
 
 
+class DeadlineError(ValueError):
+    """A deadline that cannot be read; the message says which forms there are."""
+
+
 class GraphError(ValueError):
     """Which job waits for which cannot be read, or has a cycle; the message names it."""
 
@@ -65,6 +71,10 @@ class DeviceError(RuntimeError):
 
 class SourceError(ValueError):
     """A source of run histories cannot be read; the message names the place and the remedy."""
+
+
+class MissingPackageError(ImportError):
+    """A package of an extra is not installed; the message says how to get it."""
 
 
 class ModelFileError(ValueError):

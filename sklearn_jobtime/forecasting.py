@@ -15,7 +15,7 @@ from sklearn_jobtime.runs._jobs_of_series import jobs_in_coming
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
 from sklearn_jobtime.runs._timeline import later, median_gaps, next_runs
 
-__all__ = ["forecast", "outputs_of_step", "target_names", "with_coming"]
+__all__ = ["forecast", "outputs_of_step", "own_run_first", "target_names", "with_coming"]
 
 
 def target_names(model: BaseEstimator) -> pd.MultiIndex:
@@ -189,3 +189,17 @@ def _forecasts_of_newest(model: Any, both: pd.DataFrame, n: int) -> NewestForeca
     if hasattr(model, "predict_interval"):
         bounds = model.predict_interval(both)[len(both) - n :]
     return NewestForecasts(seconds, sources, bounds)
+
+
+def own_run_first(forecasts: pd.DataFrame) -> pd.DataFrame:
+    """Each coming run as forecast for itself; only behind the last one of a series further runs.
+
+    A coming row knows its own covariates; the further steps of the row before it do not.
+    """
+    runs = forecasts.index.to_frame(index=False)
+    series = (
+        runs.iloc[:, :-1].apply(tuple, axis=1) if runs.shape[1] > 1 else pd.Series(0, runs.index)
+    )
+    last = runs.iloc[:, -1].groupby(series.to_numpy()).transform("last")
+    is_last = (runs.iloc[:, -1] == last).to_numpy()
+    return forecasts[(forecasts["step"] == 1).to_numpy() | is_last]

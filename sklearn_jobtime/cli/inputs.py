@@ -15,15 +15,14 @@ from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.loaders._sources import read_source
 from sklearn_jobtime.runs._schema import (
-    ENDED_AT,
     WHOLE_RUN,
     clock_columns,
     job_columns,
     series_names,
-    series_of,
     status_column,
 )
 from sklearn_jobtime.runs._targets import make_lower_bounds, make_targets
+from sklearn_jobtime.runs._timeline import split_off_coming
 
 __all__ = [
     "History",
@@ -33,7 +32,6 @@ __all__ = [
     "read_history",
     "reading_notes",
     "series_name",
-    "split_off_coming",
 ]
 
 
@@ -143,9 +141,9 @@ def read_as_fitted(source: str, model: BaseEstimator) -> tuple[pd.DataFrame, lis
             f"no column {missing[0]!r}, which the model was fitted on; the table has "
             f"{list(runs.columns)}. Add it (it may be empty), or fit a model on this table."
         )
-    said, series = reading_notes(runs), series_name(runs)
+    said, series, dropped = reading_notes(runs), series_name(runs), runs.attrs.get("dropped")
     runs = runs[names]
-    runs.attrs = {"notes": said, "series": series}
+    runs.attrs = {"notes": said, "series": series, "dropped": dropped}
     return runs, jobs
 
 
@@ -169,26 +167,6 @@ def reading_notes(runs: pd.DataFrame) -> list[str]:
 
 def _is_text(column: pd.Series) -> bool:
     return not (types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column))
-
-
-def split_off_coming(runs: pd.DataFrame, jobs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split off the last rows of each series that have no outcome: runs to come, or just started.
-
-    Raises
-    ------
-    RunTableError
-        When no row has an outcome.
-    """
-    statuses = [status_column(job) for job in jobs if status_column(job) in runs]
-    outcomes = [*jobs, *statuses, *([ENDED_AT] if ENDED_AT in runs else [])]
-    has_outcome = runs[outcomes].notna().any(axis=1)
-    later = has_outcome[::-1].groupby(series_of(runs.index)[::-1]).cummax()[::-1].to_numpy()
-    if not later.any():
-        raise RunTableError(
-            f"none of the {len(runs)} rows has an outcome (a value in one of {outcomes}), so there "
-            "is no history; the runs to come belong below the runs that have ended."
-        )
-    return runs[later], runs[~later]
 
 
 def history_record(history: History, horizon: int) -> dict[str, Any]:

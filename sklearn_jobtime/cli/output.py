@@ -3,14 +3,13 @@
 import json
 import sys
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
+from sklearn_jobtime._plain_json import as_records, plain_json
 from sklearn_jobtime._wording import shortened_apart
 from sklearn_jobtime.cli.console import PlainConsole, printable
 from sklearn_jobtime.runs._schema import WHOLE_RUN
@@ -59,34 +58,13 @@ def job_label(name: object) -> str:
 
 def print_json(record: dict[str, Any]) -> None:
     """Print one JSON object to standard output; missing and infinite numbers are null."""
-    print(json.dumps(_plain(record), allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if value is None or value is pd.NaT:
-        return None
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value if isinstance(value, bool | int | str) else str(value)
+    print(json.dumps(plain_json(record), allow_nan=False))
 
 
 def print_coverage(coverage: dict[str, Any] | None) -> None:
     """Print in one line how often the intervals are to hold, if there are any."""
     if coverage:
         results().print(f"Coverage: {coverage['text']}.", markup=False, soft_wrap=True)
-
-
-def as_records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a table as dicts, its index left out."""
-    return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
 
 
 def print_table(title: str, columns: list[str], rows: Iterable[list[str]]) -> None:

@@ -1,14 +1,16 @@
 """Times and zones as people type them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pandas as pd
 import typer
 
+from sklearn_jobtime.exceptions import DeadlineError
 from sklearn_jobtime.runs._schema import STARTED_AT
 
-__all__ = ["read_moment", "read_times", "read_zone"]
+__all__ = ["deadline_typed", "read_moment", "read_times", "read_zone"]
 
 
 def read_zone(name: str) -> ZoneInfo:
@@ -44,3 +46,13 @@ def read_moment(text: str, zone: ZoneInfo, option: str) -> pd.Timestamp:
             f"{text!r} came for {option}; expected a time such as 2026-03-01T02:00 or, with "
             "its offset from UTC, 2026-03-01T02:00+01:00."
         ) from None
+
+
+@contextmanager
+def deadline_typed() -> Iterator[None]:
+    """Word a deadline that cannot be read as a wrong use of --deadline."""
+    try:
+        yield
+    except DeadlineError as error:
+        said = str(error).replace("came for a deadline", "came for --deadline")
+        raise typer.BadParameter(said) from None

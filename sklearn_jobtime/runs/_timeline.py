@@ -20,7 +20,7 @@ from sklearn_jobtime.runs._schema import (
     status_column,
 )
 
-__all__ = ["as_of", "later", "next_runs", "retired_series", "split_by_time"]
+__all__ = ["as_of", "later", "next_runs", "retired_series", "split_by_time", "split_off_coming"]
 
 # A series whose next run is overdue by more than both of these is retired.
 RETIRED_GAPS = 10
@@ -318,3 +318,23 @@ def median_gaps(started: pd.Series, series: np.ndarray) -> pd.Series:
 def _nullable(dtypes: pd.Series) -> dict[Hashable, object]:
     """Types that can hold a missing value: whole numbers and flags become float."""
     return {name: "float64" if dtype.kind in "iub" else dtype for name, dtype in dtypes.items()}
+
+
+def split_off_coming(runs: pd.DataFrame, jobs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split off the last rows of each series that have no outcome: runs to come, or just started.
+
+    Raises
+    ------
+    RunTableError
+        When no row has an outcome.
+    """
+    statuses = [status_column(job) for job in jobs if status_column(job) in runs]
+    outcomes = [*jobs, *statuses, *([ENDED_AT] if ENDED_AT in runs else [])]
+    has_outcome = runs[outcomes].notna().any(axis=1)
+    later = has_outcome[::-1].groupby(series_of(runs.index)[::-1]).cummax()[::-1].to_numpy()
+    if not later.any():
+        raise RunTableError(
+            f"none of the {len(runs)} rows has an outcome (a value in one of {outcomes}), so there "
+            "is no history; the runs to come belong below the runs that have ended."
+        )
+    return runs[later], runs[~later]

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from sklearn_jobtime._wording import human_seconds
 from sklearn_jobtime.baselines import RollingRule
-from sklearn_jobtime.cli.inputs import read_as_fitted, split_off_coming
+from sklearn_jobtime.cli.inputs import read_as_fitted
 from sklearn_jobtime.cli.options import split_names
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.loaders import write_table
 from sklearn_jobtime.runs import clock_columns, make_targets
+from sklearn_jobtime.runs._timeline import split_off_coming
 
 
 @given(st.floats(0, 1e8))

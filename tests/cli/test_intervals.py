@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from sklearn_jobtime._wording import human_chance, human_seconds
 from sklearn_jobtime.cli.app import app
-from sklearn_jobtime.cli.run.risk import deadline_seconds
 from sklearn_jobtime.conformal import DurationDistribution
+from sklearn_jobtime.conformal._deadlines import deadline_seconds
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.loaders import read_runs, write_table

@@ -1,13 +1,11 @@
 """Command `anomalies`: which runs took unusually long or short."""
 
-import numpy as np
 import pandas as pd
 import typer
-from numpy.typing import NDArray
 from rich.markup import escape
 
 from sklearn_jobtime._wording import human_seconds, human_share
-from sklearn_jobtime.anomaly import JobTimeAnomalyDetector
+from sklearn_jobtime.anomaly import JobTimeAnomalyDetector, newest_runs
 from sklearn_jobtime.cli.inputs import History
 from sklearn_jobtime.cli.output import (
     forecast_records,
@@ -19,7 +17,6 @@ from sklearn_jobtime.cli.output import (
     row_name,
 )
 from sklearn_jobtime.exceptions import RunTableError
-from sklearn_jobtime.runs._schema import STARTED_AT, series_of
 
 __all__ = ["run_anomalies"]
 
@@ -68,26 +65,6 @@ def run_anomalies(
         return
     _print(found, n_judged, detector, false_discoveries)
     print_notes(history.notes)
-
-
-def newest_runs(runs: pd.DataFrame, n_runs: int) -> NDArray[np.bool_]:
-    """Mark the newest runs by their start; without times, those nearest to the end of a series.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_jobtime.cli.run.anomalies import newest_runs
-    >>> runs = pd.DataFrame({"build": 9.0}, pd.MultiIndex.from_product([["a", "b"], range(3)]))
-    >>> newest_runs(runs, 2).tolist()
-    [False, False, True, False, False, True]
-    """
-    if STARTED_AT in runs:
-        age = runs[STARTED_AT].rank(method="first", ascending=False).to_numpy() - 1
-    else:
-        series = pd.Series(series_of(runs.index))
-        behind = series.groupby(series).cumcount(ascending=False)
-        age = behind.rank(method="first").to_numpy() - 1
-    return age < n_runs
 
 
 def _print(

@@ -22,7 +22,8 @@ from sklearn_jobtime.cli.output import (
     results,
 )
 from sklearn_jobtime.cli.run.forecast import print_forecasts
-from sklearn_jobtime.cli.run.risk import next_risks, print_risks, risk_records
+from sklearn_jobtime.cli.run.risk import print_risks, risk_records
+from sklearn_jobtime.conformal._deadlines import next_risks
 from sklearn_jobtime.datasets import load_github_runs
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.persistence import save_model

@@ -50,7 +50,7 @@ class IntervalCheck:
     Parameters
     ----------
     nominal : dict
-        The nominal coverage, as :func:`~sklearn_jobtime.cli.intervals.coverage_record` gives it.
+        The nominal coverage, as `coverage_record` gives it.
     intervals, coverage : DataFrame
         See :mod:`sklearn_jobtime.evaluation`.
     reliability : DataFrame

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_jobtime._wording import human_seconds, human_span, human_time
 from sklearn_jobtime.cli.files import PICTURE_ENDINGS, Files, check_ending, interval_name, save_plot
-from sklearn_jobtime.cli.inputs import read_as_fitted, series_name, split_off_coming
+from sklearn_jobtime.cli.inputs import read_as_fitted, series_name
 from sklearn_jobtime.cli.intervals import coverage_record, few_runs_noted
 from sklearn_jobtime.cli.output import (
     forecast_records,
@@ -25,11 +25,11 @@ from sklearn_jobtime.cli.output import (
 )
 from sklearn_jobtime.cli.retired import print_retired, retired_records
 from sklearn_jobtime.cli.times import read_times, read_zone
-from sklearn_jobtime.forecasting import forecast
+from sklearn_jobtime.forecasting import forecast, own_run_first
 from sklearn_jobtime.loaders.files import TABLE_ENDINGS, write_table
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
-from sklearn_jobtime.runs._timeline import later, next_runs
+from sklearn_jobtime.runs._timeline import later, next_runs, split_off_coming
 
 if TYPE_CHECKING:
     from sklearn_jobtime.plots import ForecastDisplay
@@ -62,7 +62,7 @@ def run_forecast(
         runs, coming = table, next_runs(table, read_times(at, zone, table))
     retired = retired_records(runs, coming)
     with few_runs_noted(notes):
-        forecasts = _own_run_first(forecast(model, runs, coming if len(coming) else None))
+        forecasts = own_run_first(forecast(model, runs, coming if len(coming) else None))
     series = series_name(table)
     forecasts, runs = with_series(forecasts, series), with_series(runs, series)
     coverage = coverage_record(model)
@@ -108,20 +108,6 @@ def _notes_on_known(model: BaseEstimator) -> list[str]:
         f"{', '.join(known)} of the runs to come are taken as unknown. To give them, put a last "
         f"row for each run into the table, with {STARTED_AT} and these, and without outcomes."
     ]
-
-
-def _own_run_first(forecasts: pd.DataFrame) -> pd.DataFrame:
-    """Each coming run as forecast for itself; only behind the last one of a series further runs.
-
-    A coming row knows its own covariates; the further steps of the row before it do not.
-    """
-    runs = forecasts.index.to_frame(index=False)
-    series = (
-        runs.iloc[:, :-1].apply(tuple, axis=1) if runs.shape[1] > 1 else pd.Series(0, runs.index)
-    )
-    last = runs.iloc[:, -1].groupby(series.to_numpy()).transform("last")
-    is_last = (runs.iloc[:, -1] == last).to_numpy()
-    return forecasts[(forecasts["step"] == 1).to_numpy() | is_last]
 
 
 def print_forecasts(forecasts: pd.DataFrame, timezone: str = "UTC") -> None:

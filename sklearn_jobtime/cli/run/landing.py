@@ -24,8 +24,8 @@ from sklearn_jobtime.cli.output import (
     results,
     row_name,
 )
-from sklearn_jobtime.cli.run.risk import deadline_seconds
-from sklearn_jobtime.cli.times import read_moment, read_zone
+from sklearn_jobtime.cli.times import deadline_typed, read_moment, read_zone
+from sklearn_jobtime.conformal._deadlines import deadline_seconds
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.landing import (
@@ -193,7 +193,8 @@ def _deadlines(
                 f"{text!r} came for --deadline; {job!r} is no job of the run: expected one of "
                 f"{', '.join(map(str, model.jobs_))}."
             )
-        limits[job] = float(deadline_seconds(time, zone, run[[STARTED_AT]])[0])
+        with deadline_typed():
+            limits[job] = float(deadline_seconds(time, zone, run[[STARTED_AT]])[0])
     return limits or None
 
 

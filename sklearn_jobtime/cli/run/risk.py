@@ -1,8 +1,6 @@
 """Command `risk`: whether the next runs will be done in time, and what remains of one that runs."""
 
-import re
 from collections.abc import Sequence
-from datetime import time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from sklearn_jobtime._wording import human_chance, human_seconds, human_span, human_time
-from sklearn_jobtime.cli.inputs import read_as_fitted, series_name, split_off_coming
+from sklearn_jobtime.cli.inputs import read_as_fitted, series_name
 from sklearn_jobtime.cli.intervals import conformal, coverage_record, few_runs_noted
 from sklearn_jobtime.cli.output import (
     forecast_records,
@@ -27,20 +25,16 @@ from sklearn_jobtime.cli.output import (
     with_series,
 )
 from sklearn_jobtime.cli.retired import print_retired, retired_records
-from sklearn_jobtime.cli.times import read_moment, read_times, read_zone
-from sklearn_jobtime.conformal._duration_distribution import DurationDistribution
-from sklearn_jobtime.conformal._forecaster import ConformalForecaster
-from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.cli.times import deadline_typed, read_moment, read_times, read_zone
+from sklearn_jobtime.conformal._deadlines import next_risks
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
-from sklearn_jobtime.runs._timeline import later, next_runs
+from sklearn_jobtime.runs._timeline import next_runs, split_off_coming
 
-__all__ = ["next_risks", "print_risks", "risk_records", "run_risk"]
+__all__ = ["print_risks", "risk_records", "run_risk"]
 
 
-CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
-DURATION = re.compile(r"(\d+(\.\d+)?\s*(s|sec|m|min|h)\s*)+")
 SHOWN_RUNS = 10
 
 
@@ -72,7 +66,7 @@ def run_risk(
     notes: list[str] = list(table.attrs.get("notes", []))
     retired = retired_records(runs, coming)
     series = series_name(table)
-    with few_runs_noted(notes):
+    with few_runs_noted(notes), deadline_typed():
         forecasts = forecast(model, runs, coming if len(coming) else None)
         risks = next_risks(
             model, forecasts, deadline, zone=zone, now=present, timeout_share=timeout_share
@@ -113,63 +107,6 @@ def running_run(
             f"{since!r} came for --running-since, which is later than now, {present}."
         )
     return coming
-
-
-def deadline_seconds(text: str, zone: ZoneInfo, forecasts: pd.DataFrame) -> np.ndarray:
-    """Seconds from the start of each run to a deadline: a clock time, a moment or a duration."""
-    if DURATION.fullmatch(text.strip()):
-        return np.full(len(forecasts), pd.Timedelta(text).total_seconds())
-    if STARTED_AT not in forecasts:
-        raise RunTableError(
-            f"the table has no column {STARTED_AT!r}, so {text!r} is no deadline for its runs; "
-            "give a duration from the start of the run, such as 45min."
-        )
-    started = pd.Series(forecasts[STARTED_AT].array).dt.tz_convert(zone)
-    if not CLOCK.fullmatch(text.strip()):
-        moment = read_moment(text, zone, "--deadline")
-        return (moment - started).dt.total_seconds().to_numpy()
-    try:
-        at = time.fromisoformat(text.strip().zfill(8 if text.count(":") == 2 else 5))
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} came for --deadline, which is no time of a day."
-        ) from None
-    after_midnight = pd.Timedelta(hours=at.hour, minutes=at.minute, seconds=at.second)
-    days = started.dt.tz_localize(None).dt.normalize()
-    wall = {"ambiguous": np.ones(len(days), dtype=bool), "nonexistent": "shift_forward"}
-    same, next_day = (
-        (days + pd.Timedelta(days=later) + after_midnight).dt.tz_localize(zone, **wall)
-        for later in (0, 1)
-    )
-    return (same.where(same > started, next_day) - started).dt.total_seconds().to_numpy()
-
-
-def next_risks(
-    model: ConformalForecaster,
-    forecasts: pd.DataFrame,
-    deadline: str,
-    *,
-    zone: ZoneInfo | None = None,
-    now: pd.Timestamp | None = None,
-    timeout_share: float = 0.01,
-) -> pd.DataFrame:
-    """Rows of :meth:`DurationDistribution.table` for the first run of each series to come."""
-    own = forecasts[forecasts["step"] == 1]
-    limit = deadline_seconds(deadline, zone or ZoneInfo("UTC"), own)
-    risks = DurationDistribution.from_forecaster(model).table(
-        own,
-        list(limit),
-        now=now,
-        confidence_level=model.confidence_level,
-        timeout_share=timeout_share,
-    )
-    if "lower" in own:  # before the start, the range is that of the forecast
-        waits = (risks["elapsed"] == 0).to_numpy()
-        for end, bound in (("remaining_low", "lower"), ("remaining_high", "upper")):
-            risks[end] = np.where(waits, own[bound], risks[end])
-    if STARTED_AT in risks:
-        risks["deadline_at"] = later(risks[STARTED_AT], risks["deadline"])
-    return risks
 
 
 def risk_records(risks: pd.DataFrame) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import typer
 from sklearn.base import BaseEstimator
 
 from sklearn_jobtime._wording import human_seconds
-from sklearn_jobtime.cli.inputs import History, read_as_fitted, series_name, split_off_coming
+from sklearn_jobtime.cli.inputs import History, read_as_fitted, series_name
 from sklearn_jobtime.cli.output import (
     job_label,
     print_json,
@@ -24,7 +24,7 @@ from sklearn_jobtime.inspection._contributions import Contributions, forecast_co
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.runs._jobs_of_series import has_job
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
-from sklearn_jobtime.runs._timeline import next_runs
+from sklearn_jobtime.runs._timeline import next_runs, split_off_coming
 
 __all__ = ["run_why"]
 

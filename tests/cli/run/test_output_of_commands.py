@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from sklearn_jobtime.anomaly import newest_runs
 from sklearn_jobtime.cli.app import app
-from sklearn_jobtime.cli.run.anomalies import newest_runs
 from sklearn_jobtime.loaders import read_source
 from sklearn_jobtime.plots import CoverageDisplay, ForecastDisplay, LinkageDisplay
 

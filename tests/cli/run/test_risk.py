@@ -7,8 +7,8 @@ import pytest
 from sklearn_jobtime._wording import human_chance
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.cli.run.forecast import _between
-from sklearn_jobtime.cli.run.risk import next_risks
 from sklearn_jobtime.conformal import ConformalForecaster
+from sklearn_jobtime.conformal._deadlines import next_risks
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.runs import make_targets
