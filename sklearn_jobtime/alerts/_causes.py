@@ -20,7 +20,9 @@ __all__ = ["causes_of"]
 A_DAY = 86400.0
 
 
-def causes_of(night: Night, asked: Asked, model: ConformalForecaster, new: pd.Timestamp) -> list[Cause]:
+def causes_of(
+    night: Night, asked: Asked, model: ConformalForecaster, new: pd.Timestamp
+) -> list[Cause]:
     """List the causes for an alarm of a night, the most urgent kinds first.
 
     Parameters
@@ -54,11 +56,16 @@ def causes_of(night: Night, asked: Asked, model: ConformalForecaster, new: pd.Ti
 
 def _late_chances(night: Night, asked: Asked) -> Iterator[Cause]:
     for label, row in _whole_runs(night.risks).iterrows():
-        yield from _late_chance(night, asked, night.series_label(night.name_of(label)), label, row)
+        yield from _late_chance(asked, night.series_label(night.name_of(label)), label, row)
     for series, table in night.landings.items():
         whole = table.iloc[-1]
         is_told = whole["is_running"] and "chance" in table and not np.isnan(whole["chance"])
-        if is_told and (night.history[ENDED_AT].isna() & (series_names(night.history.index) == series)).any():
+        if (
+            is_told
+            and (
+                night.history[ENDED_AT].isna() & (series_names(night.history.index) == series)
+            ).any()
+        ):
             row = pd.Series(
                 {
                     STARTED_AT: whole[STARTED_AT],
@@ -72,12 +79,10 @@ def _late_chances(night: Night, asked: Asked) -> Iterator[Cause]:
                     "elapsed": 0.0,
                 }
             )
-            yield from _late_chance(night, asked, night.series_label(series), table.index[-1], row)
+            yield from _late_chance(asked, night.series_label(series), table.index[-1], row)
 
 
-def _late_chance(
-    night: Night, asked: Asked, series: str | None, label: Any, row: pd.Series
-) -> Iterator[Cause]:
+def _late_chance(asked: Asked, series: str | None, label: Any, row: pd.Series) -> Iterator[Cause]:
     if not row["done_by"] < asked.alarm_below:
         return
     run = str(label[-1] if isinstance(label, tuple) else label)
@@ -149,7 +154,7 @@ def _shifts(night: Night, zone: str) -> Iterator[Cause]:
             str(shift.job),
             shift.since,
             str(shift.run),
-            f"{name[0].upper()}{name[1:]} takes {word} than it used to, about "
+            f"{name} takes {word} than it used to, about "
             f"{human_seconds(shift.now)} instead of {human_seconds(shift.before)}; sure since run "
             f"{shift.run}, start {clock(shift.since, zone)}.",
             {
@@ -198,4 +203,4 @@ def _whole_runs(risks: pd.DataFrame) -> pd.DataFrame:
     if risks.empty:
         return risks
     whole = risks[risks["job"] == WHOLE_RUN]
-    return whole if len(whole) or risks["job"].nunique() > 1 else risks
+    return whole if len(whole) or len(set(risks["job"])) > 1 else risks

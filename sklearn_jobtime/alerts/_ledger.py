@@ -1,4 +1,4 @@
-"""Which alarms are open: one for each cause for as long as it lasts, remembered from night to night.
+"""Which alarms are open: one for each cause while it lasts, remembered from night to night.
 
 A night is a state of the history on a date. The same night once more starts from what was known
 before it, so it says the same; one that did not come to its end counts as if it had not been.
@@ -173,12 +173,15 @@ class Ledger:
             return Ledger(until=known), False
         has_ended = self.until is not None and self.until <= known
         if night == self.night or not has_ended:
-            return Ledger(until=self.new_from, alarms=self.before), has_ended and night == self.night
+            return Ledger(
+                until=self.new_from, alarms=self.before
+            ), has_ended and night == self.night
         return self, False
 
     def then(self, night: str, until: pd.Timestamp, causes: Sequence[Cause]) -> "Ledger":
         """Give the ledger after a night that shows these causes."""
-        found, left = [], list(self.alarms)
+        found: list[Alarm] = []
+        left = list(self.alarms)
         for cause in causes:
             if any(_same(cause, alarm.cause) for alarm in found):
                 continue
@@ -190,9 +193,7 @@ class Ledger:
             found.append(Alarm(_renewed(known.cause, cause), known.nights + 1, is_new=False))
         closed = []
         for alarm in left:
-            older = replace(
-                alarm, nights=alarm.nights + 1, quiet=alarm.quiet + 1, is_new=False
-            )
+            older = replace(alarm, nights=alarm.nights + 1, quiet=alarm.quiet + 1, is_new=False)
             if older.quiet > KINDS[alarm.cause.kind] or _is_superseded(alarm, found):
                 closed.append(alarm)
             else:

@@ -164,13 +164,14 @@ def look_at(
     is_running = is_given & (coming[STARTED_AT] <= asked.now).to_numpy()
     with few_runs_noted(notes):
         forecasts = own_run_first(forecast(model, history, coming))
-        named_forecasts = with_series(forecasts, series)
-        risks = _risks(model, named_forecasts, limits, with_series(coming, series), is_running, asked)
+    named_forecasts, named_coming = with_series(forecasts, series), with_series(coming, series)
+    with few_runs_noted([]):  # of time-outs, which are not told here
+        risks = _risks(model, named_forecasts, limits, named_coming, is_running, asked)
     return Night(
         history=named,
         jobs=jobs,
         update=update,
-        coming=with_series(coming, series),
+        coming=named_coming,
         is_running=is_running,
         forecasts=named_forecasts,
         risks=risks,

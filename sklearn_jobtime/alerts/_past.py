@@ -80,65 +80,56 @@ def missed_deadlines(night: Night, asked: Asked, new: pd.Timestamp) -> Iterator[
         return
     took = _whole_runs(night)
     for name, rows in night.rows_of_series.items():
-        limit = night.limits[name]
-        if limit is None:
-            continue
-        rows = rows[-SEEN:]
-        limits = deadline_seconds(limit, asked.zone, history.iloc[rows])
-        goes_on = history[ENDED_AT].iloc[rows].isna().to_numpy()
-        so_far = (asked.now - history[STARTED_AT].iloc[rows]).dt.total_seconds().to_numpy()
-        seconds = np.where(goes_on, so_far, took[rows])
-        known = ~np.isnan(seconds) & (limits > 0) & ~(goes_on & (seconds <= limits))
-        if not known.any():
-            continue
-        rows, limits, seconds, goes_on = (a[known] for a in (rows, limits, seconds, goes_on))
-        is_new = (history[ENDED_AT].iloc[rows] > new).to_numpy() | goes_on
-        is_new[-1] = True
-        missed = seconds > limits
-        if not (missed & is_new).any():
-            continue
-        yield _missed(night, asked, name, rows, limits, seconds, goes_on, missed, is_new)
+        if (limit := night.limits[name]) is not None:
+            newest = rows[-SEEN:]
+            runs = _measured(history.iloc[newest], took[newest], limit, asked)
+            is_new = (runs[ENDED_AT] > new) | runs["goes_on"]
+            is_new.iloc[-1:] = True
+            missed = (runs["seconds"] > runs["limit"]) & is_new
+            if missed.any():
+                yield _missed(night, name, runs[: int(np.flatnonzero(missed)[-1]) + 1], asked)
 
 
-def _missed(
-    night: Night,
-    asked: Asked,
-    name: str,
-    rows: Ints,
-    limits: Floats,
-    seconds: Floats,
-    goes_on: np.ndarray,
-    missed: np.ndarray,
-    is_new: np.ndarray,
-) -> Cause:
-    history, zone = night.history, asked.zone.key
-    last = int(np.flatnonzero(missed & is_new)[-1])
-    n = int(np.cumprod(missed[: last + 1][::-1]).sum())
-    first = rows[last - n + 1]
-    series = night.series_label(name)
-    start = history[STARTED_AT].iloc[rows[last]]
-    due, end = (
-        later(pd.Series([start]), pd.Series([by])).iloc[0] for by in (limits[last], seconds[last])
-    )
-    run = night.run_of(history.index[rows[last]])
-    over = human_seconds(seconds[last] - limits[last])
-    said = f"goes on, {over} after" if goes_on[last] else f"was done at {clock(end, zone)}, {over} after"
+def _measured(rows: pd.DataFrame, took: Floats, limit: str, asked: Asked) -> pd.DataFrame:
+    """Say of runs how long they took or go on, and what their deadline was, where both are known.
+
+    A run that goes on says something once its deadline is over.
+    """
+    limits = deadline_seconds(limit, asked.zone, rows)
+    goes_on = rows[ENDED_AT].isna().to_numpy()
+    so_far = (asked.now - rows[STARTED_AT]).dt.total_seconds().to_numpy()
+    seconds = np.where(goes_on, so_far, took)
+    runs = rows[[STARTED_AT, ENDED_AT]].assign(seconds=seconds, limit=limits, goes_on=goes_on)
+    return runs[~np.isnan(seconds) & (limits > 0) & ~(goes_on & (seconds <= limits))]
+
+
+def _missed(night: Night, name: str, runs: pd.DataFrame, asked: Asked) -> Cause:
+    """Say of the last of these runs by how much it missed its deadline, and since when others did."""
+    zone, series = asked.zone.key, night.series_label(name)
+    is_late = (runs["seconds"] > runs["limit"]).to_numpy()
+    n = int(np.cumprod(is_late[::-1]).sum())
+    first, last = runs.iloc[-n], runs.iloc[-1]
+    started = last[STARTED_AT]
+    due, end = later(pd.Series([started] * 2), pd.Series([last["limit"], last["seconds"]]))
+    over = human_seconds(last["seconds"] - last["limit"])
+    done = "goes on" if last["goes_on"] else f"was done at {clock(end, zone)}"
     row = f"; {n} in a row" if n > 1 else ""
     return Cause(
         "missed_deadline",
         series,
         WHOLE_RUN,
-        history[STARTED_AT].iloc[first],
-        night.run_of(history.index[first]),
-        f"Run {run}: {what(None, series)} {said} its deadline {clock(due, zone)}{row}.",
+        first[STARTED_AT],
+        night.run_of(runs.index[-n]),
+        f"Run {night.run_of(runs.index[-1])}: {what(None, series)} {done}, {over} after its "
+        f"deadline {clock(due, zone)}{row}.",
         {
-            "took": (float(seconds[last]), "seconds"),
-            "deadline": (float(limits[last]), "seconds"),
+            "took": (float(last["seconds"]), "seconds"),
+            "deadline": (float(last["limit"]), "seconds"),
             "in_a_row": (float(n), "runs"),
         },
         {
-            "started_at": start,
-            "ended_at": None if goes_on[last] else end,
+            "started_at": started,
+            "ended_at": None if last["goes_on"] else end,
             "deadline_at": due,
         },
     )

@@ -100,7 +100,9 @@ def level_shifts(named: pd.DataFrame, jobs: list[str], fitted_until: pd.Timestam
     return found
 
 
-def _newest_shift(took: Floats, n_usual: int, n_alarms: int) -> tuple[int, bool, float, float] | None:
+def _newest_shift(
+    took: Floats, n_usual: int, n_alarms: int
+) -> tuple[int, bool, float, float] | None:
     """Find the shift within the newest runs: its place, its direction, and the medians around it.
 
     None where there is none, or where it is known again what is usual.

@@ -26,21 +26,18 @@ from sklearn_jobtime.cli.output import (
 )
 from sklearn_jobtime.cli.times import deadline_typed, read_moment, read_zone
 from sklearn_jobtime.conformal._deadlines import deadline_seconds
-from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.forecasting import target_names
-from sklearn_jobtime.landing._run_asked import run_asked
 from sklearn_jobtime.landing import (
     LandingForecaster,
     compare_landings,
     landing_table,
     rank_jobs,
 )
+from sklearn_jobtime.landing._run_asked import run_asked
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.plots.landing import LandingDisplay
-from sklearn_jobtime.runs._job_times import job_ends, job_starts
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series_of, start_column
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
 from sklearn_jobtime.runs._targets import make_targets
-from sklearn_jobtime.runs._timeline import next_runs
 
 __all__ = ["Asked", "run_landing"]
 

@@ -1,6 +1,8 @@
 """Command `nightly`: update, forecast, landing, anomalies and report in one run, with alarms."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +106,9 @@ def run_nightly(
         causes = causes_of(night, asked, model, ledger.until)
         after = ledger.then(name, night.update.until, causes)
         told = {alarm.id for alarm in remembered.alarms} if is_repeated else set()
-        _write(outputs, night, after, model, table, asked, date, timezone)
+        record = alerts_record(after, date=date, zone=timezone, newest=night.update.until)
+        for write in _files(outputs, night, record, after, model, table, asked):
+            write()
         if after != remembered:
             after.write(state_path(path))
         if night.update.until > night.update.since:
@@ -112,7 +116,6 @@ def run_nightly(
     notes = [*table.attrs.get("notes", []), *night.notes]
     new = [alarm for alarm in after.alarms if alarm.is_new and alarm.id not in told]
     if as_json:
-        record = alerts_record(after, date=date, zone=timezone, newest=night.update.until)
         print_json({"model": str(path), **record, **_figures(night, model), "notes": notes})
     else:
         _print(night, after, new, asked, model.fitted_until_)
@@ -121,33 +124,34 @@ def run_nightly(
         raise typer.Exit(NEW_ALARMS)
 
 
-def _write(
+def _files(
     outputs: Outputs,
     night: Night,
+    record: dict[str, Any],
     after: Ledger,
     model: ConformalForecaster,
     table: pd.DataFrame,
     asked: Asked,
-    date: str,
-    timezone: str,
-) -> None:
-    """Write the files for others, each whole or not at all."""
+) -> list[Callable[[], None]]:
+    """Make what the files for others hold, all of it before the first is written."""
+    files: list[Callable[[], None]] = []
     if outputs.report is not None:
         from sklearn_jobtime.report import make_report  # noqa: PLC0415 - Jinja2 is an extra
 
-        make_report(
+        page = make_report(
             table,
             model,
             deadlines=list(asked.deadlines),
             now=asked.now,
-            timezone=timezone,
+            timezone=asked.zone.key,
             series=series_name(table),
-        ).save(outputs.report)
+        )
+        files.append(partial(page.save, outputs.report))
     if outputs.metrics is not None:
-        write_metrics(metrics_text(night, after, model), outputs.metrics)
+        files.append(partial(write_metrics, metrics_text(night, after, model), outputs.metrics))
     if outputs.alerts is not None:
-        newest = night.update.until
-        write_alerts(alerts_record(after, date=date, zone=timezone, newest=newest), outputs.alerts)
+        files.append(partial(write_alerts, record, outputs.alerts))
+    return files
 
 
 def _figures(night: Night, model: ConformalForecaster) -> dict[str, Any]:
@@ -174,7 +178,7 @@ def _print(night: Night, after: Ledger, new: list[Alarm], asked: Asked, fitted: 
     )
     _print_ahead(night, zone)
     for alarm in after.alarms:
-        night_of = "new" if alarm in new else f"night {alarm.nights}"
+        night_of = "new" if alarm in new else f"open, night {alarm.nights}"
         _say(f"{_kind(alarm)}, {night_of}: {alarm.cause.sentence}")
     for alarm in after.closed[:SHOWN]:
         _say(f"{_kind(alarm)}, over since tonight: {alarm.cause.sentence}")
@@ -208,16 +212,18 @@ def _print_ahead(night: Night, zone: str) -> None:
     for label, row in zip(table.index, table.to_dict("records"), strict=True):
         least, chance = chances.get(label, (2.0, "-"))
         start = row[STARTED_AT]
-        rows.append((
-            least,
-            [
-                row_name(label),
-                human_time(start, zone),
-                human_time(row["ends_at"], zone),
-                human_span(row["lower"], row["upper"]),
-                chance,
-            ],
-        ))
+        rows.append(
+            (
+                least,
+                [
+                    row_name(label),
+                    human_time(start, zone),
+                    human_time(row["ends_at"], zone),
+                    human_span(row["lower"], row["upper"]),
+                    chance,
+                ],
+            )
+        )
     rows.sort(key=lambda pair: pair[0])
     if rows:
         print_table(
