@@ -18,6 +18,7 @@ from sklearn_jobtime.cli.commands.forecast import forecast
 from sklearn_jobtime.cli.commands.landing import landing
 from sklearn_jobtime.cli.commands.links import links
 from sklearn_jobtime.cli.commands.load import load
+from sklearn_jobtime.cli.commands.nightly import nightly
 from sklearn_jobtime.cli.commands.report import report
 from sklearn_jobtime.cli.commands.risk import risk
 from sklearn_jobtime.cli.commands.tune import tune
@@ -37,7 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     epilog="Exit codes: 0 done, 1 a problem with the data or a file, 2 wrong usage, 130 "
-    "interrupted, 143 terminated, 3 a chance below `landing --fail-below`. "
+    "interrupted, 143 terminated, 3 a chance below `landing --fail-below`, "
+    "4 a new alarm of `nightly`. "
     "Results go to standard output, progress and notes to standard "
     "error.",
 )
@@ -122,6 +124,7 @@ for command in (
     forecast,
     risk,
     landing,
+    nightly,
     evaluate,
     tune,
     anomalies,

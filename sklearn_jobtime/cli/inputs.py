@@ -8,7 +8,6 @@ import pandas as pd
 from pandas.api import types
 from sklearn.base import BaseEstimator
 
-from sklearn_jobtime.cli.output import with_series
 from sklearn_jobtime.cli.progress import reading
 from sklearn_jobtime.cli.shell_words import in_shell_words
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
@@ -20,6 +19,7 @@ from sklearn_jobtime.runs._schema import (
     job_columns,
     series_names,
     status_column,
+    with_series,
 )
 from sklearn_jobtime.runs._targets import make_lower_bounds, make_targets
 from sklearn_jobtime.runs._timeline import split_off_coming

@@ -25,7 +25,6 @@ __all__ = [
     "print_table",
     "results",
     "row_name",
-    "with_series",
 ]
 
 PIPED_WIDTH = 160
@@ -81,23 +80,6 @@ def print_table(title: str, columns: list[str], rows: Iterable[list[str]]) -> No
     for name, (_, *cells) in zip(names, rows, strict=True):
         table.add_row(escape(name), *map(printable, cells))
     results().print(table)
-
-
-def with_series(table: pd.DataFrame, series: str | None) -> pd.DataFrame:
-    """Name the one series of a table in its index, to be read by people and in files.
-
-    Examples
-    --------
-    >>> from sklearn_jobtime.cli.output import with_series
-    >>> with_series(pd.DataFrame({"job": [60.0]}, index=["next 1"]), "alice/etl").index.tolist()
-    [('alice/etl', 'next 1')]
-    """
-    if series is None or table.index.nlevels > 1:
-        return table
-    names = ["series", table.index.name or "run"]
-    return table.set_axis(
-        pd.MultiIndex.from_arrays([[series] * len(table), table.index], names=names)
-    )
 
 
 def named_rows(forecasts: pd.DataFrame) -> pd.DataFrame:

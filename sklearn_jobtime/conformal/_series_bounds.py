@@ -284,10 +284,16 @@ class SeriesBounds:
     def drift(self) -> Floats:
         """Give the drift figure of each group, of the series that is furthest off."""
         furthest = np.zeros(len(self._groups))
-        for states in self.updated.values():
-            figures = np.array([state.alarm.figure for state in states])
+        for figures in self.drift_of_series().values():
             furthest = np.where(np.abs(figures) > np.abs(furthest), figures, furthest)
         return furthest
+
+    def drift_of_series(self) -> dict[Key, Floats]:
+        """Give the drift figure of each group, for each series that was updated."""
+        return {
+            key: np.array([state.alarm.figure for state in states])
+            for key, states in self.updated.items()
+        }
 
     def n_rows(self, X: Any) -> float | None:
         """Count the calibration rows behind the bounds of these rows; None if all were updated."""

@@ -150,3 +150,14 @@ class UpdatesMixin:
     def drift_(self) -> Floats:
         """Drift figure of each group of outputs, of the series that is furthest off."""
         return self._bounds.drift()
+
+    def drift_of_series(self) -> dict[tuple, Floats]:
+        """Give the drift figures of each series that was updated, one for each group of outputs.
+
+        Returns
+        -------
+        dict of tuple to ndarray of shape (n_groups,)
+            By the names of the series; ``()`` is that of a table without any.
+        """
+        check_is_fitted(self)
+        return self._bounds.drift_of_series()

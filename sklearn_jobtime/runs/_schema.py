@@ -151,6 +151,23 @@ def series_names(index: pd.Index) -> np.ndarray:
     return np.array([*unique, "nan"], dtype=object)[codes]  # a missing key has the code -1
 
 
+def with_series(table: pd.DataFrame, series: str | None) -> pd.DataFrame:
+    """Name the one series of a table in its index, to be read by people and in files.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> with_series(pd.DataFrame({"job": [60.0]}, index=["next 1"]), "alice/etl").index.tolist()
+    [('alice/etl', 'next 1')]
+    """
+    if series is None or table.index.nlevels > 1:
+        return table
+    names = ["series", table.index.name or "run"]
+    return table.set_axis(
+        pd.MultiIndex.from_arrays([[series] * len(table), table.index], names=names)
+    )
+
+
 def job_columns(runs: pd.DataFrame, jobs: Sequence[str] | None = None) -> list[str]:
     """Names of the columns that hold durations of jobs.
 

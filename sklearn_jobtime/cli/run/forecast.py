@@ -21,14 +21,13 @@ from sklearn_jobtime.cli.output import (
     print_notes,
     print_table,
     results,
-    with_series,
 )
 from sklearn_jobtime.cli.retired import print_retired, retired_records
 from sklearn_jobtime.cli.times import read_times, read_zone
 from sklearn_jobtime.forecasting import forecast, own_run_first
 from sklearn_jobtime.loaders.files import TABLE_ENDINGS, write_table
 from sklearn_jobtime.persistence import load_model
-from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, with_series
 from sklearn_jobtime.runs._timeline import later, next_runs, split_off_coming
 
 if TYPE_CHECKING:

@@ -26,7 +26,6 @@ from sklearn_jobtime.cli.output import (
 )
 from sklearn_jobtime.cli.times import deadline_typed, read_moment, read_zone
 from sklearn_jobtime.conformal._deadlines import deadline_seconds
-from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.landing import (
     LandingForecaster,
@@ -34,12 +33,11 @@ from sklearn_jobtime.landing import (
     landing_table,
     rank_jobs,
 )
+from sklearn_jobtime.landing._run_asked import run_asked
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.plots.landing import LandingDisplay
-from sklearn_jobtime.runs._job_times import job_ends, job_starts
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series_of, start_column
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
 from sklearn_jobtime.runs._targets import make_targets
-from sklearn_jobtime.runs._timeline import next_runs
 
 __all__ = ["Asked", "run_landing"]
 
@@ -77,7 +75,7 @@ def run_landing(
     table, jobs = read_as_fitted(source, stored)
     notes = list(table.attrs.get("notes", []))
     moment = None if asked.now is None else read_moment(asked.now, zone, "--now")
-    history, run, now = _run_of(table, jobs, moment, notes)
+    history, run, now = run_asked(table, jobs, moment, notes)
     horizon = int(target_names(stored).get_level_values("step").max())
     model = LandingForecaster(
         FrozenEstimator(stored),
@@ -123,53 +121,6 @@ def _record(model: LandingForecaster, run: pd.DataFrame) -> dict[str, Any]:
         "graph": [list(edge) for edge in model.graph_.edges],
         "nights": model.n_nights_,
     }
-
-
-def _run_of(
-    table: pd.DataFrame, jobs: list[str], moment: pd.Timestamp | None, notes: list[str]
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.Timestamp | None]:
-    """Find the run that is asked for, the runs before it, and the moment from which it is seen."""
-    if len(set(series_of(table.index))) > 1:
-        raise RunTableError(
-            "the table holds several series, whose jobs have graphs of their own; give the runs of "
-            "one of them."
-        )
-    if missing := [c for c in (STARTED_AT, ENDED_AT) if c not in table]:
-        raise RunTableError(
-            f"the table has no column {missing[0]!r}, without which nothing lands at any time."
-        )
-    if moment is None:
-        is_open = table[ENDED_AT].isna() & _has_begun(table, jobs)
-        if not is_open.iloc[-1]:
-            history = table[table[ENDED_AT].notna()]
-            return history, next_runs(history), None
-        moment = _newest_time(table, jobs)
-        notes.append(
-            f"now is taken to be {human_time(moment)} UTC, the newest time in the table; --now "
-            "says another."
-        )
-    begun = table[table[STARTED_AT] <= moment]
-    if not len(begun):
-        raise RunTableError(f"no run of the table had started at {human_time(moment)} UTC.")
-    run, history = begun.iloc[[-1]], begun.iloc[:-1]
-    history = history[history[ENDED_AT] <= moment]
-    if (run[ENDED_AT] <= moment).all():
-        return begun[begun[ENDED_AT] <= moment], next_runs(begun), None
-    return history, run, moment
-
-
-def _has_begun(table: pd.DataFrame, jobs: list[str]) -> pd.Series:
-    """Mark the runs of which anything is known beyond their start."""
-    columns = [c for job in jobs for c in (job, start_column(job)) if c in table]
-    return table[columns].notna().any(axis=1)
-
-
-def _newest_time(table: pd.DataFrame, jobs: list[str]) -> pd.Timestamp:
-    """Give the newest start or end of a run or a job."""
-    newest = [table[STARTED_AT].max(), table[ENDED_AT].max()]
-    for job in jobs:
-        newest += [job_starts(table, job).max(), job_ends(table, job).max()]
-    return max(time for time in newest if not pd.isna(time))
 
 
 def _graph(text: str) -> str:

@@ -22,14 +22,13 @@ from sklearn_jobtime.cli.output import (
     print_table,
     results,
     row_name,
-    with_series,
 )
 from sklearn_jobtime.cli.retired import print_retired, retired_records
 from sklearn_jobtime.cli.times import deadline_typed, read_moment, read_times, read_zone
 from sklearn_jobtime.conformal._deadlines import next_risks
 from sklearn_jobtime.forecasting import forecast
 from sklearn_jobtime.persistence import load_model
-from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, with_series
 from sklearn_jobtime.runs._timeline import next_runs, split_off_coming
 
 __all__ = ["print_risks", "risk_records", "run_risk"]

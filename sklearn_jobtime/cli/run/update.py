@@ -23,7 +23,7 @@ from sklearn_jobtime.cli.times import read_moment, read_zone
 from sklearn_jobtime.conformal._online_update import OnlineUpdate, online_update
 from sklearn_jobtime.persistence import load_model, save_model
 
-__all__ = ["run_update"]
+__all__ = ["run_update", "update_record"]
 
 
 def run_update(
@@ -48,7 +48,7 @@ def run_update(
     coverage = coverage_record(model)
     notes = runs.attrs.get("notes", [])
     if as_json:
-        record = {"model": str(output or path), **_record(found), "coverage": coverage}
+        record = {"model": str(output or path), **update_record(found), "coverage": coverage}
         print_json({**record, "notes": notes})
         return
     _print(found, timezone)
@@ -58,7 +58,8 @@ def run_update(
     print_notes(notes)
 
 
-def _record(found: OnlineUpdate) -> dict[str, Any]:
+def update_record(found: OnlineUpdate) -> dict[str, Any]:
+    """Give what an update learned, for JSON."""
     return {
         "since": found.since,
         "until": found.until,

@@ -16,14 +16,13 @@ from sklearn_jobtime.cli.output import (
     print_table,
     results,
     row_name,
-    with_series,
 )
 from sklearn_jobtime.cli.run.links import SHOWN
 from sklearn_jobtime.forecasting import target_names, with_coming
 from sklearn_jobtime.inspection._contributions import Contributions, forecast_contributions
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.runs._jobs_of_series import has_job
-from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of, with_series
 from sklearn_jobtime.runs._timeline import next_runs, split_off_coming
 
 __all__ = ["run_why"]
