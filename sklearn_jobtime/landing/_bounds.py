@@ -11,6 +11,8 @@ __all__ = ["StageBounds", "stage_counts", "stage_errors"]
 MOST_NIGHTS = 300  # newest ones whose errors are kept for chances
 MOST_STAGES = 5  # from the start of a run to its last job
 
+TIE = 1e-9  # of a rank
+
 
 def stage_counts(n_jobs: int) -> list[int]:
     """Numbers of ended jobs at which bounds are calibrated: none, then in equal steps.
@@ -93,11 +95,17 @@ class StageBounds:
                 self._together[stage].step(float(np.nanmax(of_stage)))
 
     def at(self, stage: int, levels: Floats, *, together: bool) -> Floats:
-        """Give the bounds of all outputs, of shape (n_outputs, n_levels)."""
+        """Give the bounds of all outputs, of shape (n_outputs, n_levels).
+
+        Infinite where nights are too few to tell one that is missed so seldom.
+        """
+        seen = ~np.isnan(self._errors[:, stage])
+        n_seen, bounds = seen.sum(axis=0), self._each[stage]
         if together:
-            bound = self._together[stage].bounds(1 - levels)
-            return np.tile(bound, (len(self._each[stage]), 1))
-        return np.array([bound.bounds(1 - levels) for bound in self._each[stage]])
+            n_seen = np.full(len(bounds), seen.any(axis=1).sum())
+            bounds = [self._together[stage]] * len(bounds)
+        is_told = (1 - levels) * (n_seen[:, None] + 1) >= 1 - TIE
+        return np.where(is_told, np.array([bound.bounds(1 - levels) for bound in bounds]), np.inf)
 
     def share_by(self, stage: int, errors: Floats) -> Floats:
         """Give the share of nights that were no later than so many standard deviations.

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._containers import row_label
 from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.conformal._quantiles import confidence_levels, warn_if_too_few
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.landing._forecaster import LandingForecaster
 from sklearn_jobtime.landing._live import LandingPaths, RunPlan, play
@@ -89,6 +90,8 @@ def landing_table(
     seconds = seconds_since_start(runs, now)
     limits = _limits(model, deadlines)
     level = model.confidence_level if confidence_level is None else confidence_level
+    levels, _ = confidence_levels(level)
+    warn_if_too_few(model.n_nights_, levels, levels)
     parts = []
     for plan, so_far, drawn in model._so_far(runs, seconds, plans):
         paths = play(plan, drawn, so_far)
