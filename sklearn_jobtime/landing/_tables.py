@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import chain
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -228,9 +229,9 @@ def rank_jobs(
 
 def _checked(model: LandingForecaster, runs: Any) -> pd.DataFrame:
     check_is_fitted(model)
+    if not hasattr(runs, "columns"):
+        raise TypeError(f"runs is of type {type(runs).__name__}; expected a run table.")
     runs = model._checked(runs, reset=False)
-    if not isinstance(runs, pd.DataFrame):
-        raise TypeError(f"runs is a {type(runs).__name__}; expected a run table, a DataFrame.")
     if not len(runs):
         raise RunTableError("runs has no rows; expected the rows of runs to come or under way.")
     return runs
@@ -266,9 +267,15 @@ def _limits(model: LandingForecaster, deadlines: Deadlines) -> Floats:
     """Give the deadline of each job and of the run, infinite where there is none."""
     names = [*model.jobs_, WHOLE_RUN]
     if not isinstance(deadlines, Mapping):
-        return np.full(len(names), np.inf if deadlines is None else float(deadlines))
+        deadlines = {} if deadlines is None else dict.fromkeys(names, deadlines)
     if unknown := [job for job in deadlines if job not in names]:
         raise ValueError(f"a deadline of {unknown[0]!r} came; expected one of {names}.")
+    for job, seconds in deadlines.items():
+        if not isinstance(seconds, Real) or np.isnan(seconds):
+            raise ValueError(
+                f"the deadline of {job!r} is {seconds!r}; expected seconds after the start of the "
+                "run."
+            )
     return np.array([float(deadlines.get(name, np.inf)) for name in names])
 
 

@@ -56,13 +56,15 @@ def test_compressed_and_older_versions(database):
     ask(database, "DELETE FROM serialized_dag WHERE dag_id <> 'etl'")
     ask(database, "UPDATE serialized_dag SET data = NULL, data_compressed = ?", packed)
     assert set(read_airflow_graph(f"sqlite:///{database}").edges) == WRITTEN["etl"]
-    plain = json.loads(data)
-    plain["dag"]["tasks"] = [
-        {**task["__var"], "downstream_task_ids": task["__var"].get("downstream_task_ids", [])}
-        for task in plain["dag"]["tasks"]
-    ]
-    ask(database, "UPDATE serialized_dag SET data = ?, data_compressed = NULL", json.dumps(plain))
-    assert set(read_airflow_graph(f"sqlite:///{database}").edges) == WRITTEN["etl"]
+    for key in ("downstream_task_ids", "_downstream_task_ids"):  # the latter of 2.0 to 2.2
+        plain = json.loads(data)
+        plain["dag"]["tasks"] = [
+            {"task_id": task["task_id"], key: task.get("downstream_task_ids", [])}
+            for task in (packed["__var"] for packed in plain["dag"]["tasks"])
+        ]
+        text = json.dumps(plain)
+        ask(database, "UPDATE serialized_dag SET data = ?, data_compressed = NULL", text)
+        assert set(read_airflow_graph(f"sqlite:///{database}").edges) == WRITTEN["etl"]
 
 
 def test_what_cannot_be_read_says_what_to_do(database):

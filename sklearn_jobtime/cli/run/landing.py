@@ -174,9 +174,16 @@ def _newest_time(table: pd.DataFrame, jobs: list[str]) -> pd.Timestamp:
 
 def _graph(text: str) -> str:
     """Read --graph: a file of edges, or the edges themselves."""
-    if ">" not in text and text != "infer" and Path(text).is_file():
+    if ">" in text or text == "infer":
+        return text
+    if Path(text).is_file():
         lines = Path(text).read_text(encoding="utf-8").splitlines()
         return ", ".join(line.strip() for line in lines if line.strip())
+    if Path(text).suffix or len(Path(text).parts) > 1:
+        raise typer.BadParameter(
+            f"{text!r} came for --graph, and there is no such file; expected one of lines such as "
+            "extract>load, the edges themselves, or infer."
+        )
     return text
 
 
