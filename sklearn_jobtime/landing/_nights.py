@@ -112,9 +112,9 @@ class Nights:
         )
 
     def run_end(self, row: int) -> float:
-        """End of a run whose jobs all succeeded; that of its last job where nobody says more."""
+        """End of a run, that of its last job where nobody says more; NaN if one did not succeed."""
         last = self.ends[row].max()
-        return float(last if np.isnan(self.whole[row]) else max(self.whole[row], last))
+        return float(last if np.isnan(self.whole[row]) else np.maximum(self.whole[row], last))
 
     def as_of(self, row: int, now: float) -> "NightSoFar":
         """Say what of a run is known so many seconds after its start."""
