@@ -9,23 +9,23 @@ __all__ = ["StageBounds", "stage_counts", "stage_errors"]
 
 
 MOST_NIGHTS = 300  # newest ones whose errors are kept for chances
-MOST_STAGES = 5  # from the start of a run to its last job
+MOST_STAGES = 5  # with ended jobs, from none to all but one
 
 TIE = 1e-9  # of a rank
 
 
 def stage_counts(n_jobs: int) -> list[int]:
-    """Numbers of ended jobs at which bounds are calibrated: none, then in equal steps.
+    """Numbers of ended jobs from which on each stage is: the start, under way, then equal steps.
 
     Examples
     --------
     >>> stage_counts(3), stage_counts(12)
-    ([0, 1, 2], [0, 3, 6, 9, 11])
+    ([0, 0, 1, 2], [0, 0, 3, 6, 9, 11])
     """
     if n_jobs <= MOST_STAGES:
-        return list(range(n_jobs))
+        return [0, *range(n_jobs)]
     quarters = [round(n_jobs * k / (MOST_STAGES - 1)) for k in range(MOST_STAGES - 1)]
-    return [*quarters, n_jobs - 1]
+    return [0, *quarters, n_jobs - 1]
 
 
 def stage_errors(

@@ -83,9 +83,14 @@ def run_landing(
         FrozenEstimator(stored),
         _graph(asked.graph),
         confidence_level=stored.confidence_level,
-        n_workers=asked.workers,
+        n_workers="infer" if asked.workers is None else asked.workers,
         random_state=asked.seed,
     ).fit(history, make_targets(history, horizon, jobs=jobs))
+    if asked.workers is None and model.n_workers_ is not None:
+        notes.append(
+            f"No more than {model.n_workers_} jobs run at a time, as the history shows; say "
+            "--workers if that has changed."
+        )
     limits = _deadlines(asked.deadlines, model, run, zone)
     plans = model.plans(run)
     found = landing_table(model, run, now=now, deadlines=limits, plans=plans)
@@ -121,6 +126,7 @@ def _record(model: LandingForecaster, run: pd.DataFrame) -> dict[str, Any]:
         "run": row_name(run.index[0]),
         "started_at": run[STARTED_AT].iloc[0],
         "graph": [list(edge) for edge in model.graph_.edges],
+        "workers": model.n_workers_,
         "nights": model.n_nights_,
     }
 
