@@ -212,10 +212,11 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         nights = self._nights(X, given.observed)
         tick = clock_tick(nights.starts.ravel(), nights.ends.ravel())
         self._least = indistinct_durations(nights.durations, tick)
-        self.n_workers_ = self.n_workers
-        if self.n_workers == "infer":
+        if isinstance(self.n_workers, str):  # "infer"
             tick = float(np.median(self._least)) / 2
             self.n_workers_ = infer_workers(nights, self._precedence, tick)
+        else:
+            self.n_workers_ = self.n_workers
         gaps = nights.gaps(self._precedence, self.n_workers_)
         self._usual_gaps = UsualGaps(gaps.shape[1]).fit(X, gaps)
         if has_held_out:

@@ -21,8 +21,7 @@ def night(starts, durations, statuses=("success",) * 3, ended=nan):
     for job, start, took, status in zip(JOBS, starts, durations, statuses, strict=True):
         runs[f"{job}__started_at"] = START + pd.to_timedelta([start], unit="s")
         runs[job], runs[f"{job}__status"] = took, status
-    observed = [[d if s == "success" else nan for d, s in zip(durations, statuses, strict=True)]]
-    return Nights.of(runs, np.array(observed), CHAIN)
+    return Nights.of(runs, None, CHAIN)
 
 
 def test_a_step_that_did_not_come_took_no_time_and_is_known_when_the_next_starts():

@@ -9,7 +9,6 @@ from sklearn_jobtime.landing._nights import Nights
 from sklearn_jobtime.landing._precedence import Precedence
 from sklearn_jobtime.landing._workers import infer_workers
 from sklearn_jobtime.runs import job_columns
-from sklearn_jobtime.runs._targets import observed_durations
 
 FAN = {
     "plan": [],
@@ -25,8 +24,7 @@ def learned(graph, tick=1e-3, **settings):
     jobs = job_columns(runs)
     edges = [(parent, job) for job, parents in graph.items() for parent in parents]
     precedence = Precedence.of(job_graph(edges, jobs=jobs), jobs)
-    durations = observed_durations(runs, jobs)[jobs].to_numpy(np.float64)
-    return infer_workers(Nights.of(runs, durations, precedence), precedence, tick)
+    return infer_workers(Nights.of(runs, None, precedence), precedence, tick)
 
 
 @pytest.mark.parametrize("n_workers", [1, 2, 3, 5])
