@@ -240,9 +240,11 @@ def noise_of(chances: np.ndarray, random: np.random.Generator) -> float:
     return float(np.mean([calibration_error(chances, draw) for draw in draws]))
 
 
-def real(folder: Path) -> Iterable[dict]:
-    """Study the real histories, the newest 30 % of each the test."""
+def real(folder: Path, asked: str) -> Iterable[dict]:
+    """Study the real histories with this in their name, the newest 30 % of each the test."""
     for name, runs, jobs, graph in real_nights(folder):
+        if asked not in name:
+            continue
         found = study(runs, graph, int(0.3 * len(runs)), 0, jobs=jobs)
         yield from summary(f"{name}: {len(runs)} runs, {len(jobs)} jobs", [found], 0)
 
@@ -256,7 +258,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--histories", type=int, default=200)
     parser.add_argument("--runs", type=int, default=365 + TEST)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--shape", default="", help="only pipelines with this in their name")
+    parser.add_argument("--shape", default="", help="only those with this in their name")
     asked = parser.parse_args(arguments)
     edges = []
     for name in (name for name in PIPELINES if asked.shape in name and asked.histories):
@@ -266,7 +268,7 @@ def main(arguments: list[str] | None = None) -> None:
     if edges:
         print(table_of(edges), "\n")
     if asked.folder is not None:
-        print(table_of(list(real(asked.folder))))
+        print(table_of(list(real(asked.folder, asked.shape))))
 
 
 def table_of(rows: list[dict]) -> str:

@@ -17,6 +17,7 @@ __all__ = ["Calibration"]
 
 
 LEAST_NIGHTS = 2  # held-out nights: of one nobody can tell how nights differ
+PRIOR_NIGHTS = 200  # that say that a forecast is the median of its job
 MOST_NIGHTS = 300  # newest held-out nights that are kept
 REPLAY_PATHS = 200  # of a night that is forecast from the others: enough for a median and a spread
 AT_START = 0.0
@@ -61,8 +62,9 @@ class Calibration:
             )
         self._seed = seed
         rows = np.flatnonzero(whole)[-MOST_NIGHTS:]
-        surprises = [_surprise(nights, gaps, plans[row], row) for row in rows]
-        self.surprises = Surprises(np.array(surprises))
+        self._late = np.array([_surprise(nights, gaps, plans[row], row) for row in rows])
+        self._skipped = nights.skipped[rows]
+        self.surprises = Surprises(_centred(self._late, self._skipped))
         self._n_replayed = 0
         self._stages = stage_counts(nights.durations.shape[1])
         errors = [
@@ -81,8 +83,10 @@ class Calibration:
         if np.isnan(nights.durations[row]).all():
             return
         self._bounds.learn(self._replayed(nights, row, plan, self.surprises))
-        surprise = _surprise(nights, gaps, plan, row)
-        self.surprises = self.surprises.with_night(surprise, MOST_NIGHTS)
+        late = _surprise(nights, gaps, plan, row)
+        self._late = np.vstack([self._late, late])[-MOST_NIGHTS:]
+        self._skipped = np.vstack([self._skipped, nights.skipped[row]])[-MOST_NIGHTS:]
+        self.surprises = Surprises(_centred(self._late, self._skipped))
 
     def random(self) -> np.random.Generator:
         """Give the generator that each run begins anew with: its paths do not depend on others."""
@@ -177,3 +181,20 @@ def _surprise(nights: Nights, gaps: Floats, plan: RunPlan, row: int) -> Floats:
     """Give how much longer than forecast the jobs of a night took, and its unusual gaps."""
     late = lateness(nights.durations[row], plan.forecast, plan.least)
     return np.append(late, gaps[row] - plan.usual_gaps)
+
+
+def _centred(late: Floats, skipped: Mask) -> Floats:
+    """Take out most of the median lateness of each job: a forecast follows levels, a mean does not.
+
+    What is left of it are the nights over the nights and `PRIOR_NIGHTS`; a job that was skipped
+    took no time, however late others were.
+    """
+    n_jobs = skipped.shape[1]
+    jobs = np.where(skipped, np.nan, late[:, :n_jobs])
+    seen = ~np.isnan(jobs).all(axis=0)
+    middle = np.zeros(n_jobs)
+    middle[seen] = np.nanmedian(jobs[:, seen], axis=0)
+    n = (~np.isnan(jobs)).sum(axis=0)
+    moved = late.copy()
+    moved[:, :n_jobs] -= np.where(skipped, 0.0, middle * PRIOR_NIGHTS / (n + PRIOR_NIGHTS))
+    return moved

@@ -77,11 +77,6 @@ class Surprises:
         """Leave one night out, so that what the others say of it has not learned from it."""
         return type(self)(np.delete(self.nights, night, axis=0))
 
-    def with_night(self, night: Floats, n_kept: int) -> "Surprises":
-        """Add a night; what was not observed of it is that of the night before."""
-        filled = np.where(np.isnan(night), self.nights[-1], night)
-        return Surprises(np.vstack([self.nights, filled])[-n_kept:])
-
     @cached_property
     def _root(self) -> Floats:
         """Give the matrix that turns independent noise into noise of the covariance."""
