@@ -154,6 +154,11 @@ def compare_landings(
     parts = []
     seconds = seconds_since_start(runs, now)
     for plan, so_far, drawn in model._so_far(runs, seconds, plans):
+        if what_if.start_later and not so_far.is_at_start:
+            raise ValueError(
+                f"start_later is {what_if.start_later!r}, but the run has started; leave it out, "
+                "or leave out now."
+            )
         before, then = play(plan, drawn, so_far), play(plan, drawn, so_far, what_if)
         lower, middle, upper = np.quantile(then.landings - before.landings, tails, axis=0)
         one = {

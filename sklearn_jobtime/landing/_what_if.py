@@ -30,7 +30,7 @@ class WhatIf:
     durations : dict of job -> array-like, default={}
         Durations in seconds that replace those of a job; those of long nights become the longest.
     start_later : float, default=0.0
-        Seconds by which the run starts later, or earlier if negative. Not of a run that goes on.
+        Seconds by which the run starts later, or earlier if negative. No run that goes on can.
     n_workers : int, default=None
         How many jobs may run at a time. With gaps that were learned without a number of workers the
         time that jobs waited for one is still in them.

@@ -182,6 +182,9 @@ def test_what_if_compares_on_the_same_paths(history, model):
     np.testing.assert_allclose(half["difference"], -np.median(paths[:, 0]) / 2, rtol=0.02)
     nothing = compare_landings(model, one, WhatIf())
     assert (nothing[["difference", "lower", "upper"]] == 0).all(axis=None)
+    now = one["started_at"].iloc[0] + pd.Timedelta("1min")
+    with pytest.raises(ValueError, match=r"start_later is -60\.0, but the run has started"):
+        compare_landings(model, one, WhatIf(start_later=-60.0), now=now)
     later = compare_landings(model, one, WhatIf(start_later=-60.0))
     np.testing.assert_allclose(later["difference"], -60.0)
     cut = compare_landings(model, one, WhatIf(cut=[("job_2", "job_3")])).set_index("job")

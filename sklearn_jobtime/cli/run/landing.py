@@ -207,6 +207,12 @@ def _deadlines(
                 f"{', '.join(map(str, model.jobs_))}."
             )
         limits[job] = float(deadline_seconds(time, zone, run[[STARTED_AT]])[0])
+        if limits[job] <= 0:
+            began = human_time(run[STARTED_AT].iloc[0])
+            raise typer.BadParameter(
+                f"{text!r} came for --deadline; expected a time after the start of the run, "
+                f"{began} UTC."
+            )
     return limits or None
 
 

@@ -117,6 +117,7 @@ def test_a_change_is_compared_and_the_chart_is_drawn(night, tmp_path):
         (["--graph", "nights/graph.txt"], "there is no such file"),
         (["--deadline", "warehouse="], "'' came for --deadline"),
         (["--now", ""], "'' came for --now"),
+        (["--deadline", "2020-01-01"], "expected a time after the start of the run"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(night, asked, said):
