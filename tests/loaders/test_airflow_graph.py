@@ -25,11 +25,15 @@ WRITTEN = {
 }
 
 
+def unpacked(name, folder):
+    path = folder / "airflow.db"
+    path.write_bytes(gzip.decompress((DATABASES / name).read_bytes()))
+    return path
+
+
 @pytest.fixture
 def database(tmp_path):
-    path = tmp_path / "airflow.db"
-    path.write_bytes(gzip.decompress((DATABASES / "airflow_3.db.gz").read_bytes()))
-    return path
+    return unpacked("airflow_3.db.gz", tmp_path)
 
 
 def ask(path, statement, *values):
@@ -37,8 +41,10 @@ def ask(path, statement, *values):
         return connection.execute(statement, values).fetchall()
 
 
+@pytest.mark.parametrize("name", ["airflow_2.db.gz", "airflow_3.db.gz"])
 @pytest.mark.parametrize("dag", WRITTEN)
-def test_every_dag_has_the_edges_of_its_code(database, dag):
+def test_every_dag_has_the_edges_of_its_code(tmp_path, name, dag):
+    database = unpacked(name, tmp_path)
     url = f"sqlite:///{database}"
     graph = read_airflow_graph(url, dag)
     assert set(graph.edges) == WRITTEN[dag]
