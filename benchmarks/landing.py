@@ -240,13 +240,13 @@ def noise_of(chances: np.ndarray, random: np.random.Generator) -> float:
     return float(np.mean([calibration_error(chances, draw) for draw in draws]))
 
 
-def real(folder: Path, asked: str) -> Iterable[dict]:
+def real(folder: Path, asked: str) -> Iterable[list[dict]]:
     """Study the real histories with this in their name, the newest 30 % of each the test."""
     for name, runs, jobs, graph in real_nights(folder):
         if asked not in name:
             continue
         found = study(runs, graph, int(0.3 * len(runs)), 0, jobs=jobs)
-        yield from summary(f"{name}: {len(runs)} runs, {len(jobs)} jobs", [found], 0)
+        yield summary(f"{name}: {len(runs)} runs, {len(jobs)} jobs", [found], 0)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -268,7 +268,8 @@ def main(arguments: list[str] | None = None) -> None:
     if edges:
         print(table_of(edges), "\n")
     if asked.folder is not None:
-        print(table_of(list(real(asked.folder, asked.shape))))
+        for rows in real(asked.folder, asked.shape):
+            print(table_of(rows), "\n", flush=True)
 
 
 def table_of(rows: list[dict]) -> str:
