@@ -1,7 +1,7 @@
 """How far nights were from what was forecast, all jobs together, and what a surprise tells of rest.
 
-A night is a vector: for each job the log ratio of its duration to the forecast and the seconds by
-which its gap was longer than usual. The vectors of held-out nights are the sample paths of a night
+A night is a vector: for each job the lateness of its duration and the seconds by which its gap was
+longer than usual. The vectors of held-out nights are the sample paths of a night
 to come. As the night goes on its own surprises become known, one coordinate at a time.
 """
 
