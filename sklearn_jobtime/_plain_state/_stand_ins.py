@@ -200,6 +200,16 @@ def _loss(name: str, *arguments: float) -> Any:
     return getattr(import_module("sklearn._loss._loss"), name)(*arguments)
 
 
+def _job_graph(nodes: list[Any], edges: list[Any]) -> Any:
+    """Make a graph of jobs; a node is its name and what is said of it, an edge has two names."""
+    graph = import_module("networkx").DiGraph()
+    for name, said in nodes:
+        graph.add_node(name, **said)
+    for before, after, said in edges:
+        graph.add_edge(before, after, **said)
+    return graph
+
+
 _MASKED = {
     str(dtype): dtype
     for dtype in (
@@ -239,6 +249,7 @@ KINDS: dict[str, tuple[Any, ...]] = {
     "frozenset": (frozenset, list),
     "generator": (_generator, dict, object, tuple, int),
     "index": (_index, _COLUMN, object),
+    "job graph": (_job_graph, list, list),
     "levels": (_levels, list, list, list),
     "loss": (_loss, str, float, ...),
     "masked column": (_masked_column, np.ndarray, np.ndarray, str),

@@ -98,6 +98,7 @@ def plain_copy(model: Any) -> Any:
 _ATOMS = (
     bool, int, float, str, type(None), date, datetime, time, timedelta, timezone, ZoneInfo,
 )  # fmt: skip
+_GRAPH = "networkx.classes.digraph.DiGraph"  # by name: most models have none, and load faster
 _TREES = {"_predictors"}  # of histogram gradient boosting
 _MISSING = {id(pd.NA): "NA", id(pd.NaT): "NaT"}
 
@@ -150,6 +151,9 @@ class _Copier:
         if name.startswith(("sklearn._loss._loss.Cy", "_loss.Cy")):
             arguments = [value.quantile] if hasattr(value, "quantile") else []
             return stand_in("loss", cls.__name__, *arguments)
+        if name == _GRAPH:
+            nodes, edges = ([*part(data=True)] for part in (value.nodes, value.edges))
+            return stand_in("job graph", self.plain(nodes), self.plain(edges))
         if name not in CLASSES:
             return self._refuse(name)
         state = value.__getstate__() or {}

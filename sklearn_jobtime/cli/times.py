@@ -40,6 +40,8 @@ def read_moment(text: str, zone: ZoneInfo, option: str) -> pd.Timestamp:
     """Read one time of an option; one without an offset is a wall-clock time of the zone."""
     try:
         moment = pd.Timestamp(text)
+        if moment is pd.NaT:  # of no text at all
+            raise ValueError(text)
         return (moment.tz_localize(zone) if moment.tz is None else moment).tz_convert("UTC")
     except (ValueError, TypeError):  # also a wall-clock time that is skipped or comes twice
         raise typer.BadParameter(

@@ -9,21 +9,23 @@ __all__ = ["StageBounds", "stage_counts", "stage_errors"]
 
 
 MOST_NIGHTS = 300  # newest ones whose errors are kept for chances
-MOST_STAGES = 5  # from the start of a run to its last job
+MOST_STAGES = 5  # with ended jobs, from none to all but one
+
+TIE = 1e-9  # of a rank
 
 
 def stage_counts(n_jobs: int) -> list[int]:
-    """Numbers of ended jobs at which bounds are calibrated: none, then in equal steps.
+    """Numbers of ended jobs from which on each stage is: the start, under way, then equal steps.
 
     Examples
     --------
     >>> stage_counts(3), stage_counts(12)
-    ([0, 1, 2], [0, 3, 6, 9, 11])
+    ([0, 0, 1, 2], [0, 0, 3, 6, 9, 11])
     """
     if n_jobs <= MOST_STAGES:
-        return list(range(n_jobs))
+        return [0, *range(n_jobs)]
     quarters = [round(n_jobs * k / (MOST_STAGES - 1)) for k in range(MOST_STAGES - 1)]
-    return [*quarters, n_jobs - 1]
+    return [0, *quarters, n_jobs - 1]
 
 
 def stage_errors(
@@ -93,11 +95,17 @@ class StageBounds:
                 self._together[stage].step(float(np.nanmax(of_stage)))
 
     def at(self, stage: int, levels: Floats, *, together: bool) -> Floats:
-        """Give the bounds of all outputs, of shape (n_outputs, n_levels)."""
+        """Give the bounds of all outputs, of shape (n_outputs, n_levels).
+
+        Infinite where nights are too few to tell one that is missed so seldom.
+        """
+        seen = ~np.isnan(self._errors[:, stage])
+        n_seen, bounds = seen.sum(axis=0), self._each[stage]
         if together:
-            bound = self._together[stage].bounds(1 - levels)
-            return np.tile(bound, (len(self._each[stage]), 1))
-        return np.array([bound.bounds(1 - levels) for bound in self._each[stage]])
+            n_seen = np.full(len(bounds), seen.any(axis=1).sum())
+            bounds = [self._together[stage]] * len(bounds)
+        is_told = (1 - levels) * (n_seen[:, None] + 1) >= 1 - TIE
+        return np.where(is_told, np.array([bound.bounds(1 - levels) for bound in bounds]), np.inf)
 
     def share_by(self, stage: int, errors: Floats) -> Floats:
         """Give the share of nights that were no later than so many standard deviations.

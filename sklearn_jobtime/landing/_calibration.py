@@ -17,9 +17,11 @@ __all__ = ["Calibration"]
 
 
 LEAST_NIGHTS = 2  # held-out nights: of one nobody can tell how nights differ
+PRIOR_NIGHTS = 200  # that say that a forecast is the median of its job
 MOST_NIGHTS = 300  # newest held-out nights that are kept
 REPLAY_PATHS = 200  # of a night that is forecast from the others: enough for a median and a spread
 AT_START = 0.0
+GOLDEN = 0.618034  # its multiples, less whole numbers, fill the interval evenly
 
 
 class Calibration:
@@ -60,8 +62,10 @@ class Calibration:
             )
         self._seed = seed
         rows = np.flatnonzero(whole)[-MOST_NIGHTS:]
-        surprises = [_surprise(nights, gaps, plans[row], row) for row in rows]
-        self.surprises = Surprises(np.array(surprises))
+        self._late = np.array([_surprise(nights, gaps, plans[row], row) for row in rows])
+        self._skipped = nights.skipped[rows]
+        self.surprises = Surprises(_centred(self._late, self._skipped))
+        self._n_replayed = 0
         self._stages = stage_counts(nights.durations.shape[1])
         errors = [
             self._replayed(nights, row, plans[row], self.surprises.without(k))
@@ -79,8 +83,10 @@ class Calibration:
         if np.isnan(nights.durations[row]).all():
             return
         self._bounds.learn(self._replayed(nights, row, plan, self.surprises))
-        surprise = _surprise(nights, gaps, plan, row)
-        self.surprises = self.surprises.with_night(surprise, MOST_NIGHTS)
+        late = _surprise(nights, gaps, plan, row)
+        self._late = np.vstack([self._late, late])[-MOST_NIGHTS:]
+        self._skipped = np.vstack([self._skipped, nights.skipped[row]])[-MOST_NIGHTS:]
+        self.surprises = Surprises(_centred(self._late, self._skipped))
 
     def random(self) -> np.random.Generator:
         """Give the generator that each run begins anew with: its paths do not depend on others."""
@@ -91,7 +97,7 @@ class Calibration:
     ) -> Floats:
         """Give the intervals of a run from its sample paths, of shape (n_jobs + 1, 2, n_levels)."""
         centre, below, above = paths.centre_and_spreads()
-        bound = self._bounds.at(self._stage_of(paths), levels, together=together)
+        bound = self._bounds.at(self._stage_of(paths, now), levels, together=together)
         is_known = self._is_known(paths)
         bound = np.where(is_known[:, None], 0.0, bound)
         low = np.maximum(
@@ -108,7 +114,7 @@ class Calibration:
         """
         centre, below, above = paths.centre_and_spreads()
         limits = np.broadcast_to(np.asarray(limits, float), centre.shape)
-        stage = self._stage_of(paths)
+        stage = self._stage_of(paths, now)
         by_limit, by_now = (
             self._bounds.share_by(
                 stage, np.where(at > centre, (at - centre) / above, (at - centre) / below)
@@ -122,8 +128,28 @@ class Calibration:
         chances = np.where(is_known, centre <= limits, chances)
         return np.where(np.append(paths.blocked, paths.blocked.any()), 0.0, chances)
 
-    def _stage_of(self, paths: LandingPaths) -> int:
+    def _moments(self, ends: Floats) -> Floats:
+        """Give a moment of each stage at which a night is replayed; NaN for one it did not reach.
+
+        A run is asked for just after a job has ended, or at any time; so is every other night.
+        """
+        self._n_replayed += 1
+        times = np.append(AT_START, np.sort(ends[~np.isnan(ends)]))
+        later = 0.0 if self._n_replayed % 2 else self._n_replayed * GOLDEN % 1
+        moments = np.full(len(self._stages), np.nan)
+        moments[0] = AT_START
+        for stage, n_ended in enumerate(self._stages[1:], start=1):
+            if n_ended < len(times) - 1:
+                until = self._stages[stage + 1] if stage + 1 < len(self._stages) else len(ends)
+                share = self._n_replayed * GOLDEN % 1 if n_ended == 0 else later
+                lasts = times[min(until, len(times) - 1)] - times[n_ended]
+                moments[stage] = times[n_ended] + share * lasts
+        return moments
+
+    def _stage_of(self, paths: LandingPaths, now: float) -> int:
         n_ended = int(paths.is_known.sum())
+        if now <= AT_START:
+            return 0
         return int(np.searchsorted(self._stages, n_ended, side="right") - 1)
 
     @staticmethod
@@ -139,12 +165,10 @@ class Calibration:
         """
         ends = nights.ends[row]
         landings = np.append(ends, nights.run_end(row))
-        times = np.sort(ends[~np.isnan(ends)])
         errors = np.full((len(self._stages), len(landings)), np.nan)
-        for stage, n_ended in enumerate(self._stages):
-            if n_ended > len(times):
+        for stage, now in enumerate(self._moments(ends)):
+            if np.isnan(now):
                 continue
-            now = times[n_ended - 1] if n_ended else AT_START
             so_far = nights.as_of(row, float(now))
             drawn = draw(plan, surprises, so_far, REPLAY_PATHS, self.random())
             paths = play(plan, drawn, so_far)
@@ -157,3 +181,20 @@ def _surprise(nights: Nights, gaps: Floats, plan: RunPlan, row: int) -> Floats:
     """Give how much longer than forecast the jobs of a night took, and its unusual gaps."""
     late = lateness(nights.durations[row], plan.forecast, plan.least)
     return np.append(late, gaps[row] - plan.usual_gaps)
+
+
+def _centred(late: Floats, skipped: Mask) -> Floats:
+    """Take out most of the median lateness of each job: a forecast follows levels, a mean does not.
+
+    What is left of it are the nights over the nights and `PRIOR_NIGHTS`; a job that was skipped
+    took no time, however late others were.
+    """
+    n_jobs = skipped.shape[1]
+    jobs = np.where(skipped, np.nan, late[:, :n_jobs])
+    seen = ~np.isnan(jobs).all(axis=0)
+    middle = np.zeros(n_jobs)
+    middle[seen] = np.nanmedian(jobs[:, seen], axis=0)
+    n = (~np.isnan(jobs)).sum(axis=0)
+    moved = late.copy()
+    moved[:, :n_jobs] -= np.where(skipped, 0.0, middle * PRIOR_NIGHTS / (n + PRIOR_NIGHTS))
+    return moved

@@ -104,9 +104,14 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     falls off.
 
     *Intervals* are those of split conformal prediction: each held-out night is forecast from all
-    others, at its start and at up to four stages more, and the errors, relative to the spread of
-    its sample paths, say how wide an interval has to be. What the forecast of an interval between
-    two stages takes is the earlier one.
+    others, at its start, while its first job runs and at up to four stages more, and the errors,
+    relative to the spread of its sample paths, say how wide an interval has to be. A *chance* is
+    the share of those nights that were no later, relative to their sample paths, than the deadline
+    is.
+
+    *Steps that come on some nights only.* A job without start and duration behind which another has
+    started, in a run that did not fail, was skipped and took no time; as many paths skip it as
+    nights did.
 
     Examples
     --------
@@ -125,6 +130,7 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     """
 
     forecaster_: ConformalForecaster
+    n_workers_: int | None
 
     _parameter_constraints: ClassVar[dict] = {
         "forecaster": [HasMethods(["fit", "predict"])],
@@ -211,10 +217,11 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
         nights = self._nights(X, given.observed)
         tick = clock_tick(nights.starts.ravel(), nights.ends.ravel())
         self._least = indistinct_durations(nights.durations, tick)
-        self.n_workers_ = self.n_workers
-        if self.n_workers == "infer":
+        if isinstance(self.n_workers, str):
             tick = float(np.median(self._least)) / 2
             self.n_workers_ = infer_workers(nights, self._precedence, tick)
+        else:
+            self.n_workers_ = self.n_workers
         gaps = nights.gaps(self._precedence, self.n_workers_)
         self._usual_gaps = UsualGaps(gaps.shape[1]).fit(X, gaps)
         if has_held_out:

@@ -17,7 +17,7 @@ def lateness(seconds: Floats, forecast: Floats, least: Floats) -> Floats:
     Parameters
     ----------
     seconds, forecast : ndarray of shape (..., n_jobs)
-        NaN stays NaN.
+        NaN stays NaN, less than nothing counts as nothing.
     least : ndarray of shape (n_jobs,)
         Durations up to which the clock tells nothing apart.
 
@@ -28,9 +28,11 @@ def lateness(seconds: Floats, forecast: Floats, least: Floats) -> Floats:
     >>> late.round(2), seconds_of(late, np.array([300.0, 0.0]), np.array([2.0, 2.0])).round(2)
     (array([0.69, 0.41]), array([600.,   1.]))
     """
+    forecast = np.maximum(forecast, 0.0)
     return np.asarray(np.log(np.maximum(seconds, 0.0) + least) - np.log(forecast + least))
 
 
 def seconds_of(late: Floats, forecast: Floats, least: Floats) -> Floats:
     """Inverse of :func:`lateness`, no less than 0."""
+    forecast = np.maximum(forecast, 0.0)
     return np.asarray(np.maximum(np.exp(late) * (forecast + least) - least, 0.0))

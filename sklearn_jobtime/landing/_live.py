@@ -72,7 +72,12 @@ class LandingPaths:
 
     def centre_and_spreads(self) -> tuple[Floats, Floats, Floats]:
         """Give the median of each landing, and about a standard deviation below and above it."""
-        low, median, high = np.quantile(self.landings, SPREAD_QUANTILES, axis=0)
+        in_order = np.sort(self.landings, axis=0)
+        at = np.array(SPREAD_QUANTILES)[:, None] * (len(in_order) - 1)
+        before = at.astype(int)[:, 0]
+        low, median, high = in_order[before] + (at - before[:, None]) * (
+            in_order[np.minimum(before + 1, len(in_order) - 1)] - in_order[before]
+        )
         least = np.maximum(LEAST_SPREAD * median, LEAST_SECONDS)
         return median, np.maximum(median - low, least), np.maximum(high - median, least)
 

@@ -20,7 +20,8 @@ class Nights:
     Parameters
     ----------
     starts, durations, ends : ndarray of shape (n_runs, n_jobs)
-        Durations and ends are those of jobs that succeeded; NaN where not known.
+        Durations and ends are those of jobs that succeeded, or that were skipped and took no time;
+        NaN where not known.
     stops : ndarray of shape (n_runs, n_jobs)
         When a job stopped that did not succeed.
     skipped : ndarray of bool, shape (n_runs, n_jobs)
@@ -63,12 +64,39 @@ class Nights:
                 times.whole,
                 times.has_starts,
             )
-            return nights._played(precedence)
+            return nights._with_skipped(precedence)._played(precedence)
         unknown = np.full(durations.shape, np.nan)
         skipped = np.zeros(durations.shape, dtype=bool)
         whole = np.full(len(unknown), np.nan)
         nights = cls(unknown, durations, unknown, unknown, skipped, whole, False)
-        return nights._played(precedence)
+        return nights._with_skipped(precedence)._played(precedence)
+
+    def _with_skipped(self, precedence: Precedence) -> Self:
+        """Tell jobs that were not needed from those that did not come because the run failed.
+
+        A step that is new, or is there on some nights only, has neither start nor duration. That it
+        does not come is known when a job behind it starts, or the run ends. In a run in which a job
+        failed only those count as skipped behind which a job has started.
+        """
+        starts, durations = self.starts.copy(), self.durations.copy()
+        skipped = self.skipped.copy()
+        stopped_at = np.where(np.isnan(self.stops), np.inf, starts + self.stops).min(axis=1)
+        failed = ~np.isnan(self.stops).all(axis=1)
+        children_of = precedence.children
+        for job in reversed(precedence.order):
+            children = children_of[job]
+            behind = np.where(np.isnan(starts), np.inf, starts)[:, children]
+            known_at = behind.min(axis=1, initial=np.inf)
+            goes_on = np.isfinite(known_at)
+            skipped[:, job] &= ~failed | goes_on
+            if not children:
+                known_at = np.where(np.isnan(self.whole), np.inf, self.whole)
+            absent = np.isnan(starts[:, job]) & np.isnan(durations[:, job]) & self.has_starts
+            absent &= np.isfinite(known_at) & (known_at < stopped_at) & ~skipped[:, job]
+            starts[absent, job] = known_at[absent]
+            skipped[absent, job] = True
+        durations[skipped] = 0.0
+        return replace(self, starts=starts, durations=durations, skipped=skipped)
 
     def _played(self, precedence: Precedence) -> Self:
         """Give jobs without a start that at which they were ready, and all their ends."""
@@ -77,10 +105,10 @@ class Nights:
             parents = list(precedence.parents[job])
             ready = ends[:, parents].max(axis=1) if parents else np.zeros(len(starts))
             is_unknown = np.isnan(starts[:, job])
-            if not self.has_starts or self.skipped[:, job].any():
-                starts[is_unknown, job] = ready[is_unknown]
-            length = np.where(self.skipped[:, job], 0.0, self.durations[:, job])
-            ends[:, job] = starts[:, job] + length
+            if self.has_starts:
+                is_unknown &= self.skipped[:, job]
+            starts[is_unknown, job] = ready[is_unknown]
+            ends[:, job] = starts[:, job] + self.durations[:, job]
         stops = starts + self.stops
         return type(self)(
             starts, self.durations, ends, stops, self.skipped, self.whole, self.has_starts
@@ -97,9 +125,9 @@ class Nights:
         )
 
     def run_end(self, row: int) -> float:
-        """End of a run whose jobs all succeeded; that of its last job where nobody says more."""
+        """End of a run, that of its last job where nobody says more; NaN if one did not succeed."""
         last = self.ends[row].max()
-        return float(last if np.isnan(self.whole[row]) else max(self.whole[row], last))
+        return float(last if np.isnan(self.whole[row]) else np.maximum(self.whole[row], last))
 
     def as_of(self, row: int, now: float) -> "NightSoFar":
         """Say what of a run is known so many seconds after its start."""
@@ -108,7 +136,7 @@ class Nights:
         by = now + FINEST  # an end that is a sum of floats may lie a little behind itself
         started = np.where(self.starts[row] <= by, self.starts[row], np.nan)
         has_ended = self.ends[row] <= by
-        durations = np.where(self.skipped[row], 0.0, self.durations[row])
+        durations = self.durations[row]
         return NightSoFar(
             now,
             started,

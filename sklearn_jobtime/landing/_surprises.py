@@ -1,10 +1,11 @@
 """How far nights were from what was forecast, all jobs together, and what a surprise tells of rest.
 
-A night is a vector: for each job the log ratio of its duration to the forecast and the seconds by
-which its gap was longer than usual. The vectors of held-out nights are the sample paths of a night
+A night is a vector: for each job the lateness of its duration and the seconds by which its gap was
+longer than usual. The vectors of held-out nights are the sample paths of a night
 to come. As the night goes on its own surprises become known, one coordinate at a time.
 """
 
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -76,10 +77,11 @@ class Surprises:
         """Leave one night out, so that what the others say of it has not learned from it."""
         return type(self)(np.delete(self.nights, night, axis=0))
 
-    def with_night(self, night: Floats, n_kept: int) -> "Surprises":
-        """Add a night; what was not observed of it is that of the night before."""
-        filled = np.where(np.isnan(night), self.nights[-1], night)
-        return Surprises(np.vstack([self.nights, filled])[-n_kept:])
+    @cached_property
+    def _root(self) -> Floats:
+        """Give the matrix that turns independent noise into noise of the covariance."""
+        variances, directions = np.linalg.eigh(self.covariance)
+        return np.asarray(directions * np.sqrt(np.maximum(variances, 0.0)))
 
     def paths(self, n_paths: int, random: np.random.Generator) -> "Paths":
         """Draw nights, whole; where more are asked than there are, with a little noise.
@@ -94,9 +96,7 @@ class Surprises:
             return Paths(self, self.nights[np.linspace(n - n_paths, n - 1, n_paths).astype(int)])
         rows = np.tile(np.arange(n), -(-n_paths // n))[:n_paths]
         bandwidth = 1.06 * n**-0.2 / 2
-        noise = random.multivariate_normal(
-            np.zeros(n_coordinates), self.covariance, n_paths, method="eigh"
-        )
+        noise = random.standard_normal((n_paths, n_coordinates)) @ self._root.T
         mean = self.nights.mean(axis=0)
         near = self.nights[rows] - mean + bandwidth * noise
         smooth = mean + near / np.sqrt(1 + bandwidth**2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import chain
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_jobtime._containers import row_label
 from sklearn_jobtime._typing import Floats
+from sklearn_jobtime.conformal._quantiles import confidence_levels, warn_if_too_few
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.landing._forecaster import LandingForecaster
 from sklearn_jobtime.landing._live import LandingPaths, RunPlan, play
@@ -89,6 +91,8 @@ def landing_table(
     seconds = seconds_since_start(runs, now)
     limits = _limits(model, deadlines)
     level = model.confidence_level if confidence_level is None else confidence_level
+    levels, _ = confidence_levels(level)
+    warn_if_too_few(model.n_nights_, levels, levels)
     parts = []
     for plan, so_far, drawn in model._so_far(runs, seconds, plans):
         paths = play(plan, drawn, so_far)
@@ -150,6 +154,11 @@ def compare_landings(
     parts = []
     seconds = seconds_since_start(runs, now)
     for plan, so_far, drawn in model._so_far(runs, seconds, plans):
+        if what_if.start_later and not so_far.is_at_start:
+            raise ValueError(
+                f"start_later is {what_if.start_later!r}, but the run has started; leave it out, "
+                "or leave out now."
+            )
         before, then = play(plan, drawn, so_far), play(plan, drawn, so_far, what_if)
         lower, middle, upper = np.quantile(then.landings - before.landings, tails, axis=0)
         one = {
@@ -225,9 +234,9 @@ def rank_jobs(
 
 def _checked(model: LandingForecaster, runs: Any) -> pd.DataFrame:
     check_is_fitted(model)
+    if not hasattr(runs, "columns"):
+        raise TypeError(f"runs is of type {type(runs).__name__}; expected a run table.")
     runs = model._checked(runs, reset=False)
-    if not isinstance(runs, pd.DataFrame):
-        raise TypeError(f"runs is a {type(runs).__name__}; expected a run table, a DataFrame.")
     if not len(runs):
         raise RunTableError("runs has no rows; expected the rows of runs to come or under way.")
     return runs
@@ -263,9 +272,15 @@ def _limits(model: LandingForecaster, deadlines: Deadlines) -> Floats:
     """Give the deadline of each job and of the run, infinite where there is none."""
     names = [*model.jobs_, WHOLE_RUN]
     if not isinstance(deadlines, Mapping):
-        return np.full(len(names), np.inf if deadlines is None else float(deadlines))
+        deadlines = {} if deadlines is None else dict.fromkeys(names, deadlines)
     if unknown := [job for job in deadlines if job not in names]:
         raise ValueError(f"a deadline of {unknown[0]!r} came; expected one of {names}.")
+    for job, seconds in deadlines.items():
+        if not isinstance(seconds, Real) or np.isnan(seconds):
+            raise ValueError(
+                f"the deadline of {job!r} is {seconds!r}; expected seconds after the start of the "
+                "run."
+            )
     return np.array([float(deadlines.get(name, np.inf)) for name in names])
 
 

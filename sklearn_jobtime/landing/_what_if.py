@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ class WhatIf:
     durations : dict of job -> array-like, default={}
         Durations in seconds that replace those of a job; those of long nights become the longest.
     start_later : float, default=0.0
-        Seconds by which the run starts later, or earlier if negative. Not of a run that goes on.
+        Seconds by which the run starts later, or earlier if negative. No run that goes on can.
     n_workers : int, default=None
         How many jobs may run at a time. With gaps that were learned without a number of workers the
         time that jobs waited for one is still in them.
@@ -56,18 +58,19 @@ class WhatIf:
 
     def __post_init__(self) -> None:
         for job, factor in self.scale.items():
-            if not (np.isfinite(factor) and factor >= 0):
+            if not (_is_finite(factor) and factor >= 0):
                 raise ValueError(f"scale of {job!r} is {factor!r}; expected a factor from 0 up.")
         for job, seconds in self.faster.items():
-            if not np.isfinite(seconds):
+            if not _is_finite(seconds):
                 raise ValueError(f"faster of {job!r} is {seconds!r}; expected seconds.")
         for job, sample in self.durations.items():
             given = np.asarray(sample, dtype=np.float64)
             if not given.size or not (np.isfinite(given) & (given >= 0)).all():
                 raise ValueError(f"durations of {job!r} must be seconds from 0 up, at least one.")
-        if self.n_workers is not None and self.n_workers < 1:
+        is_count = isinstance(self.n_workers, Integral) and not isinstance(self.n_workers, bool)
+        if self.n_workers is not None and not (is_count and self.n_workers >= 1):
             raise ValueError(f"n_workers is {self.n_workers!r}; expected at least 1.")
-        if not np.isfinite(self.start_later):
+        if not _is_finite(self.start_later):
             raise ValueError(f"start_later is {self.start_later!r}; expected seconds.")
 
     @property
@@ -121,3 +124,7 @@ class WhatIf:
             for job, waits_for in enumerate(precedence.parents)
         )
         return Precedence(precedence.jobs, parents, precedence.order)
+
+
+def _is_finite(number: Any) -> bool:
+    return isinstance(number, Real) and isfinite(number)

@@ -10,7 +10,7 @@ __all__ = ["infer_workers"]
 
 
 LEAST_WAITS = 10  # for a worker: fewer are seen by chance
-WAITS_SHARE = 0.9  # of all waits: the others are for something else
+WAITS_SHARE = 0.9  # of the time that jobs wait: the rest is for something else
 SLOW = 3.0  # times the usual time from an end to the next start: that start does not follow it
 
 
@@ -44,10 +44,11 @@ def infer_workers(nights: Nights, precedence: Precedence, tick: float) -> int | 
     since = np.maximum(starts - freed, 0.0)
     usual = since[np.isfinite(since)]
     soon = tick + SLOW * (float(np.median(usual)) if len(usual) else 0.0)
-    has_waited = starts - precedence.ready(nights.ends) > soon
-    for_worker = has_waited & (n_before >= limit) & (since <= soon)
-    n_seen = int(for_worker.sum())
-    is_sure = n_seen >= LEAST_WAITS and n_seen >= WAITS_SHARE * int(has_waited.sum())
+    waited = starts - precedence.ready(nights.ends)
+    waited = np.where(waited > soon, waited, 0.0)
+    for_worker = (waited > 0) & (n_before >= limit) & (since <= soon)
+    seconds = float(waited[for_worker].sum())
+    is_sure = for_worker.sum() >= LEAST_WAITS and seconds >= WAITS_SHARE * waited.sum()
     return limit if is_sure and limit < starts.shape[1] else None
 
 

@@ -22,7 +22,8 @@ def read_airflow_graph(url: "str | sa.URL", dag: str | None = None) -> "nx.DiGra
     """Read the graph of the tasks of a DAG as Airflow has written it.
 
     Airflow keeps every DAG that it has parsed as JSON in its table `serialized_dag`; of several
-    versions the newest is read. No code of the DAG runs.
+    versions the newest is read. No code of the DAG runs. Airflow 2 is read as well as 3: its tasks
+    may be plain or packed with their type, and were ``_downstream_task_ids`` to its first versions.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def read_airflow_graph(url: "str | sa.URL", dag: str | None = None) -> "nx.DiGra
         text = zlib.decompress(written) if isinstance(written, bytes) else written
         document = json.loads(text) if isinstance(text, str | bytes) else text
         tasks = [_plain(task) for task in document["dag"]["tasks"]]
-        after = {task["task_id"]: _plain(task.get("downstream_task_ids") or []) for task in tasks}
+        after = {task["task_id"]: _followers(task) for task in tasks}
     except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
         raise SourceError(
             f"{place}: its serialized form is not known ({type(error).__name__}: {error}); "
@@ -110,6 +111,12 @@ def _newest(connection: "sa.Connection", place: str, dag: str | None) -> tuple[s
             query = query.order_by(table.c[column].desc())
     row = connection.execute(query.limit(1)).one()
     return name, next((form for form in row if form is not None), None)
+
+
+def _followers(task: dict[str, Any]) -> list[str]:
+    """Tasks that wait for one; Airflow leaves the list out where it is empty."""
+    found = (task.get(name) for name in ("downstream_task_ids", "_downstream_task_ids"))
+    return next((_plain(tasks) for tasks in found if tasks), [])
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime._wording import shortened_apart
+from sklearn_jobtime._wording import human_time, shortened_apart
 from sklearn_jobtime.plots._style import (
     ACTUAL,
     COMING,
@@ -142,7 +142,7 @@ class LandingDisplay:
                 self.ax_.plot([row["lower"] / size, row["upper"] / size], [place, place], **line)
         if self.now:
             self.ax_.axvline(self.now / size, color="black", linestyle=":", linewidth=1)
-            self.ax_.text(self.now / size, -0.75, "now", ha="center", va="bottom", fontsize="small")
+            self.ax_.text(self.now / size, -0.75, " now", ha="left", va="top", fontsize="small")
         whole = {WHOLE_RUN: "whole run"}
         names = [whole.get(job, str(job)) for job in table["job"]]
         self.ax_.set_yticks(range(len(names)), shortened_apart(names, LONGEST_NAME))
@@ -153,15 +153,18 @@ class LandingDisplay:
         return self
 
     def _draw_bar(self, place: Any, row: pd.Series, size: float, style: dict[str, Any]) -> None:
+        from matplotlib.colors import to_rgba
+
         start, end = row["starts"] / size, row["lands"] / size
         if not np.isfinite(end):
             self.ax_.text(0, place, f" {row['state']}", va="center", color=FAILED, fontsize="small")
             return
         colour = {"facecolor": COLOURS[row["state"]]}
-        alpha = {} if row["state"] == "landed" else {"alpha": 0.55}
+        to_come = {"facecolor": to_rgba(COLOURS[row["state"]], 0.55)}  # its edge is solid
+        bar = colour if row["state"] == "landed" else to_come
         is_critical = row["critical"] >= CRITICAL and row["job"] != WHOLE_RUN
         edge = {"edgecolor": "black", "linewidth": 1.8} if is_critical else {"edgecolor": "none"}
-        self.ax_.barh(place, end - start, left=start, **{**colour, **alpha, **edge, **style})
+        self.ax_.barh(place, end - start, left=start, **{**bar, **edge, **style})
         if row["state"] == "running" and self.now:
             done = min(self.now / size, end) - start
             self.ax_.barh(place, done, left=start, **{**colour, **style})
@@ -169,8 +172,8 @@ class LandingDisplay:
     def _axis_name(self, unit: str) -> str:
         if "starts_at" not in self.table:
             return f"{unit} after the start of the run"
-        began = self.table["starts_at"].iloc[-1].tz_convert(self.timezone)
-        return f"{unit} after {began:%Y-%m-%d %H:%M} {self.timezone}, the start of the run"
+        began = human_time(self.table["starts_at"].iloc[-1], self.timezone)
+        return f"{unit} after {began} {self.timezone}, the start of the run"
 
     def _write_legend(self, table: pd.DataFrame) -> None:
         from matplotlib.lines import Line2D

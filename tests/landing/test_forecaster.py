@@ -182,6 +182,9 @@ def test_what_if_compares_on_the_same_paths(history, model):
     np.testing.assert_allclose(half["difference"], -np.median(paths[:, 0]) / 2, rtol=0.02)
     nothing = compare_landings(model, one, WhatIf())
     assert (nothing[["difference", "lower", "upper"]] == 0).all(axis=None)
+    now = one["started_at"].iloc[0] + pd.Timedelta("1min")
+    with pytest.raises(ValueError, match=r"start_later is -60\.0, but the run has started"):
+        compare_landings(model, one, WhatIf(start_later=-60.0), now=now)
     later = compare_landings(model, one, WhatIf(start_later=-60.0))
     np.testing.assert_allclose(later["difference"], -60.0)
     cut = compare_landings(model, one, WhatIf(cut=[("job_2", "job_3")])).set_index("job")
@@ -268,3 +271,28 @@ def test_what_cannot_be_answered_is_an_error_with_a_remedy(history):
         LandingForecaster(RollingRule(), CHAIN).fit(history[:60], y).predict_interval(
             history[60:62], simultaneous="all"
         )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"scale": {"job_0": "fast"}}, "scale of 'job_0' is 'fast'; expected a factor"),
+        ({"faster": {"job_0": None}}, "faster of 'job_0' is None; expected seconds"),
+        ({"start_later": "soon"}, "start_later is 'soon'; expected seconds"),
+        ({"n_workers": 1.5}, "n_workers is 1.5; expected at least 1"),
+    ],
+)
+def test_a_change_that_is_no_number_is_one_sentence(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        WhatIf(**wrong)
+
+
+def test_tables_of_what_is_no_run_or_no_time_are_errors(history, model):
+    one = history.iloc[[200]]
+    for deadline in ("06:00", np.nan, None):
+        with pytest.raises(ValueError, match=r"the deadline of 'job_1' is .*; expected seconds"):
+            landing_table(model, one, deadlines={"job_1": deadline})
+    with pytest.raises(RunTableError, match="runs has no rows"):
+        landing_table(model, one[:0])
+    with pytest.raises(TypeError, match="ndarray; expected a run table"):
+        landing_table(model, one.to_numpy())

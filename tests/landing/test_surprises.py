@@ -65,8 +65,6 @@ def test_what_was_not_observed_is_that_of_the_night_before():
     nan = np.nan
     nights = np.array([[nan, 1.0], [2.0, nan], [nan, 3.0]])
     assert Surprises(nights).nights.tolist() == [[2.0, 1.0], [2.0, 1.0], [2.0, 3.0]]
-    grown = Surprises(nights).with_night(np.array([5.0, nan]), 2)
-    assert grown.nights.tolist() == [[2.0, 3.0], [5.0, 3.0]]
 
 
 def test_one_hung_night_hardly_changes_what_jobs_say_of_each_other():

@@ -25,11 +25,15 @@ WRITTEN = {
 }
 
 
+def unpacked(name, folder):
+    path = folder / "airflow.db"
+    path.write_bytes(gzip.decompress((DATABASES / name).read_bytes()))
+    return path
+
+
 @pytest.fixture
 def database(tmp_path):
-    path = tmp_path / "airflow.db"
-    path.write_bytes(gzip.decompress((DATABASES / "airflow_3.db.gz").read_bytes()))
-    return path
+    return unpacked("airflow_3.db.gz", tmp_path)
 
 
 def ask(path, statement, *values):
@@ -37,8 +41,10 @@ def ask(path, statement, *values):
         return connection.execute(statement, values).fetchall()
 
 
+@pytest.mark.parametrize("name", ["airflow_2.db.gz", "airflow_3.db.gz"])
 @pytest.mark.parametrize("dag", WRITTEN)
-def test_every_dag_has_the_edges_of_its_code(database, dag):
+def test_every_dag_has_the_edges_of_its_code(tmp_path, name, dag):
+    database = unpacked(name, tmp_path)
     url = f"sqlite:///{database}"
     graph = read_airflow_graph(url, dag)
     assert set(graph.edges) == WRITTEN[dag]
@@ -56,13 +62,15 @@ def test_compressed_and_older_versions(database):
     ask(database, "DELETE FROM serialized_dag WHERE dag_id <> 'etl'")
     ask(database, "UPDATE serialized_dag SET data = NULL, data_compressed = ?", packed)
     assert set(read_airflow_graph(f"sqlite:///{database}").edges) == WRITTEN["etl"]
-    plain = json.loads(data)
-    plain["dag"]["tasks"] = [
-        {**task["__var"], "downstream_task_ids": task["__var"].get("downstream_task_ids", [])}
-        for task in plain["dag"]["tasks"]
-    ]
-    ask(database, "UPDATE serialized_dag SET data = ?, data_compressed = NULL", json.dumps(plain))
-    assert set(read_airflow_graph(f"sqlite:///{database}").edges) == WRITTEN["etl"]
+    for key in ("downstream_task_ids", "_downstream_task_ids"):  # the latter of 2.0 to 2.2
+        plain = json.loads(data)
+        plain["dag"]["tasks"] = [
+            {"task_id": task["task_id"], key: task.get("downstream_task_ids", [])}
+            for task in (packed["__var"] for packed in plain["dag"]["tasks"])
+        ]
+        text = json.dumps(plain)
+        ask(database, "UPDATE serialized_dag SET data = ?, data_compressed = NULL", text)
+        assert set(read_airflow_graph(f"sqlite:///{database}").edges) == WRITTEN["etl"]
 
 
 def test_what_cannot_be_read_says_what_to_do(database):

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
@@ -33,6 +34,8 @@ from sklearn_jobtime.baselines import OnlineMix, RollingRule, SeasonalRule
 from sklearn_jobtime.conformal._online_update import online_update
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import ModelFileError
+from sklearn_jobtime.graph import job_graph
+from sklearn_jobtime.landing import LandingForecaster, landing_table
 from sklearn_jobtime.persistence import load_model, save_model
 from sklearn_jobtime.runs import make_lower_bounds, make_targets
 
@@ -42,6 +45,8 @@ CONTRACT = Path(__file__).parents[1] / "test_contract.py"
 JUDGE = """
 import sys, pathlib, joblib, numpy as np, pandas as pd
 from sklearn_jobtime._plain_state import read
+from sklearn_jobtime.graph import job_graph
+from sklearn_jobtime.landing import LandingForecaster, landing_table
 from sklearn_jobtime.persistence import load_model
 folder = pathlib.Path(sys.argv[1])
 tables = joblib.load(folder / "tables")
@@ -86,6 +91,13 @@ def fitted_models(folder):
         model.fit(past, targets, make_lower_bounds(past, 2))
         online_update(model, runs)
         yield model, runs
+    nights = make_job_runs(n_runs=60, n_jobs=3, starts=True, random_state=0)
+    known = ConformalForecaster(RollingRule()).fit(nights[:50], make_targets(nights[:50]))
+    for forecaster, graph in (
+        (OnlineMix(), job_graph("job_0>job_1, job_0>job_2")), (FrozenEstimator(known), "infer"),
+    ):  # fmt: skip
+        model = LandingForecaster(forecaster, graph, n_paths=50, random_state=0)
+        yield model.fit(nights[:50], make_targets(nights[:50])), nights
     recipe = make_anchored_forecaster(known=["input_rows"], series_identity=True, random_state=0,
                                       device="cpu", n_members=1)  # fmt: skip
     recipe.set_params(
@@ -142,10 +154,25 @@ def test_forecasts_in_a_fresh_process_are_the_same(stored, ending):
         assert_identical(joblib.load(folder / f"{name}{ending}.found"), said)
 
 
+def test_landings_of_a_run_under_way_are_the_same(tmp_path):
+    runs = make_job_runs(n_runs=60, n_jobs=3, starts=True, failure_rate=0, random_state=0)
+    past, run = runs[:-1], runs[-1:]
+    model = LandingForecaster(RollingRule(), n_paths=50, random_state=0)
+    model.fit(past, make_targets(past)).update(run, make_targets(run))
+    save_model(model, tmp_path / "model.skops")
+    found = load_model(tmp_path / "model.skops")
+    assert list(found.graph_.edges(data=True)) == list(model.graph_.edges(data=True))
+    now = run["started_at"].iloc[0] + pd.Timedelta("15min")
+    asked = {"now": now, "deadlines": 3600.0, "confidence_level": 0.8}
+    pd.testing.assert_frame_equal(
+        landing_table(found, run, **asked), landing_table(model, run, **asked), check_exact=True
+    )
+
+
 @pytest.mark.slow
 def test_only_trees_that_compiled_code_would_follow_are_refused(stored):
     _, _, refused = stored
-    others = ("sklearn.tree._", "ensemble._gb", "landing._forecaster")
+    others = ("sklearn.tree._", "ensemble._gb")
     assert [why for why in refused.values() if not any(name in why for name in others)] == []
     assert any("DecisionTreeRegressor" in model for model in refused)
 

@@ -59,7 +59,7 @@ def landing(
     ] = "infer",
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="How many jobs may run at a time. Default: learned as waiting."),
+        typer.Option(min=1, help="How many jobs may run at a time. Default: learned from RUNS."),
     ] = None,
     fail_below: Annotated[
         float | None,

@@ -81,9 +81,14 @@ def run_landing(
         FrozenEstimator(stored),
         _graph(asked.graph),
         confidence_level=stored.confidence_level,
-        n_workers=asked.workers,
+        n_workers="infer" if asked.workers is None else asked.workers,
         random_state=asked.seed,
     ).fit(history, make_targets(history, horizon, jobs=jobs))
+    if asked.workers is None and model.n_workers_ is not None:
+        notes.append(
+            f"No more than {model.n_workers_} jobs run at a time, as the history shows; say "
+            "--workers if that has changed."
+        )
     limits = _deadlines(asked.deadlines, model, run, zone)
     plans = model.plans(run)
     found = landing_table(model, run, now=now, deadlines=limits, plans=plans)
@@ -119,15 +124,23 @@ def _record(model: LandingForecaster, run: pd.DataFrame) -> dict[str, Any]:
         "run": row_name(run.index[0]),
         "started_at": run[STARTED_AT].iloc[0],
         "graph": [list(edge) for edge in model.graph_.edges],
+        "workers": model.n_workers_,
         "nights": model.n_nights_,
     }
 
 
 def _graph(text: str) -> str:
     """Read --graph: a file of edges, or the edges themselves."""
-    if ">" not in text and text != "infer" and Path(text).is_file():
+    if ">" in text or text == "infer":
+        return text
+    if Path(text).is_file():
         lines = Path(text).read_text(encoding="utf-8").splitlines()
         return ", ".join(line.strip() for line in lines if line.strip())
+    if Path(text).suffix or len(Path(text).parts) > 1:
+        raise typer.BadParameter(
+            f"{text!r} came for --graph, and there is no such file; expected one of lines such as "
+            "extract>load, the edges themselves, or infer."
+        )
     return text
 
 
@@ -146,6 +159,12 @@ def _deadlines(
             )
         with deadline_typed():
             limits[job] = float(deadline_seconds(time, zone, run[[STARTED_AT]])[0])
+        if limits[job] <= 0:
+            began = human_time(run[STARTED_AT].iloc[0])
+            raise typer.BadParameter(
+                f"{text!r} came for --deadline; expected a time after the start of the run, "
+                f"{began} UTC."
+            )
     return limits or None
 
 

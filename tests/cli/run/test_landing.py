@@ -114,6 +114,10 @@ def test_a_change_is_compared_and_the_chart_is_drawn(night, tmp_path):
         (["--now", "2020-01-01"], "no run of the table had started"),
         (["--graph", "extract>warehouse>extract"], "in a circle: extract > warehouse > extract"),
         (["--graph", "extract>nowhere"], "nowhere"),
+        (["--graph", "nights/graph.txt"], "there is no such file"),
+        (["--deadline", "warehouse="], "'' came for --deadline"),
+        (["--now", ""], "'' came for --now"),
+        (["--deadline", "2020-01-01"], "expected a time after the start of the run"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(night, asked, said):
