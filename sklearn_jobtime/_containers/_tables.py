@@ -101,6 +101,8 @@ def _plain_array(X: Any) -> Any:
 def _plain_frame(frame: pd.DataFrame, read_times: bool) -> pd.DataFrame:
     changed: dict[int, pd.Series] = {}
     for at, dtype in enumerate(frame.dtypes.array):
+        if isinstance(dtype, np.dtype) and dtype.kind in "fiub":
+            continue  # plain under any name; to ask for each takes as long as all the rest
         name = frame.columns[at]
         is_clock = read_times and _is_clock(name)
         if _is_always_plain(dtype, is_clock):

@@ -79,13 +79,16 @@ class Learned:
     def is_as(self, other: "Learned") -> bool:
         """Tell whether the same was found out about another job."""
         mine, theirs = self.run_values, other.run_values
-        has_values = mine is not None and theirs is not None
+        if mine is None or theirs is None:
+            has_same_values = mine is theirs
+        else:
+            has_same_values = np.array_equal(mine, theirs, equal_nan=True)
         return (
             self.runs_needed == other.runs_needed
             and self.prior_sample_size == other.prior_sample_size
             and self.further_rows is other.further_rows is None
             and is_same_state(self.state, other.state)
-            and (np.array_equal(mine, theirs, equal_nan=True) if has_values else mine is theirs)
+            and has_same_values
             and len(self.parts) == len(other.parts)
             and all(one.is_as(two) for one, two in zip(self.parts, other.parts, strict=True))
         )
@@ -330,7 +333,8 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         kept, clock = recall(self._memory, values, given, must_be_given=rows is not None)
         values = np.concatenate([self._memory.table[kept], values])
         asked: Rows | slice = slice(None) if rows is None else rows
-        found, share = {}, {}
+        found: dict[Any, Floats] = {}
+        share: dict[Any, Floats] = {}
         histories = self._histories(values, clock, kept)
         for k, history in enumerate(histories):
             job, learned = history.job, self.learned_[history.job]

@@ -163,8 +163,10 @@ max_features, max_bins, early_stopping, validation_fraction, n_iter_no_change, t
         trees = self._trees
         if not isinstance(trees, PackedTrees):
             return np.asarray(trees.predict(X))
-        X = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
-        return forecasts_of(self, [trees], [X])[0]
+        rows: Floats = validate_data(
+            self, X, reset=False, dtype=np.float64, ensure_all_finite=False
+        )
+        return forecasts_of(self, [trees], [rows])[0]
 
     def packed_trees(self) -> PackedTrees | None:
         """Give the fitted trees; None where scikit-learn lays them out in an unknown way."""
