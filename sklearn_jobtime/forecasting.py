@@ -89,9 +89,8 @@ def _appended(past: pd.Index, ahead: pd.Index) -> pd.Index:
     for k, (level, own) in enumerate(zip(past.levels, past.codes, strict=True)):
         names = ahead.get_level_values(k)
         unknown = names[level.get_indexer(names) < 0].unique()
-        level = level.append(unknown) if len(unknown) else level
-        levels.append(level)
-        codes.append(np.concatenate([own, level.get_indexer(names)]))
+        levels.append(level.append(unknown) if len(unknown) else level)
+        codes.append(np.concatenate([own, levels[-1].get_indexer(names)]))
     return pd.MultiIndex(levels, codes, names=past.names, verify_integrity=False)
 
 

@@ -101,6 +101,8 @@ def _plain_array(X: Any) -> Any:
 def _plain_frame(frame: pd.DataFrame, read_times: bool) -> pd.DataFrame:
     changed: dict[int, pd.Series] = {}
     for at, (name, dtype) in enumerate(zip(frame.columns, frame.dtypes.array, strict=True)):
+        if isinstance(dtype, np.dtype) and dtype.kind in "fiub":
+            continue  # plain under any name
         is_clock = read_times and _is_clock(name)
         if _is_always_plain(dtype, is_clock):
             continue

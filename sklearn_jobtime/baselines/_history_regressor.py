@@ -79,13 +79,16 @@ class Learned:
     def is_as(self, other: "Learned") -> bool:
         """Tell whether the same was found out about another job."""
         mine, theirs = self.run_values, other.run_values
-        has_values = mine is not None and theirs is not None
+        if mine is None or theirs is None:
+            has_same_values = mine is theirs
+        else:
+            has_same_values = np.array_equal(mine, theirs, equal_nan=True)
         return (
             self.runs_needed == other.runs_needed
             and self.prior_sample_size == other.prior_sample_size
             and self.further_rows is other.further_rows is None
             and is_same_state(self.state, other.state)
-            and (np.array_equal(mine, theirs, equal_nan=True) if has_values else mine is theirs)
+            and has_same_values
             and len(self.parts) == len(other.parts)
             and all(one.is_as(two) for one, two in zip(self.parts, other.parts, strict=True))
         )
@@ -242,10 +245,19 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
                 )
         self.fallback_ = pooled_medians(targets, self.jobs_, weights)
         values, clock = self._values(X)
-        learned = {
-            history.job: self.learn(history, targets[:, [job == history.job for job in self.jobs_]])
-            for history in self._histories(values, clock, np.arange(0), weights)
-        }
+        learned: dict[Any, Learned] = {}
+        histories = self._histories(values, clock, np.arange(0), weights)
+        for k, history in enumerate(histories):
+            own = self._targets_of(history.job, targets)
+            same = next(
+                (
+                    job
+                    for job in self._jobs_alike(histories, k)
+                    if np.array_equal(self._targets_of(job, targets), own, equal_nan=True)
+                ),
+                None,
+            )
+            learned[history.job] = self.learn(history, own) if same is None else learned[same]
         runs_needed = max(one.runs_needed for one in learned.values())
         further = [one.further_rows for one in learned.values() if one.further_rows is not None]
         jobs = self._history_jobs * 2
@@ -330,13 +342,14 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         kept, clock = recall(self._memory, values, given, must_be_given=rows is not None)
         values = np.concatenate([self._memory.table[kept], values])
         asked: Rows | slice = slice(None) if rows is None else rows
-        found, share = {}, {}
+        found: dict[Any, Floats] = {}
+        share: dict[Any, Floats] = {}
         histories = self._histories(values, clock, kept)
         for k, history in enumerate(histories):
             job, learned = history.job, self.learned_[history.job]
-            alike = (one.job for one in histories[:k] if one.is_as(history)
-                     and self.learned_[one.job].is_as(learned))  # fmt: skip
-            if (same := next(alike, None)) is not None:  # a run of one job takes as long as it
+            alike = self._jobs_alike(histories, k)
+            same = next((one for one in alike if self.learned_[one].is_as(learned)), None)
+            if same is not None:
                 found[job], share[job] = found[same], share[same]
                 continue
             found[job] = self.forecast_rows_of_job(history, learned, asked)
@@ -344,6 +357,19 @@ class HistoryRegressor(ObservedScoreMixin, BaseEstimator):
         forecasts = np.column_stack([found[job] for job in self.jobs_])
         weights = np.column_stack([share[job] for job in self.jobs_])
         return forecasts, np.where(np.isnan(forecasts), 1.0, weights)
+
+    def _jobs_alike(self, histories: list[JobHistory], k: int) -> list[Any]:
+        """Jobs before the k-th with the same history: a run of one job takes as long as it.
+
+        Rules of somebody else may tell jobs by their names.
+        """
+        rules = [self, *getattr(self, "baselines_", [])]
+        if not all(type(one).__module__.startswith("sklearn_jobtime.") for one in rules):
+            return []
+        return [one.job for one in histories[:k] if one.is_as(histories[k])]
+
+    def _targets_of(self, job: Any, targets: Floats) -> Floats:
+        return targets[:, [one == job for one in self.jobs_]]
 
     @property
     def _history_jobs(self) -> list:

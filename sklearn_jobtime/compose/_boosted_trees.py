@@ -58,7 +58,7 @@ max_features, max_bins, early_stopping, validation_fraction, n_iter_no_change, t
     >>> y = np.where(X[:, 0] > 0, 30.0, 10.0) + X[:, 1]
     >>> model = BoostedTreesRegressor(max_iter=20).fit(X, y)
     >>> model.predict([[1.0, 0.0], [-1.0, 0.0]]).round()
-    array([28., 12.])
+    array([29., 11.])
     >>> other = HistGradientBoostingRegressor(max_iter=20).fit(X, y)
     >>> bool((model.predict(X) == other.predict(X)).all())
     True
@@ -163,8 +163,10 @@ max_features, max_bins, early_stopping, validation_fraction, n_iter_no_change, t
         trees = self._trees
         if not isinstance(trees, PackedTrees):
             return np.asarray(trees.predict(X))
-        X = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
-        return forecasts_of(self, [trees], [X])[0]
+        rows: Floats = validate_data(
+            self, X, reset=False, dtype=np.float64, ensure_all_finite=False
+        )
+        return forecasts_of(self, [trees], [rows])[0]
 
     def packed_trees(self) -> PackedTrees | None:
         """Give the fitted trees; None where scikit-learn lays them out in an unknown way."""
