@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime._typing import Floats, Ints
+from sklearn_jobtime._typing import Floats
 from sklearn_jobtime._wording import human_seconds, human_share
 from sklearn_jobtime.alerts._cause import Cause, clock, what
 from sklearn_jobtime.alerts._night import Asked, Night
@@ -104,7 +104,7 @@ def _measured(rows: pd.DataFrame, took: Floats, limit: str, asked: Asked) -> pd.
 
 
 def _missed(night: Night, name: str, runs: pd.DataFrame, asked: Asked) -> Cause:
-    """Say of the last of these runs by how much it missed its deadline, and since when others did."""
+    """Say by how much the last of these runs missed its deadline, and since when others did."""
     zone, series = asked.zone.key, night.series_label(name)
     is_late = (runs["seconds"] > runs["limit"]).to_numpy()
     n = int(np.cumprod(is_late[::-1]).sum())
