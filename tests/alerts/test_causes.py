@@ -67,9 +67,9 @@ def test_a_missed_deadline_is_said_with_how_many_in_a_row():
     # Runs start at about 02:00 and take about ten minutes.
     (found,) = of_kind(causes(runs, "1min"), "missed_deadline")
     assert found.numbers["in_a_row"] == (80.0, "runs")
-    assert found.times["deadline_at"] == (
-        runs["started_at"].iloc[-1] + pd.Timedelta("1min")
-    ).round("s")
+    assert found.times["deadline_at"] == (runs["started_at"].iloc[-1] + pd.Timedelta("1min")).round(
+        "s"
+    )
     assert "80 in a row" in found.sentence
     assert not of_kind(causes(runs, "5h"), "missed_deadline")
     failed = fail(runs, [79])

@@ -14,7 +14,7 @@ from sklearn_jobtime.runs import make_targets
 
 parser = pytest.importorskip("prometheus_client.parser")
 
-HOSTILE = ['<script>alert("1")</script>', 'a\\b"c\nd', "[red]", "größe {x=\"1\"} 1 2", "NaN"]
+HOSTILE = ['<script>alert("1")</script>', 'a\\b"c\nd', "[red]", 'größe {x="1"} 1 2', "NaN"]
 
 
 def test_every_figure_is_a_gauge_with_its_unit_and_hostile_names_stay_labels():
