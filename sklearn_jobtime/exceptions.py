@@ -7,6 +7,7 @@ __all__ = [
     "GraphError",
     "GraphWarning",
     "LostClockError",
+    "MissingPackageError",
     "ModelFileError",
     "NoHistoryError",
     "RunTableError",
@@ -69,6 +70,10 @@ class DeviceError(RuntimeError):
 
 class SourceError(ValueError):
     """A source of run histories cannot be read; the message names the place and the remedy."""
+
+
+class MissingPackageError(ImportError):
+    """A package of an extra is not installed; the message says how to get it."""
 
 
 class ModelFileError(ValueError):

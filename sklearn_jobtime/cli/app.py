@@ -19,6 +19,7 @@ from sklearn_jobtime.cli.commands.landing import landing
 from sklearn_jobtime.cli.commands.links import links
 from sklearn_jobtime.cli.commands.load import load
 from sklearn_jobtime.cli.commands.nightly import nightly
+from sklearn_jobtime.cli.commands.report import report
 from sklearn_jobtime.cli.commands.risk import risk
 from sklearn_jobtime.cli.commands.tune import tune
 from sklearn_jobtime.cli.commands.update import update
@@ -129,5 +130,6 @@ for command in (
     anomalies,
     links,
     why,
+    report,
 ):
     app.command(cls=Command)(command)

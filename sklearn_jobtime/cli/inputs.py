@@ -141,9 +141,9 @@ def read_as_fitted(source: str, model: BaseEstimator) -> tuple[pd.DataFrame, lis
             f"no column {missing[0]!r}, which the model was fitted on; the table has "
             f"{list(runs.columns)}. Add it (it may be empty), or fit a model on this table."
         )
-    said, series = reading_notes(runs), series_name(runs)
+    said, series, dropped = reading_notes(runs), series_name(runs), runs.attrs.get("dropped")
     runs = runs[names]
-    runs.attrs = {"notes": said, "series": series}
+    runs.attrs = {"notes": said, "series": series, "dropped": dropped}
     return runs, jobs
 
 

@@ -161,14 +161,14 @@ def _tested(
         known = model if is_ready else clone(model).fit(split.train, split.y_train[columns])
         middle = perf_counter()
         asked = np.flatnonzero(split.is_tested)
-        table = _predicted(known, split.upto, columns, split.y_train.columns, asked)
+        table = forecasts_of_rows(known, split.upto, columns, split.y_train.columns, asked)
         end = perf_counter()
     forecasts = table.to_numpy().ravel()
     baseline = (known, columns) if isinstance(model, Baseline) else None
     return _Tested(forecasts, middle - start, end - middle, baseline)
 
 
-def _predicted(
+def forecasts_of_rows(
     model: BaseEstimator,
     table: pd.DataFrame,
     columns: pd.Index,
@@ -231,7 +231,7 @@ def _of_training(
     own = y.where(has_past(train, y.columns))
 
     def errors(model: BaseEstimator, columns: pd.Index, rows: NDArray[np.bool_]) -> pd.Series:
-        error = (own - _predicted(model, train, columns, y.columns)).abs()[rows]
+        error = (own - forecasts_of_rows(model, train, columns, y.columns)).abs()[rows]
         by_job = error.T.groupby(level="job", sort=False).mean().T
         return by_job.groupby(series[rows]).mean().unstack()
 

@@ -284,6 +284,54 @@ def _ratio(error: Any, other: Any, least: Any) -> Any:
         return np.where((error == 0) & (other == 0), 1.0, error / other)
 
 
+def recommended(
+    errors: Floats,
+    baseline: Floats,
+    *,
+    horizon: int = 1,
+    least_error: float = 0.0,
+    confidence_level: float = 0.95,
+    random_state: int = 0,
+) -> dict[str, Any]:
+    """Compare the errors of a model with those of a baseline on the same rows.
+
+    Parameters
+    ----------
+    errors, baseline : ndarray of shape (n,)
+        Absolute errors, in the order of the table.
+    horizon : int, default=1
+        How many runs a row is about: neighbours that share runs are drawn together.
+    least_error, confidence_level, random_state
+        As for :func:`ratio_interval`.
+
+    Returns
+    -------
+    dict
+        `ratio`, `low`, `high` and `recommendation`, as :func:`recommendations` explains them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> recommended(np.ones(5), np.full(5, 2.0))["recommendation"]
+    'too few runs'
+    """
+    block = max(horizon, int(np.ceil(2 * len(baseline) ** (1 / 3))))
+    low, high = ratio_interval(
+        errors,
+        baseline,
+        block=block,
+        least_error=least_error,
+        confidence_level=confidence_level,
+        random_state=random_state,
+    )
+    return {
+        "ratio": float(_ratio(errors.mean(), baseline.mean(), least_error)),
+        "low": low,
+        "high": high,
+        "recommendation": _recommendation(len(baseline), low, high),
+    }
+
+
 def _recommendation(n_rows: int, low: float, high: float) -> str:
     if n_rows < LEAST_ROWS:
         return "too few runs"
@@ -328,19 +376,10 @@ def recommendations(
     rows = []
     for job, targets in found.targets[seen].groupby("job", observed=True):
         baseline = baseline_errors[targets.index].groupby(targets["row"]).sum().to_numpy()
-        block = max(horizon, int(np.ceil(2 * len(baseline) ** (1 / 3))))
         for name in found.forecasts.columns.difference(found.baselines, sort=False):
             error = (found.forecasts.loc[targets.index, name] - targets["actual"]).abs()
             mine = error.groupby(targets["row"]).sum().to_numpy()
             least = float(found.least_errors()[targets.index].sum()) / len(mine)
-            low, high = ratio_interval(
-                mine,
-                baseline,
-                block=block,
-                least_error=least,
-                confidence_level=confidence_level,
-                random_state=random_state,
-            )
             rows.append(
                 {
                     "job": job,
@@ -348,10 +387,14 @@ def recommendations(
                     "baseline": targets["chosen_baseline"].mode()[0],
                     "mae": error.mean(),
                     "baseline_mae": baseline.sum() / len(targets),
-                    "ratio": float(_ratio(mine.mean(), baseline.mean(), least)),
-                    "low": low,
-                    "high": high,
-                    "recommendation": _recommendation(len(baseline), low, high),
+                    **recommended(
+                        mine,
+                        baseline,
+                        horizon=horizon,
+                        least_error=least,
+                        confidence_level=confidence_level,
+                        random_state=random_state,
+                    ),
                 }
             )
     return pd.DataFrame(rows)
