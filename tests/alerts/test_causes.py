@@ -12,7 +12,7 @@ from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.conformal import ConformalForecaster
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import DeadlineError
-from sklearn_jobtime.runs import make_targets
+from sklearn_jobtime.runs import as_of, make_targets
 
 FITTED = 60
 
@@ -97,6 +97,26 @@ def test_a_run_that_goes_on_beyond_its_deadline_has_missed_it():
     assert late.numbers["chance"][0] < 0.05
     assert late.run == "79"
     assert not of_kind(found, "data_not_fresh")
+
+
+def test_the_landing_of_a_run_of_which_a_job_has_ended_tells_its_chance():
+    runs = make_job_runs(
+        80, n_jobs=2, starts=True, failure_rate=0, shift_every=None, random_state=0
+    )
+    past, started = runs[:FITTED], runs["started_at"].iloc[-1]
+    model = ConformalForecaster(RollingRule()).fit(past, make_targets(past))
+    now = started + pd.Timedelta(runs["job_0"].iloc[-1] + 60, unit="s")
+    asked = Asked(["11min"], now, ZoneInfo("UTC"), alarm_below=1.0)
+    night = look_at(model, as_of(runs, now), ["job_0", "job_1"], asked)
+    late = of_kind(causes_of(night, asked, model, now), "late_chance")
+    (landing,) = night.landings.values()
+    assert [cause.run for cause in late] == ["80", "79"]
+    assert late[1].numbers["chance"][0] == landing["chance"].iloc[-1]
+    assert late[1].numbers["expected"][0] == pytest.approx(landing["lands"].iloc[-1])
+
+
+def test_a_run_that_did_not_come_by_its_deadline_has_no_chance_of_it():
+    assert not of_kind(causes(history(), "1min", after="25h"), "late_chance")
 
 
 @pytest.mark.parametrize(("after", "n"), [("6h", 0), ("25h", 0), ("30h", 1), ("40D", 1)])
