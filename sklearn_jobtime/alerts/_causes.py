@@ -11,7 +11,7 @@ from sklearn_jobtime.alerts._cause import Cause, clock, what
 from sklearn_jobtime.alerts._night import Asked, Night
 from sklearn_jobtime.alerts._past import failures_in_a_row, missed_deadlines, overdue
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series_names
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN
 from sklearn_jobtime.runs._timeline import later
 
 __all__ = ["causes_of"]
