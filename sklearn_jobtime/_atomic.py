@@ -108,7 +108,7 @@ def locked(path: str | Path, patience: float = PATIENCE) -> Iterator[None]:
     if fcntl is None or name in held:
         yield
         return
-    lock = _lock_current(Path(name), time.monotonic() + patience)
+    lock = _lock_current(Path(name), patience)
     held.add(name)
     try:
         yield
@@ -118,8 +118,9 @@ def locked(path: str | Path, patience: float = PATIENCE) -> Iterator[None]:
             lock.close()
 
 
-def _lock_current(path: Path, end: float) -> IO[bytes] | None:
+def _lock_current(path: Path, patience: float) -> IO[bytes] | None:
     """Lock the file that stands under `path`, also if it is replaced while one waits for it."""
+    end = time.monotonic() + patience
     while True:
         try:
             lock = path.open("rb")
@@ -129,9 +130,10 @@ def _lock_current(path: Path, end: float) -> IO[bytes] | None:
             return lock
         lock.close()
         if time.monotonic() > end:
+            waited = f" for more than {patience:g} s" if patience else ""
             raise OSError(
-                f"{path}: is being changed by another process for more than a minute; run again "
-                "when that has ended."
+                f"{path}: is being changed by another process{waited}; run again when that has "
+                "ended."
             )
         time.sleep(0.05)
 

@@ -3,7 +3,7 @@
 from sklearn_jobtime.alerts._alerts_json import alerts_record, write_alerts
 from sklearn_jobtime.alerts._causes import causes_of
 from sklearn_jobtime.alerts._ledger import Alarm, Ledger
-from sklearn_jobtime.alerts._metrics import check_prometheus, metrics_text, write_metrics
+from sklearn_jobtime.alerts._metrics import metrics_text, write_metrics
 from sklearn_jobtime.alerts._night import Asked, Night, look_at
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "Night",
     "alerts_record",
     "causes_of",
-    "check_prometheus",
     "look_at",
     "metrics_text",
     "write_alerts",

@@ -11,7 +11,7 @@ from sklearn_jobtime.alerts._cause import Cause, clock, what
 from sklearn_jobtime.alerts._night import Asked, Night
 from sklearn_jobtime.alerts._past import failures_in_a_row, missed_deadlines, overdue
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series_names
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN
 from sklearn_jobtime.runs._timeline import later
 
 __all__ = ["causes_of"]
@@ -57,33 +57,38 @@ def causes_of(
 def _late_chances(night: Night, asked: Asked) -> Iterator[Cause]:
     for label, row in _whole_runs(night.risks).iterrows():
         yield from _late_chance(asked, night.series_label(night.name_of(label)), label, row)
+    open_rows = night.history[ENDED_AT].isna() if ENDED_AT in night.history else pd.Series()
+    open_now = {night.name_of(label) for label in night.history.index[open_rows.to_numpy(bool)]}
     for series, table in night.landings.items():
         whole = table.iloc[-1]
-        is_told = whole["is_running"] and "chance" in table and not np.isnan(whole["chance"])
-        if (
-            is_told
-            and (
-                night.history[ENDED_AT].isna() & (series_names(night.history.index) == series)
-            ).any()
-        ):
-            row = pd.Series(
-                {
-                    STARTED_AT: whole[STARTED_AT],
-                    "seconds": whole["lands"],
-                    "remaining_low": whole["lower"],
-                    "remaining_high": whole["upper"],
-                    "done_by": whole["chance"],
-                    "deadline": whole["deadline"],
-                    "deadline_at": whole[STARTED_AT] + pd.Timedelta(whole["deadline"], unit="s"),
-                    "counted_runs": np.inf,
-                    "elapsed": 0.0,
-                }
-            )
+        if series in open_now and whole["is_running"] and not np.isnan(whole.get("chance", np.nan)):
+            row = _as_risk(whole, asked)
             yield from _late_chance(asked, night.series_label(series), table.index[-1], row)
 
 
+def _as_risk(whole: pd.Series, asked: Asked) -> pd.Series:
+    """Give the landing of a run that goes on in the form of a row of risks."""
+    started = whole[STARTED_AT]
+    elapsed = (asked.now - started).total_seconds()
+    return pd.Series(
+        {
+            STARTED_AT: started,
+            "seconds": whole["lands"],
+            "elapsed": elapsed,
+            "remaining": whole["lands"] - elapsed,
+            "remaining_low": whole["lower"] - elapsed,
+            "remaining_high": whole["upper"] - elapsed,
+            "done_by": whole["chance"],
+            "counted_runs": np.inf,
+            "deadline": whole["deadline"],
+            "deadline_at": later(pd.Series([started]), pd.Series([whole["deadline"]])).iloc[0],
+        }
+    )
+
+
 def _late_chance(asked: Asked, series: str | None, label: Any, row: pd.Series) -> Iterator[Cause]:
-    if not row["done_by"] < asked.alarm_below:
+    is_over = row["elapsed"] == 0 and row["deadline_at"] <= asked.now  # a run that did not come
+    if is_over or not row["done_by"] < asked.alarm_below:
         return
     run = str(label[-1] if isinstance(label, tuple) else label)
     zone, started = asked.zone.key, row[STARTED_AT]

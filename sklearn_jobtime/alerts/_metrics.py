@@ -1,7 +1,6 @@
 """The figures of a night for Prometheus, in a file for its node exporter's textfile collector."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
 if TYPE_CHECKING:
     from prometheus_client.core import GaugeMetricFamily
 
-__all__ = ["check_prometheus", "metrics_text", "write_metrics"]
+__all__ = ["metrics_text", "write_metrics"]
 
 
 # Name without its prefix, what it says, its labels.
@@ -44,20 +43,6 @@ GAUGES = {
     "alarm_since_timestamp_seconds": ("When the cause of an open alarm began.", "kind series job"),
 }
 Sample = tuple[str, list[str], float]
-
-
-def check_prometheus() -> None:
-    """Say before the work that the writer of the format is not installed.
-
-    Raises
-    ------
-    ImportError
-    """
-    if find_spec("prometheus_client") is None:
-        raise ImportError(
-            "metrics for Prometheus are written with prometheus-client, which is not installed; "
-            'run `pip install "sklearn-jobtime[prometheus]"`.'
-        )
 
 
 def metrics_text(night: Night, ledger: Ledger, model: ConformalForecaster) -> bytes:

@@ -13,17 +13,17 @@ from sklearn_jobtime._typing import Ints, Mask
 from sklearn_jobtime.alerts._landings import landings_of_series
 from sklearn_jobtime.alerts._shifts import Shift, level_shifts
 from sklearn_jobtime.anomaly import JobTimeAnomalyDetector, newest_runs
-from sklearn_jobtime.conformal._deadlines import next_risks
+from sklearn_jobtime.conformal._deadlines import deadline_of_series, next_risks
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._nominal_coverage import few_runs_noted
 from sklearn_jobtime.conformal._online_update import OnlineUpdate, online_update
-from sklearn_jobtime.exceptions import DeadlineError, NoHistoryError
+from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.forecasting import forecast, own_run_first
 from sklearn_jobtime.point_in_time._clock import epoch_seconds
 from sklearn_jobtime.runs._schema import STARTED_AT, series_names, with_series
 from sklearn_jobtime.runs._timeline import next_runs, retired_series, split_off_coming
 
-__all__ = ["Asked", "Night", "deadline_of_series", "look_at"]
+__all__ = ["Asked", "Night", "look_at"]
 
 
 JUDGED = 0.2  # share of the newest runs that are judged, as `jobtime anomalies` does
@@ -157,7 +157,8 @@ def look_at(
     """
     history, given = split_off_coming(table, jobs)
     named = with_series(history, series)
-    limits = deadline_of_series(asked.deadlines, named.index)
+    names = list(dict.fromkeys(map(str, series_names(named.index))))
+    limits = dict(zip(names, deadline_of_series(asked.deadlines, names), strict=True))
     notes: list[str] = []
     update = online_update(model, table)
     coming, is_given = _runs_to_come(history, given)
@@ -191,33 +192,6 @@ def look_at(
         retired=retired_series(named),
         notes=notes,
     )
-
-
-def deadline_of_series(asked: Sequence[str], index: pd.Index) -> dict[str, str | None]:
-    """Read deadlines as people type them: one for all, and others for series of their own.
-
-    Raises
-    ------
-    DeadlineError
-        When a deadline is that of a series that is not there.
-
-    Examples
-    --------
-    >>> index = pd.MultiIndex.from_tuples([("ci", 1), ("etl", 1)])
-    >>> deadline_of_series(["06:00", "etl=05:00"], index)
-    {'ci': '06:00', 'etl': '05:00'}
-    """
-    names = list(dict.fromkeys(map(str, series_names(index))))
-    pairs: Mapping[str | None, str] = {
-        name or None: limit for name, _, limit in (text.rpartition("=") for text in asked)
-    }
-    if unknown := [name for name in pairs if name is not None and name not in set(names)]:
-        shown = ", ".join(sorted(names)[:10])
-        raise DeadlineError(
-            f"a deadline of the series {unknown[0]!r} came, which is not in the table; expected "
-            f"one of {shown}{', ...' if len(names) > 10 else ''}."
-        )
-    return {name: pairs.get(name, pairs.get(None)) for name in names}
 
 
 def _runs_to_come(history: pd.DataFrame, given: pd.DataFrame) -> tuple[pd.DataFrame, Mask]:

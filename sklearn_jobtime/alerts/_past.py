@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from sklearn_jobtime._typing import Floats, Ints
+from sklearn_jobtime._typing import Floats
 from sklearn_jobtime._wording import human_seconds, human_share
 from sklearn_jobtime.alerts._cause import Cause, clock, what
 from sklearn_jobtime.alerts._night import Asked, Night
@@ -22,8 +22,9 @@ RARE = 0.01  # chance of as many failures in a row, at the usual share of failur
 LEAST_IN_A_ROW = 2
 LATE_BY = 1.1  # times the longest of the newest gaps between starts, that a run did not come
 LEAST_GAPS = 5  # fewer do not say when the next run is due
-IRREGULAR = 4.0  # longest gap over the median one: beyond, no run is ever due
-SEEN = 100  # newest runs of a series that are looked at for a row of them
+IRREGULAR = 4.0  # a long gap over the median one: beyond, no run is ever due
+REGULAR_SHARE = 0.95  # of the gaps are shorter than that long one
+SEEN = 100  # newest runs of a series that are looked at
 
 
 def failures_in_a_row(night: Night, zone: str) -> list[Cause]:
@@ -73,38 +74,47 @@ def missed_deadlines(night: Night, asked: Asked, new: pd.Timestamp) -> Iterator[
     """Find the series of which a run that is new tonight, or the newest, missed its deadline.
 
     Runs that succeeded later than that count, and those that still go on; of one that failed,
-    there is no saying when it would have been done.
+    there is no saying when it would have been done. The newest run of a retired series is no news.
     """
     history = night.history
     if not any(night.limits.values()) or ENDED_AT not in history:
         return
     took = _whole_runs(night)
-    for name, rows in night.rows_of_series.items():
-        if (limit := night.limits[name]) is not None:
-            newest = rows[-SEEN:]
-            runs = _measured(history.iloc[newest], took[newest], limit, asked)
-            is_new = (runs[ENDED_AT] > new) | runs["goes_on"]
-            is_new.iloc[-1:] = True
-            missed = (runs["seconds"] > runs["limit"]) & is_new
-            if missed.any():
-                yield _missed(night, name, runs[: int(np.flatnonzero(missed)[-1]) + 1], asked)
+    retired = set(map(str, night.retired.index))
+    for limit in dict.fromkeys(filter(None, night.limits.values())):
+        runs = _measured(history, took, limit, asked)
+        says, is_late = runs["says"].to_numpy(), (runs["seconds"] > runs["limit"]).to_numpy()
+        is_new = ((runs[ENDED_AT] > new) | runs["goes_on"]).to_numpy()
+        for name, rows in night.rows_of_series.items():
+            if night.limits[name] != limit:
+                continue
+            own = rows[-SEEN:]
+            own = own[says[own]]
+            asked_of = is_new[own]
+            asked_of[-1:] |= name not in retired
+            missed = np.flatnonzero(is_late[own] & asked_of)
+            if len(missed):
+                yield _missed(night, name, runs.iloc[own[: missed[-1] + 1]], asked)
 
 
 def _measured(rows: pd.DataFrame, took: Floats, limit: str, asked: Asked) -> pd.DataFrame:
-    """Say of runs how long they took or go on, and what their deadline was, where both are known.
+    """Say of runs how long they took or go on, and what their deadline was.
 
-    A run that goes on says something once its deadline is over.
+    `says` marks those of which both are known; a run that goes on says something once its deadline
+    is over.
     """
     limits = deadline_seconds(limit, asked.zone, rows)
     goes_on = rows[ENDED_AT].isna().to_numpy()
     so_far = (asked.now - rows[STARTED_AT]).dt.total_seconds().to_numpy()
     seconds = np.where(goes_on, so_far, took)
-    runs = rows[[STARTED_AT, ENDED_AT]].assign(seconds=seconds, limit=limits, goes_on=goes_on)
-    return runs[~np.isnan(seconds) & (limits > 0) & ~(goes_on & (seconds <= limits))]
+    says = ~np.isnan(seconds) & (limits > 0) & ~(goes_on & (seconds <= limits))
+    return rows[[STARTED_AT, ENDED_AT]].assign(
+        seconds=seconds, limit=limits, goes_on=goes_on, says=says
+    )
 
 
 def _missed(night: Night, name: str, runs: pd.DataFrame, asked: Asked) -> Cause:
-    """Say of the last of these runs by how much it missed its deadline, and since when others did."""
+    """Say by how much the last of these runs missed its deadline, and since when others did."""
     zone, series = asked.zone.key, night.series_label(name)
     is_late = (runs["seconds"] > runs["limit"]).to_numpy()
     n = int(np.cumprod(is_late[::-1]).sum())
@@ -166,7 +176,10 @@ def overdue(night: Night, now: pd.Timestamp, zone: str) -> list[Cause]:
 
 def _due(starts: Floats, *, strict: bool) -> pd.Timestamp | None:
     gaps = np.diff(starts[-(GAPS + 1) :])
-    if len(gaps) < LEAST_GAPS or (strict and gaps.max() > IRREGULAR * np.median(gaps)):
+    if len(gaps) < LEAST_GAPS:
+        return None
+    usual = np.diff(starts[-(SEEN + 1) :])
+    if strict and np.quantile(usual, REGULAR_SHARE) > IRREGULAR * np.median(usual):
         return None
     return _moment(starts[-1] + LATE_BY * gaps.max()).ceil("min")
 

@@ -1,6 +1,7 @@
 """Deadlines as people write them, and how likely the next runs are to be done by them."""
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import time
 from zoneinfo import ZoneInfo
 
@@ -14,11 +15,54 @@ from sklearn_jobtime.exceptions import DeadlineError, RunTableError
 from sklearn_jobtime.runs._schema import STARTED_AT
 from sklearn_jobtime.runs._timeline import later
 
-__all__ = ["deadline_seconds", "next_risks"]
+__all__ = ["Deadlines", "deadline_of_series", "deadline_seconds", "next_risks"]
 
 
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 DURATION = re.compile(r"(\d+(\.\d+)?\s*(s|sec|m|min|h)\s*)+")
+Deadlines = str | Mapping[str | None, str] | Sequence[str] | None
+
+
+def deadline_of_series(asked: Deadlines, names: Sequence[str]) -> list[str | None]:
+    """Read deadlines as people type them: one for all, and others for series of their own.
+
+    Parameters
+    ----------
+    asked : str, mapping, sequence of str or None
+        ``"06:00"``, ``{"etl": "05:00", None: "06:00"}`` (None: all others) or
+        ``["06:00", "etl=05:00"]``.
+    names : sequence of str
+        The series.
+
+    Returns
+    -------
+    list of str or None
+
+    Raises
+    ------
+    DeadlineError
+        When a deadline is that of a series that is not there.
+
+    Examples
+    --------
+    >>> deadline_of_series(["06:00", "etl=05:00"], ["ci", "etl"])
+    ['06:00', '05:00']
+    """
+    pairs: dict[str | None, str] = {}
+    if isinstance(asked, Mapping):
+        pairs = {name or None: text for name, text in asked.items()}
+    else:
+        for text in [asked] if isinstance(asked, str) else asked or []:
+            name, _, limit = text.rpartition("=")
+            pairs[name or None] = limit
+    known = set(names)
+    if unknown := [name for name in pairs if name is not None and name not in known]:
+        shown = ", ".join(sorted(known)[:10])
+        raise DeadlineError(
+            f"a deadline of the series {unknown[0]!r} came, which is not in the table; expected "
+            f"one of {shown}{', ...' if len(known) > 10 else ''}."
+        )
+    return [pairs.get(name, pairs.get(None)) for name in names]
 
 
 def deadline_seconds(text: str, zone: ZoneInfo, forecasts: pd.DataFrame) -> Floats:

@@ -1,7 +1,7 @@
 """The runs to come of a report: forecasts, deadlines and chances, series by series."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,57 +12,12 @@ import pandas as pd
 from sklearn_jobtime._typing import Ints
 from sklearn_jobtime.conformal._deadlines import next_risks
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
-from sklearn_jobtime.exceptions import DeadlineError, TooFewRunsWarning
+from sklearn_jobtime.exceptions import TooFewRunsWarning
 from sklearn_jobtime.report._pool import Pool
 from sklearn_jobtime.runs._schema import STARTED_AT
 from sklearn_jobtime.runs._timeline import later
 
-__all__ = ["Deadlines", "coming_of_series", "deadline_of_series", "landings_of", "risks_of_series"]
-
-
-Deadlines = str | Mapping[str | None, str] | Sequence[str] | None
-
-
-def deadline_of_series(asked: Deadlines, names: Sequence[str]) -> list[str | None]:
-    """Read deadlines as people type them: one for all, and others for series of their own.
-
-    Parameters
-    ----------
-    asked : str, mapping, sequence of str or None
-        ``"06:00"``, ``{"etl": "05:00", None: "06:00"}`` (None: all others) or
-        ``["06:00", "etl=05:00"]``.
-    names : sequence of str
-        The series.
-
-    Returns
-    -------
-    list of str or None
-
-    Raises
-    ------
-    DeadlineError
-        When a deadline is that of a series that is not there.
-
-    Examples
-    --------
-    >>> deadline_of_series(["06:00", "etl=05:00"], ["ci", "etl"])
-    ['06:00', '05:00']
-    """
-    pairs: dict[str | None, str] = {}
-    if isinstance(asked, Mapping):
-        pairs = {name or None: text for name, text in asked.items()}
-    else:
-        for text in [asked] if isinstance(asked, str) else asked or []:
-            name, _, limit = text.rpartition("=")
-            pairs[name or None] = limit
-    known = set(names)
-    if unknown := [name for name in pairs if name is not None and name not in known]:
-        shown = ", ".join(sorted(known)[:10])
-        raise DeadlineError(
-            f"a deadline of the series {unknown[0]!r} came, which is not in the table; expected "
-            f"one of {shown}{', ...' if len(known) > 10 else ''}."
-        )
-    return [pairs.get(name, pairs.get(None)) for name in names]
+__all__ = ["coming_of_series", "landings_of", "risks_of_series"]
 
 
 def coming_of_series(forecasts: pd.DataFrame, pool: Pool) -> list[pd.DataFrame]:

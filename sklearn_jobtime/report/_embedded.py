@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from sklearn_jobtime._plain_json import plain_json
 
 __all__ = ["embedded"]
 
 
-DIGITS = 9  # significant ones: far beyond what is shown, and half as long as all of them
+DIGITS = 8  # significant ones: far beyond what is shown, and half as long as all of them
 PAST = ["started_at", "seconds", "status", "forecast", "lower", "upper"]
 AHEAD = ["run", "step", "job", "started_at", "seconds", "lower", "upper", "ends_at"]
 JOBS = ["job", "median", "runs", "time_share", "late_share"]
@@ -49,9 +51,15 @@ def embedded(facts: dict[str, Any]) -> dict[str, Any]:
         plain["alarms_in_week"] = one["alarms"]["week"]
         plain["graph"] = one["landing"]["graph"] if one["landing"] else []
         for name, rows in tables.items():
-            plain[name] = [[row.get(column) for column in columns[name]] for row in rows]
+            plain[name] = [[_cell(row, column) for column in columns[name]] for row in rows]
         series.append(_short(plain_json(plain)))
     return {**_short(plain_json(kept)), "columns": columns, "series": series}
+
+
+def _cell(row: dict[str, Any], column: str) -> Any:
+    """Give a value of a table; moments to the second."""
+    value = row.get(column)
+    return value.floor("s") if isinstance(value, pd.Timestamp) else value
 
 
 def _short(value: Any) -> Any:

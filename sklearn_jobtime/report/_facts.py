@@ -11,14 +11,13 @@ import pandas as pd
 from sklearn_jobtime._typing import Ints
 from sklearn_jobtime.anomaly import JobTimeAnomalyDetector, newest_runs
 from sklearn_jobtime.baselines._online_mix import OnlineMix
+from sklearn_jobtime.conformal._deadlines import Deadlines, deadline_of_series
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.conformal._nominal_coverage import coverage_record, few_runs_noted
 from sklearn_jobtime.exceptions import NoHistoryError
 from sklearn_jobtime.forecasting import forecast, own_run_first
 from sklearn_jobtime.report._ahead import (
-    Deadlines,
     coming_of_series,
-    deadline_of_series,
     landings_of,
     risks_of_series,
 )

@@ -12,8 +12,7 @@ from sklearn_jobtime.exceptions import GraphError, NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.landing import LandingForecaster, landing_table
 from sklearn_jobtime.report._pool import Pool
-from sklearn_jobtime.runs._job_times import job_starts
-from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, derives, start_column
+from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, derives
 from sklearn_jobtime.runs._targets import make_targets
 
 __all__ = ["landing_of", "usual_plan"]
@@ -39,15 +38,14 @@ def usual_plan(pool: Pool, series: int, forecasts: pd.DataFrame) -> list[dict[st
         One row a job, those that start first before the others: seconds after the start of the
         run. None where nothing tells when jobs start.
     """
-    newest = pool.runs.iloc[pool.rows[series][-NEWEST:]]
-    if STARTED_AT not in newest:
-        return None
+    newest = pool.rows[series][-NEWEST:]
     plan = []
     for row in forecasts.to_dict("records"):
         job = row["job"]
-        if job == WHOLE_RUN or start_column(job) not in newest:
+        if job not in pool.waits:
             continue
-        waits = (job_starts(newest, job) - newest[STARTED_AT]).dt.total_seconds().median()
+        told = pool.waits[job].to_numpy()[newest]
+        waits = float(np.nanmedian(told)) if (~np.isnan(told)).any() else np.nan
         if np.isnan(waits):
             continue
         plan.append(

@@ -11,9 +11,9 @@ import pandas as pd
 
 from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime._containers import plain_table, to_utc
+from sklearn_jobtime.conformal._deadlines import Deadlines
 from sklearn_jobtime.exceptions import MissingPackageError, RunTableError
 from sklearn_jobtime.forecasting import target_names
-from sklearn_jobtime.report._ahead import Deadlines
 from sklearn_jobtime.report._facts import Asked, gather
 from sklearn_jobtime.runs._schema import WHOLE_RUN, clock_columns, job_columns
 from sklearn_jobtime.runs._validation import validate_runs
@@ -21,7 +21,7 @@ from sklearn_jobtime.runs._validation import validate_runs
 __all__ = ["Report", "make_report"]
 
 
-LANDINGS = 8  # series whose next run is sent through the graph of its jobs: a second or more each
+LANDINGS = 6  # series whose next run is sent through the graph of its jobs: a second or more each
 
 
 class Report:
@@ -113,7 +113,7 @@ def make_report(
     jobs : sequence of str, default=None
         The columns of durations, without a model; None finds them as
         :func:`~sklearn_jobtime.runs.job_columns` does. A model says them itself.
-    landings : int, default=8
+    landings : int, default=6
         For how many series, the first ones of the overview, the jobs of the next run are sent
         through their graph, as `jobtime landing` does. It takes a second or more a series; for the
         others, jobs are drawn where they usually start.

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sklearn_jobtime._typing import Floats, Ints
 from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.point_in_time._clock import epoch_seconds
 from sklearn_jobtime.runs._jobs_of_series import has_job
 from sklearn_jobtime.runs._schema import (
     ENDED_AT,
@@ -18,6 +19,7 @@ from sklearn_jobtime.runs._schema import (
     WHOLE_RUN,
     series_names,
     series_of,
+    start_column,
     status_column,
 )
 from sklearn_jobtime.runs._targets import observed_durations
@@ -100,6 +102,18 @@ class Pool:
         for own, main in zip(self.rows, self.main, strict=True):
             found[own] = self.observed[main].to_numpy()[own]
         return found
+
+    @cached_property
+    def waits(self) -> pd.DataFrame:
+        """Seconds from the start of each run to that of each job; NaN where none is told."""
+        if STARTED_AT not in self.runs:
+            return pd.DataFrame(index=self.runs.index)
+        began = epoch_seconds(self.runs[STARTED_AT])
+        told = [job for job in self.jobs if start_column(job) in self.runs]
+        return pd.DataFrame(
+            {job: epoch_seconds(self.runs[start_column(job)]) - began for job in told},
+            index=self.runs.index,
+        )
 
     def series_in(self, index: pd.Index) -> Ints:
         """Give the number of the series of each row of another table, -1 for one that is not here.

@@ -1,5 +1,7 @@
 """The command `nightly`."""
 
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,20 @@ import typer
 from sklearn_jobtime.cli.options import AsJson, Names, Runs, Timezone, reads_source, writable
 
 __all__ = ["nightly"]
+
+
+def _writable_by(module: str, extra: str) -> Callable[[Path | None], Path | None]:
+    """Say before the work that what writes a file is not installed."""
+
+    def check(path: Path | None) -> Path | None:
+        if path is not None and find_spec(module) is None:
+            raise typer.BadParameter(
+                f"{path} is written with {module}, which is not installed; run `pip install "
+                f'"sklearn-jobtime[{extra}]"`.'
+            )
+        return writable(path)
+
+    return check
 
 
 @reads_source("runs")
@@ -33,7 +49,8 @@ def nightly(
         ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(callback=writable, help="Page for people, .html.")
+        Path | None,
+        typer.Option(callback=_writable_by("jinja2", "report"), help="Page for people, .html."),
     ] = None,
     alerts: Annotated[
         Path | None, typer.Option(callback=writable, help="Open alarms for programs, .json.")
@@ -41,7 +58,7 @@ def nightly(
     metrics: Annotated[
         Path | None,
         typer.Option(
-            callback=writable,
+            callback=_writable_by("prometheus_client", "prometheus"),
             help="Figures for the textfile collector of Prometheus' node exporter, .prom.",
         ),
     ] = None,

@@ -19,7 +19,6 @@ from sklearn_jobtime.alerts import (
     Night,
     alerts_record,
     causes_of,
-    check_prometheus,
     look_at,
     metrics_text,
     write_alerts,
@@ -91,13 +90,11 @@ def run_nightly(
     zone = read_zone(timezone)
     present = pd.Timestamp.now(tz="UTC") if now is None else read_moment(now, zone, "--now")
     asked = Asked(deadlines, present, zone, alarm_below, refit_after, landings)
-    if outputs.metrics is not None:
-        check_prometheus()
     with locked(path, patience=PATIENCE):  # held until the model is replaced, which is last
         model = conformal(load_model(path), path)
         remembered = Ledger.read(state_path(path))
         table, jobs = read_as_fitted(source, model)
-        series = series_name(table)
+        series, notes = series_name(table), list(table.attrs.get("notes", []))
         with deadline_typed():
             night = look_at(model, table, jobs, asked, series)
         date = f"{present.tz_convert(zone):%Y-%m-%d}"
@@ -113,7 +110,7 @@ def run_nightly(
             after.write(state_path(path))
         if night.update.until > night.update.since:
             save_model(model, path)
-    notes = [*table.attrs.get("notes", []), *night.notes]
+    notes += night.notes
     new = [alarm for alarm in after.alarms if alarm.is_new and alarm.id not in told]
     if as_json:
         print_json({"model": str(path), **record, **_figures(night, model), "notes": notes})
@@ -145,6 +142,7 @@ def _files(
             now=asked.now,
             timezone=asked.zone.key,
             series=series_name(table),
+            landings=asked.landings,
         )
         files.append(partial(page.save, outputs.report))
     if outputs.metrics is not None:

@@ -88,9 +88,17 @@
   }));
   by("order").addEventListener("change", (event) => sort(event.target.value, event.target.value === "odd" || event.target.value === "age"));
 
-  function made(k) {
+  let views = null;
+  async function unpacked() {
+    if (views) return views;
+    const packed = Uint8Array.from(atob(by("views").textContent), (sign) => sign.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    views = JSON.parse(await new Response(stream).text());
+    return views;
+  }
+  async function made(k) {
     const holder = document.createElement("div");
-    holder.innerHTML = by("v" + k).textContent;
+    holder.innerHTML = (await unpacked())[k];
     times(holder);
     return holder.firstElementChild;
   }
@@ -98,7 +106,7 @@
     if (!hash.startsWith("#series=")) return null;
     try { return decodeURIComponent(hash.slice(8)); } catch (e) { return hash.slice(8); }
   }
-  function go(move) {
+  async function go(move) {
     const name = nameOf(location.hash);
     const k = name === null ? -1 : links.findIndex((link) => link.textContent === name);
     document.body.classList.remove("all");
@@ -108,7 +116,8 @@
       if (move) by("main").focus();
       return;
     }
-    const article = made(k);
+    const article = await made(k);
+    if (nameOf(location.hash) !== name) return;
     const shown = Array.from(body.rows).filter((row) => !row.hidden || row === rows[k]);
     const place = shown.indexOf(rows[k]);
     [["prev", place - 1], ["next", place + 1]].forEach(([which, other]) => {
@@ -124,12 +133,10 @@
     if (move) { window.scrollTo(0, 0); view.focus({ preventScroll: true }); }
   }
   window.addEventListener("hashchange", () => { if (location.hash !== "#main") go(true); });
-  by("everything").addEventListener("click", () => {
-    const all = Array.from(body.rows).filter((row) => !row.hidden).map((row) => {
-      const article = made(row.dataset.view);
-      article.querySelectorAll(".turn, .back").forEach((part) => part.remove());
-      return article;
-    });
+  by("everything").addEventListener("click", async () => {
+    const wanted = Array.from(body.rows).filter((row) => !row.hidden);
+    const all = await Promise.all(wanted.map((row) => made(row.dataset.view)));
+    all.forEach((article) => article.querySelectorAll(".turn, .back").forEach((part) => part.remove()));
     document.body.classList.add("all");
     view.replaceChildren(...all);
     view.hidden = false;
