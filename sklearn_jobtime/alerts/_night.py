@@ -202,13 +202,9 @@ def _runs_to_come(history: pd.DataFrame, given: pd.DataFrame) -> tuple[pd.DataFr
     others = ~np.isin(series_names(history.index), series_names(given.index))
     if not others.any():
         return given, np.ones(len(given), dtype=bool)
-    newest = history[STARTED_AT].max()
     rest = next_runs(history[others])
     keep = ~np.isin(series_names(rest.index), list(retired_series(history).index))
-    assert newest is not pd.NaT
-    rest = rest[keep]
-    coming = given.astype(rest.dtypes.to_dict())
-    coming = pd.concat([coming, rest])
+    coming = pd.concat([given.astype(rest.dtypes.to_dict()), rest[keep]])
     return coming, np.arange(len(coming)) < len(given)
 
 

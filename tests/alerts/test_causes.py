@@ -138,6 +138,25 @@ def test_of_several_series_the_one_that_rests_is_told_and_chances_of_it_are_not(
         causes(runs, "x=05:00")
 
 
+@pytest.mark.parametrize("n_gone", [0, 40])
+def test_one_series_that_runs_takes_no_forecast_from_the_others(n_gone):
+    runs = make_job_runs(80, n_jobs=1, n_series=3, failure_rate=0, random_state=0)
+    one, two, three = runs.index.get_level_values(0).unique()
+    if n_gone:  # retired
+        runs = runs.drop(index=runs.loc[[three]].index[-n_gone:])
+    last = runs.loc[[two]].index[-1]
+    runs.loc[last, ["job_0", "ended_at", "job_0__status"]] = [np.nan, pd.NaT, None]
+    past = runs.groupby(level=0).head(30)
+    model = ConformalForecaster(RollingRule()).fit(past, make_targets(past, jobs=["job_0"]))
+    now = runs.loc[last, "started_at"] + pd.Timedelta("1min")
+    night = look_at(model, runs, ["job_0"], Asked(["5h"], now, ZoneInfo("UTC"), landings=0))
+    coming = [two, one] if n_gone else [two, one, three]
+    assert list(night.coming.index.get_level_values(0)) == coming
+    assert night.is_running.tolist() == [True] + [False] * (len(coming) - 1)
+    elapsed = night.risks[night.risks["job"] == "whole_run"].groupby(level=0)["elapsed"].first()
+    assert elapsed.to_dict() == {name: 60.0 * (name == two) for name in coming}
+
+
 def test_a_fit_is_due_after_so_many_days():
     assert not of_kind(causes(history(), refit_after=30), "refit_due")
     (due,) = of_kind(causes(history(), refit_after=10), "refit_due")
