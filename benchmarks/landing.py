@@ -9,9 +9,9 @@ baselines, which learns the graph and the workers from the times of the older ru
 at a moment drawn from the whole of it. Printed are for each pipeline and stage
 
 - `each`: share of the landings to come (of the run, and of jobs that did land, also in nights in
-  which another job failed that they do not wait for) inside their 90 % intervals; `least`: that of the output that has the
-  lowest; `all`: share of the nights of which all landings are inside the joint intervals; `+-`: 2.6
-  standard errors of the wider spread of the two shares between histories;
+  which another job failed that they do not wait for) inside their 90 % intervals; `least`: that of
+  the output that has the lowest; `all`: share of the nights of which all landings are inside the
+  joint intervals; `+-`: 2.6 standard errors of the wider spread of the two between histories;
 - `each 1`, `all 1`: the same of one landing, and one night, drawn from each history, which are
   independent of each other, with `band`, the exact binomial one (99 %) of so many draws;
 - `error`: mean absolute error of the run's landing in seconds, and its ratio to that of `(a)`, the

@@ -108,16 +108,19 @@ class StageBounds:
         return np.where(is_told, np.array([bound.bounds(1 - levels) for bound in bounds]), np.inf)
 
     def share_by(self, stage: int, errors: Floats) -> Floats:
-        """Give the share of nights that were no later than so many standard deviations.
+        """Give the share of nights that are no later than so many standard deviations.
 
-        Between the errors of two nights it is interpolated; of n nights the share is from
-        ``1 / (n + 1)`` to ``n / (n + 1)``, and 0 or 1 at infinity.
+        Half of them land before the forecast, and as many are far off on either side: each side has
+        a spread of its own. So a share is told by all nights, and not by those of one side, whose
+        number is chance. Between the errors of two nights it is interpolated; of n nights it is
+        from half of ``1 / (n + 1)`` on, and 0 or 1 at infinity.
         """
         shares = np.empty(len(errors))
         for k, error in enumerate(errors):
-            seen = np.sort(_seen(self._errors[:, stage, k]))
-            ranks = np.arange(1, len(seen) + 1) / (len(seen) + 1)
-            shares[k] = np.interp(error, seen, ranks) if len(seen) else 0.5
+            far = np.sort(np.abs(_seen(self._errors[:, stage, k])))
+            ranks = np.arange(len(far) + 1) / (len(far) + 1)
+            nearer = np.interp(abs(error), np.append(0.0, far), ranks)
+            shares[k] = 0.5 + 0.5 * np.sign(error) * nearer
         return np.where(np.isinf(errors), errors > 0, shares)
 
 

@@ -108,8 +108,8 @@ class Calibration:
     def chance_of(self, paths: LandingPaths, limits: ArrayLike, now: float) -> Floats:
         """Chance that each job, and the run, has landed by its limit, of shape (n_jobs + 1,).
 
-        It is the share of held-out nights that were no later relative to their own sample paths:
-        what share of these paths lands by then says too little where nights are few. Where no
+        It is told by how far off held-out nights were relative to their own sample paths: what
+        share of these paths lands by then says too little where nights are few. Where no
         landing can lie before now the share is one of those that are left.
         """
         centre, below, above = paths.centre_and_spreads()

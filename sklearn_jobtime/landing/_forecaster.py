@@ -106,8 +106,8 @@ class LandingForecaster(MetaEstimatorMixin, ObservedScoreMixin, BaseEstimator):
     *Intervals* are those of split conformal prediction: each held-out night is forecast from all
     others, at its start, while its first job runs and at up to four stages more, and the errors,
     relative to the spread of its sample paths, say how wide an interval has to be. A *chance* is
-    the share of those nights that were no later, relative to their sample paths, than the deadline
-    is.
+    told by the same errors: half of the nights land before the median of their paths, and the share
+    of those that are farther off than the deadline is halved between early and late.
 
     *Steps that come on some nights only.* A job without start and duration behind which another has
     started, in a run that did not fail, was skipped and took no time; as many paths skip it as

@@ -38,11 +38,10 @@ def test_a_later_deadline_has_no_lower_chance_and_one_that_is_over_has_none(nigh
     assert (chances[-1] >= 0.9).all()
 
 
-def test_the_share_of_nights_is_their_rank():
-    errors = np.arange(-4.0, 5.0)[:, None, None]  # nine nights
-    bounds = StageBounds(errors)
-    asked = [-np.inf, -9.0, -4.0, 0.0, 0.5, 4.0, 9.0, np.inf]
+def test_the_share_of_nights_is_the_rank_of_their_distance_on_either_side():
+    bounds = StageBounds(np.array([-1.0, 2.0, -3.0, 4.0])[:, None, None])
+    asked = [-np.inf, -9.0, -3.0, 0.0, 0.5, 1.0, 9.0, np.inf]
     found = [float(bounds.share_by(0, np.array([error]))[0]) for error in asked]
-    assert found == pytest.approx([0, 0.1, 0.1, 0.5, 0.55, 0.9, 0.9, 1])
+    assert found == pytest.approx([0, 0.1, 0.2, 0.5, 0.55, 0.6, 0.9, 1])
     bounds.learn(np.array([[5.0]]))
-    assert float(bounds.share_by(0, np.array([0.0]))[0]) == pytest.approx(5 / 11)
+    assert float(bounds.share_by(0, np.array([5.0]))[0]) == pytest.approx(0.5 + 5 / 12)
