@@ -5,18 +5,18 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_jobtime.baselines import RollingRule
 from sklearn_jobtime.datasets import make_job_runs
 from sklearn_jobtime.exceptions import DeadlineError, RunTableError
 from sklearn_jobtime.report import make_report
-from sklearn_jobtime.runs import make_targets
+from sklearn_jobtime.runs import as_of, make_targets
 
 from .reading import embedded, read, views, words
 
-HOSTILE = '<script>alert(1)</script> "[red]" \'x\' &amp; </script><!-- {{ 7 * 7 }} \u202e%'
+HOSTILE = "<script>alert(1)</script> \"[red]\" 'x' &amp; </script><!-- {{ 7 * 7 }} \u202e%"
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +57,12 @@ def test_tables_have_headers_pictures_a_text_and_headings_an_order(page):
         tags = read(part).tags
         assert all("scope" in attrs for tag, attrs in tags if tag == "th")
         assert all(
-            "aria-label" in attrs or "aria-labelledby" in attrs for tag, attrs in tags if tag == "svg"
+            "aria-label" in attrs or "aria-labelledby" in attrs
+            for tag, attrs in tags
+            if tag == "svg"
         )
         assert [tag for tag, _ in tags if tag == "h1"] == ["h1"]
-    labelled = {
-        attrs["aria-labelledby"] for tag, attrs in tags if "aria-labelledby" in attrs
-    }
+    labelled = {attrs["aria-labelledby"] for tag, attrs in tags if "aria-labelledby" in attrs}
     assert labelled <= {attrs.get("id") for _, attrs in tags}
 
 
@@ -100,13 +100,14 @@ def test_names_are_shown_and_never_obeyed(hostile):
     assert "49" not in {one["name"] for one in embedded(hostile.html)["series"]}
 
 
-@given(st.text(min_size=1, max_size=20).filter(lambda name: name.strip()))
-def test_any_name_is_text(name):
-    runs = pd.DataFrame({"build": [60.0]}, pd.MultiIndex.from_tuples([(name, 0)]))
-    html = make_report(runs, now="2026-03-01").html
-    assert [one["name"] for one in embedded(html)["series"]] == [str(name)]
-    headings = re.findall(r"<h1[^>]*>(.*?)</h1>", views(html)[0], re.S)
-    assert "<" not in headings[0]
+@settings(max_examples=3)
+@given(st.lists(st.text(min_size=1, max_size=20).filter(str.strip), min_size=5, unique=True))
+def test_any_name_is_text(names):
+    index = pd.MultiIndex.from_tuples([(name, 0) for name in names])
+    html = make_report(pd.DataFrame({"build": 60.0}, index), now="2026-03-01").html
+    assert {one["name"] for one in embedded(html)["series"]} == set(names)
+    for view in views(html):
+        assert "<" not in re.search(r"<h1[^>]*>(.*?)</h1>", view, re.S)[1]
 
 
 def _days(n):
@@ -135,8 +136,8 @@ def test_a_page_for_any_history(runs, said):
 def test_one_sentence_where_there_is_no_page(pool):
     with pytest.raises(RunTableError, match="has no run"):
         make_report(pool[:0])
+    model = RollingRule().fit(pool.assign(size=1.0), make_targets(pool))
     with pytest.raises(RunTableError, match="no column"):
-        model = RollingRule().fit(pool.assign(size=1.0), make_targets(pool))
         make_report(pool, model)
     with pytest.raises(DeadlineError, match="'nightly'"):
         make_report(pool, deadlines={"nightly": "06:00"})
@@ -170,3 +171,14 @@ def test_a_file_is_whole_and_a_notebook_shows_a_frame(page, tmp_path):
     ((tag, attrs),) = read(page._repr_html_()).tags
     assert tag == "iframe"
     assert attrs["srcdoc"] == page.html
+
+
+def test_a_run_that_goes_on_is_no_success_yet():
+    runs = make_job_runs(n_runs=60, graph="load>test", starts=True, failure_rate=0, random_state=0)
+    moment = runs["started_at"].iloc[-1] + pd.Timedelta(runs["load"].iloc[-1] + 30, unit="s")
+    page = make_report(as_of(runs, moment), now=moment)
+    (one,) = page.data["series"]
+    states = {row[0]: row[1] for row in one["landing"]}
+    assert one["last"]["status"] == "running"
+    assert states == {"load": "landed", "test": "running", "whole_run": "running"}
+    assert "A run goes on since" in words(views(page.html)[0])
