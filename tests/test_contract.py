@@ -62,7 +62,7 @@ ESTIMATORS = [
         {},
     ),
     pytest.param(LSTMForecaster(), {}, marks=pytest.mark.slow),
-    pytest.param(ResidualForecaster(), {}, marks=pytest.mark.slow),
+    pytest.param(ResidualForecaster(16, lr=0.03, max_epochs=30), {}, marks=pytest.mark.slow),
     (StatefulForecaster(LSTMForecaster(lr=0.03, max_epochs=8, random_state=0)), LOOKS_BACK),
     pytest.param(LSTMTagger(lr=0.05, batch_size=64, max_epochs=15), {}, marks=pytest.mark.slow),
     (RollingRule("last"), LOOKS_BACK),

@@ -27,7 +27,7 @@ def test_a_hundred_threads_get_what_one_gets(network):
     estimator = pipeline.set_params(lstm__max_epochs=1) if network else OnlineMix()
     model = ConformalForecaster(estimator).fit(known, TARGETS[:100])
     before = pickle.dumps(model)
-    n_runs = 25 if network else 100
+    n_runs = 25 if network else 50
     runs = [RUNS[100 + k : 101 + k] for k in range(n_runs)]
     one_by_one = [model.predict_interval(run) for run in runs]
     interval = sys.getswitchinterval()

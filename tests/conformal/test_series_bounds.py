@@ -179,7 +179,7 @@ def test_runs_that_overlap_have_the_nominal_coverage(times_known, share):
 
 @pytest.mark.slow
 def test_later_steps_have_the_nominal_coverage():
-    n, horizon = 1500, 12
+    n, horizon = 900, 12
     rng = np.random.default_rng(0)
     started = pd.to_datetime(np.arange(n) * 100, unit="s", utc=True)
     clock = pd.DataFrame({"started_at": started, "ended_at": started + pd.Timedelta("90s")})
@@ -198,7 +198,7 @@ def test_later_steps_have_the_nominal_coverage():
         model.update(clock[new_rows], new, forecast=forecasts[new_rows])
         low, high = model.predict_interval(X[row : row + 1])[0, -1]
         held.append(low <= y[row, -1] <= high)
-    assert np.mean(held) == pytest.approx(0.8, abs=0.02)
+    assert np.mean(held) == pytest.approx(0.8, abs=0.03)
 
 
 class Hundred(FirstColumn):
