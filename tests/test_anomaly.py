@@ -298,3 +298,12 @@ def test_false_alarms_are_as_rare_as_asked():
         alarms += (detector.fit(seconds[:-1]).predict(seconds[-1:]) == -1).sum()
     low, high = binom.interval(0.999, n_sets, contamination)
     assert low <= alarms <= high
+
+
+def test_runs_of_one_series_are_judged_by_a_detector_of_many_without_times():
+    index = pd.MultiIndex.from_product([["a", "b", "c"], range(3)])
+    runs = pd.DataFrame({"job": np.arange(1.0, 10.0)}, index)
+    detector = JobTimeAnomalyDetector().fit(runs[:-1])
+    assert len(detector.p_values(runs[-1:])) == 1
+    again = detector.p_values(runs[:2])["job"]  # not compared with themselves
+    assert again.notna().all()

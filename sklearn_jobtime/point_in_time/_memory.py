@@ -330,15 +330,16 @@ def given_again(memory: Memory, values: NDArray[Any], clock: Clock) -> Rows:
     places = _places(memory, values, clock)
     start = np.array([places.get(key, -1) for key in clock.keys], dtype=np.intp)[clock.series]
     in_series = start + places_in_series(clock)
-    by_place = pd.MultiIndex.from_arrays([past_series, memory.place])
+    own = np.flatnonzero(past_series >= 0)  # of all other series the place would be the same
+    by_place = pd.MultiIndex.from_arrays([past_series[own], memory.place[own]])
     again = by_place.get_indexer(pd.MultiIndex.from_arrays([clock.series, in_series]))
     again[start < 0] = -1
     if carries_labels(clock) and past.labels is not None:
-        by_label = pd.MultiIndex.from_arrays([past_series, past.labels])
+        by_label = pd.MultiIndex.from_arrays([past_series[own], past.labels[own]])
         given = pd.MultiIndex.from_arrays([clock.series, clock.labels])
         if by_label.is_unique and given.isin(by_label).any():
             again = by_label.get_indexer(given)
-    return np.asarray(again, dtype=np.intp)
+    return np.where(again >= 0, np.append(own, -1)[again], -1)
 
 
 def _before_by_label(memory: Memory, past_series: Rows, clock: Clock) -> Mask:

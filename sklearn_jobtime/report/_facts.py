@@ -23,9 +23,10 @@ from sklearn_jobtime.report._ahead import (
 )
 from sklearn_jobtime.report._calendar import by_calendar
 from sklearn_jobtime.report._gantt import landing_of, usual_plan
-from sklearn_jobtime.report._pool import Pool
+from sklearn_jobtime.report._pool import RUNNING, Pool
 from sklearn_jobtime.report._states import states_of
 from sklearn_jobtime.report._unseen import Unseen, coverage_of_series, unseen_forecasts, verdicts
+from sklearn_jobtime.runs._job_times import job_ends, job_starts
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT
 from sklearn_jobtime.runs._targets import make_targets
 from sklearn_jobtime.runs._timeline import next_runs, retired_series, split_off_coming
@@ -240,9 +241,12 @@ def _overdue(starts: Any, now: pd.Timestamp) -> float:
 
 
 def _newest(pool: Pool) -> pd.Timestamp | None:
-    moments = [pool.runs[c].max() for c in (STARTED_AT, ENDED_AT) if c in pool.runs]
-    moments = [moment for moment in moments if moment is not pd.NaT]
-    return max(moments) if moments else None
+    """Give the newest start or end of a run or a job."""
+    told = [pool.runs[c].max() for c in (STARTED_AT, ENDED_AT) if c in pool.runs]
+    for job in pool.jobs if pool.waits.size else []:
+        told += [job_starts(pool.runs, job).max(), job_ends(pool.runs, job).max()]
+    told = [moment for moment in told if moment is not pd.NaT]
+    return max(told) if told else None
 
 
 def _history(pool: Pool, series: int, unseen: Unseen | None) -> dict[str, Any]:
@@ -352,7 +356,7 @@ def _add_landings(
 ) -> None:
     """Draw the jobs of the next runs: those of the first series through their graphs."""
     code_of = {name: code for code, name in enumerate(pool.names)}
-    left = asked.landings
+    left, newest = asked.landings, _newest(pool)
     for place, one in enumerate(series):
         code = code_of[one["name"]]
         run = ahead.run_of(code)
@@ -365,5 +369,7 @@ def _add_landings(
         if one["plan"] and left > 0:
             asked.progress("landings", 0.8 + 0.15 * min(1.0, place / max(1, asked.landings)))
             now = asked.now if one["is_running"] else None
+            if one["last"]["status"] == RUNNING:  # jobs of it have ended: seen from the data's end
+                run, now = pool.runs.iloc[pool.rows[code][-1:]], newest
             one["landing"] = landing_of(model, pool, code, run, now)
             left -= one["landing"] is not None

@@ -117,4 +117,6 @@ def landing_of(
         "graph": [list(map(str, edge)) for edge in landing.graph_.edges],
         "nights": landing.n_nights_,
         "by_model": by_model,
+        "started_at": run[STARTED_AT].iloc[0],
+        "now": now,
     }

@@ -24,10 +24,11 @@ from sklearn_jobtime.runs._schema import (
 )
 from sklearn_jobtime.runs._targets import observed_durations
 
-__all__ = ["Pool"]
+__all__ = ["RUNNING", "Pool"]
 
 
 NOT_KNOWN = "not known"
+RUNNING = "running"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,13 @@ class Pool:
             observed = observed.drop(columns=WHOLE_RUN)
         has = has_job(runs, jobs)
         main = [_main_of(observed.iloc[own], jobs) for own in rows]
-        return cls(runs, jobs, names, rows, observed, has, main, _statuses(runs, observed, jobs))
+        status = _statuses(runs, observed, jobs)
+        if ENDED_AT in runs:
+            newest = np.array([own[-1] for own in rows])
+            has_end = np.array([runs[ENDED_AT].iloc[own].notna().any() for own in rows])
+            goes_on = newest[has_end & runs[ENDED_AT].iloc[newest].isna().to_numpy()]
+            status[goes_on] = np.where(status[goes_on] == "failed", "failed", RUNNING)
+        return cls(runs, jobs, names, rows, observed, has, main, status)
 
     @cached_property
     def codes(self) -> Ints:

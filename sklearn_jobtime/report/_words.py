@@ -14,6 +14,7 @@ from sklearn_jobtime._wording import (
     human_time,
 )
 from sklearn_jobtime.report._calendar import WEEKDAYS
+from sklearn_jobtime.report._pool import RUNNING
 from sklearn_jobtime.runs._schema import WHOLE_RUN
 from sklearn_jobtime.runs._timeline import later
 
@@ -52,9 +53,9 @@ class Words:
         iso = moment.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
         return Markup('<time datetime="{}" data-form="{}">{}</time>').format(iso, form, text)
 
-    def after(self, start: pd.Timestamp, seconds: float) -> Markup:
+    def after(self, start: pd.Timestamp, seconds: float, form: str = "clock") -> Markup:
         """Write the moment so many seconds after a start, by the clock."""
-        return self.when(later(pd.Series([start]), pd.Series([seconds])).iloc[0], "clock")
+        return self.when(later(pd.Series([start]), pd.Series([seconds])).iloc[0], form)
 
     @property
     def zone(self) -> Markup:
@@ -66,7 +67,28 @@ class Words:
         return "whole run" if name == WHOLE_RUN else name
 
     def lead(self, one: dict[str, Any]) -> Markup:
-        """Say when the next run is done, and how surely."""
+        """Say when the run that goes on and the next one are done, and how surely."""
+        said = self._next(one)
+        if one["last"]["status"] != RUNNING:
+            return said
+        goes_on = Markup("A run goes on since {} {}").format(
+            self.when(one["last"]["started_at"]), self.zone
+        )
+        landing = one["landing"]
+        if landing is not None and landing["now"] is not None:
+            whole = landing["rows"][-1]
+            if known(whole["lands"]):
+                goes_on += Markup(" and should be done at {}").format(
+                    self.after(landing["started_at"], whole["lands"], "full")
+                )
+            if known(whole["lands"]) and known(whole["upper"]):
+                goes_on += Markup(", between {} and {}").format(
+                    self.after(landing["started_at"], whole["lower"]),
+                    self.after(landing["started_at"], whole["upper"]),
+                )
+        return goes_on + Markup(". ") + said
+
+    def _next(self, one: dict[str, Any]) -> Markup:
         if one["is_retired"]:
             return Markup("No run is expected: the last one started {} {}.").format(
                 self.when(one["last"]["started_at"]), self.zone
@@ -156,9 +178,13 @@ class Words:
                 "Each bar starts where its job usually starts (median of the newest 20 runs) and "
                 "is as long as its forecast; which job waits for which is not looked at here."
             )
-        jobs = [row for row in landing["rows"][:-1] if known(row["critical"])]
+        jobs = [
+            row
+            for row in landing["rows"][:-1]
+            if known(row["critical"]) and row["state"] in ("waiting", "running")
+        ]
         if not jobs:
-            return Markup("A job did not succeed, so the run does not land.")
+            return Markup("No job is to be waited for: all have ended, or one did not succeed.")
         by = "the model" if landing["by_model"] else "an average of baselines"
         often = [row for row in jobs if row["critical"] >= 0.5]
         longest = max(often or jobs, key=lambda row: row["lands"] - row["starts"])
