@@ -253,7 +253,9 @@ def pool_rows(folder: Path, options: argparse.Namespace) -> list[Row]:
     first, coming = 0.0, next_runs(runs)
     for times in (1, 2, 4, 8):
         longer = repeated(runs, times)
-        found = call_cost(lambda longer=longer: coming_runs(fitted, longer, coming), options.repeats)
+        found = call_cost(
+            lambda longer=longer: coming_runs(fitted, longer, coming), options.repeats
+        )
         least = call_cost(bare_forecast(longer, 5, n_features), options.repeats)
         name = f"forecast of {n_series} series, {len(longer)} runs"
         what = f"NumPy: sort, gather, {MEMBERS} LSTMs"

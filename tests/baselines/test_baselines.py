@@ -464,3 +464,34 @@ def test_a_parameter_of_an_averaged_baseline_is_checked_too():
     runs = pd.DataFrame({"build": [1.0, 2.0]})
     with pytest.raises(ValueError, match="'n_runs' parameter of RollingRule"):
         OnlineMix([RollingRule(n_runs=0)]).fit(runs, make_targets(runs))
+
+
+class NamedMix(OnlineMix):
+    """Of this module, not of the package: it may tell jobs by their names, so none is left out."""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_of_one_job_is_forecast_as_its_job_and_learned_once(seed):
+    rng = np.random.default_rng(seed)
+    started = pd.Timestamp("2026-03-01", tz="UTC") + pd.to_timedelta(np.arange(60) * 3600, "s")
+    seconds = np.round(rng.lognormal(3, 1, 60)) + 1
+    runs = validate_runs(
+        pd.DataFrame(
+            {
+                "started_at": started,
+                "ended_at": started + pd.to_timedelta(seconds, "s"),
+                "build": seconds,
+            }
+        )
+    )
+    y = make_targets(runs)
+    ours, one_by_one = OnlineMix().fit(runs[:50], y[:50]), NamedMix().fit(runs[:50], y[:50])
+    assert ours.learned_["build"].is_as(ours.learned_[WHOLE_RUN])
+    found, expected = ours.predict(runs), one_by_one.predict(runs)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found[:, 0], found[:, 1])
+    y.iloc[10:20, 1] = np.nan  # targets that differ are learned apart
+    apart = OnlineMix(pooled=False).fit(runs[:50], y[:50])
+    np.testing.assert_array_equal(
+        apart.predict(runs), NamedMix(pooled=False).fit(runs[:50], y[:50]).predict(runs)
+    )

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sklearn_jobtime.forecasting import _appended
 from sklearn_jobtime.runs import next_runs, retired_series, series_of
 from sklearn_jobtime.runs._timeline import RETIRED_AFTER, RETIRED_GAPS, median_gaps
 
@@ -116,3 +117,18 @@ def test_series_are_numbered_as_they_appear(names):
     np.testing.assert_array_equal(series_of(index), pd.factorize(index.droplevel(-1))[0])
     part = index[[1, 4, 2]]
     np.testing.assert_array_equal(series_of(part), pd.factorize(part.droplevel(-1))[0])
+
+
+names_of_series = st.lists(st.sampled_from("abc"), min_size=1, max_size=6)
+
+
+@given(past=names_of_series, ahead=names_of_series, has_text=st.booleans(), drop=st.booleans())
+def test_an_index_goes_on_as_pandas_appends_it(past, ahead, has_text, drop):
+    labels = np.arange(len(past) + len(ahead))
+    labels = [f"run {label}" for label in labels] if has_text else labels
+    whole = pd.MultiIndex.from_arrays([[*past, *ahead], labels], names=["series", "run"])
+    one, other = whole[: len(past)], whole[len(past) :]
+    if drop:
+        one, other = one.remove_unused_levels(), other.remove_unused_levels()
+    pd.testing.assert_index_equal(_appended(one, other), one.append(other))
+    assert _appended(one, one).duplicated().sum() == len(one)
