@@ -21,7 +21,7 @@ from sklearn_jobtime.runs._validation import validate_runs
 __all__ = ["Report", "make_report"]
 
 
-LANDINGS = 6  # series whose next run is sent through the graph of its jobs: a second or more each
+LANDINGS = 3  # series whose next run is sent through the graph of its jobs: a second or more each
 
 
 class Report:
@@ -113,7 +113,7 @@ def make_report(
     jobs : sequence of str, default=None
         The columns of durations, without a model; None finds them as
         :func:`~sklearn_jobtime.runs.job_columns` does. A model says them itself.
-    landings : int, default=6
+    landings : int, default=3
         For how many series, the first ones of the overview, the jobs of the next run are sent
         through their graph, as `jobtime landing` does. It takes a second or more a series; for the
         others, jobs are drawn where they usually start.

@@ -14,13 +14,13 @@ from sklearn_jobtime._wording import human_chance, human_seconds, human_share, h
 from sklearn_jobtime.report._calendar import WEEKDAYS
 from sklearn_jobtime.report._charts import calendar_bars, gantt, history_chart, hour_bars, sparkline
 from sklearn_jobtime.report._embedded import embedded
+from sklearn_jobtime.report._series import MANY
 from sklearn_jobtime.report._states import STATES
 from sklearn_jobtime.report._words import Words, known
 
 __all__ = ["render"]
 
 
-MANY = 200
 SHOWN_JOBS = 40
 SHOWN_JOBS_OF_MANY = 6
 A_DAY = 86400.0

@@ -117,8 +117,9 @@ class Words:
     def _span(self, one: dict[str, Any]) -> str:
         if not known(one["lower"]):
             return ", with no interval"
-        upper = one["upper"] if known(one["upper"]) else float("inf")
-        return f", {human_span(one['lower'], upper)}"
+        if not known(one["upper"]):
+            return " (too few runs for an interval)"
+        return f", between {human_span(one['lower'], one['upper']).replace(' to ', ' and ')}"
 
     def _between(self, one: dict[str, Any]) -> Markup:
         if one["lower"] is None:
@@ -143,7 +144,9 @@ class Words:
         limit = self.when(risk["deadline_at"]) if known(risk["deadline_at"]) else one["limit"]
         chance = human_chance(risk["done_by"], risk["counted_runs"])
         guess = ", which is a guess" if risk["extrapolated"] else ""
-        return Markup("; with a chance of {} by {}, if it succeeds{}.").format(chance, limit, guess)
+        return Markup("; its chance to be done by {} is {}, if it succeeds{}.").format(
+            limit, chance, guess
+        )
 
     def history(self, one: dict[str, Any]) -> Markup:
         """Say what the newest runs took, and how the next compares."""
@@ -185,7 +188,7 @@ class Words:
         ]
         if not jobs:
             return Markup("No job is to be waited for: all have ended, or one did not succeed.")
-        by = "the model" if landing["by_model"] else "an average of baselines"
+        by = f"the {self.model}" if landing["by_model"] else "an average of baselines"
         often = [row for row in jobs if row["critical"] >= 0.5]
         longest = max(often or jobs, key=lambda row: row["lands"] - row["starts"])
         share = human_chance(longest["critical"])

@@ -55,7 +55,7 @@ def report(
             help="For how many series, those first that somebody should look at, the jobs of the "
             "next run are sent through their graph; a second or more each.",
         ),
-    ] = 6,
+    ] = 3,
     jobs: Jobs = None,
     timezone: Timezone = "UTC",
     as_json: AsJson = False,
