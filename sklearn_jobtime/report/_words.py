@@ -335,7 +335,9 @@ class Words:
         if not edges:
             return Markup("No job was seen to wait for another.")
         return (
-            Markup("{} pairs of jobs wait for each other, as their times show.").format(len(edges))
+            Markup(
+                "Of {} pairs of jobs the second waits for the first, as their times show."
+            ).format(len(edges))
             if len(edges) > 1
             else Markup("{} waits for {}, as their times show.").format(edges[0][1], edges[0][0])
         )
