@@ -336,7 +336,7 @@ class Words:
             return Markup("No job was seen to wait for another.")
         return (
             Markup(
-                "Of {} pairs of jobs the second waits for the first, as their times show."
+                "In {} pairs of jobs one waits for the other, as their times show."
             ).format(len(edges))
             if len(edges) > 1
             else Markup("{} waits for {}, as their times show.").format(edges[0][1], edges[0][0])
