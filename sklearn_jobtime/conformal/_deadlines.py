@@ -20,6 +20,10 @@ __all__ = ["Deadlines", "deadline_of_series", "deadline_seconds", "next_risks"]
 
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 DURATION = re.compile(r"(\d+(\.\d+)?\s*(s|sec|m|min|h)\s*)+")
+FORMS = (
+    "a time of the day such as 06:00, a moment such as 2026-03-01T02:00 or, with its offset from "
+    "UTC, 2026-03-01T02:00+01:00, or a duration from the start of the run such as 45min"
+)
 Deadlines = str | Mapping[str | None, str] | Sequence[str] | None
 
 
@@ -41,7 +45,7 @@ def deadline_of_series(asked: Deadlines, names: Sequence[str]) -> list[str | Non
     Raises
     ------
     DeadlineError
-        When a deadline is that of a series that is not there.
+        When a deadline is that of a series that is not there, or is empty.
 
     Examples
     --------
@@ -62,6 +66,8 @@ def deadline_of_series(asked: Deadlines, names: Sequence[str]) -> list[str | Non
             f"a deadline of the series {unknown[0]!r} came, which is not in the table; expected "
             f"one of {shown}{', ...' if len(known) > 10 else ''}."
         )
+    if any(text is not None and not text.strip() for text in pairs.values()):
+        raise DeadlineError(f"'' came for a deadline; expected {FORMS}.")
     return [pairs.get(name, pairs.get(None)) for name in names]
 
 
@@ -175,10 +181,8 @@ def next_risks(
 def _moment(text: str, zone: ZoneInfo) -> pd.Timestamp:
     try:
         moment = pd.Timestamp(text)
+        if moment is pd.NaT:  # of no text at all
+            raise ValueError(text)
         return (moment.tz_localize(zone) if moment.tz is None else moment).tz_convert("UTC")
     except (ValueError, TypeError):  # also a wall-clock time that is skipped or comes twice
-        raise DeadlineError(
-            f"{text!r} came for a deadline; expected a time of the day such as 06:00, a moment "
-            "such as 2026-03-01T02:00 or, with its offset from UTC, 2026-03-01T02:00+01:00, or a "
-            "duration from the start of the run such as 45min."
-        ) from None
+        raise DeadlineError(f"{text!r} came for a deadline; expected {FORMS}.") from None

@@ -335,9 +335,9 @@ class Words:
         if not edges:
             return Markup("No job was seen to wait for another.")
         return (
-            Markup(
-                "In {} pairs of jobs one waits for the other, as their times show."
-            ).format(len(edges))
+            Markup("In {} pairs of jobs one waits for the other, as their times show.").format(
+                len(edges)
+            )
             if len(edges) > 1
             else Markup("{} waits for {}, as their times show.").format(edges[0][1], edges[0][0])
         )
