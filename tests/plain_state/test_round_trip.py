@@ -22,6 +22,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.utils import get_tags
 
 from sklearn_jobtime import (
     ConformalForecaster,
@@ -80,7 +81,9 @@ def fitted_models(folder):
     past, targets = runs[:80], make_targets(runs[:80], 2)
     for estimator in contract_estimators():
         is_tagger = type(estimator).__name__ == "LSTMTagger"
-        yield estimator.fit(X, (y[:, 0] > 1.5).astype(int) if is_tagger else y), X
+        several = get_tags(estimator).target_tags.multi_output and not is_tagger
+        given = y if several else y[:, 0]
+        yield estimator.fit(X, (given > 1.5).astype(int) if is_tagger else given), X
     for estimator in (OnlineMix(), SeasonalRule(), JobTimeAnomalyDetector()):
         yield estimator.fit(past, targets), runs
     for options in (
