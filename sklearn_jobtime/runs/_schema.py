@@ -109,7 +109,7 @@ def series_of(index: pd.Index) -> np.ndarray:
     >>> series_of(pd.RangeIndex(3)).tolist()
     [0, 0, 0]
     """
-    if index.nlevels == 1:
+    if index.nlevels == 1 or index.empty:
         return np.zeros(len(index), dtype=np.intp)
     if not isinstance(index, pd.MultiIndex) or index.nlevels > 2:
         return pd.factorize(index.droplevel(-1))[0]
@@ -143,6 +143,8 @@ def series_names(index: pd.Index) -> np.ndarray:
     """
     if index.nlevels == 1:
         return np.full(len(index), "all", dtype=object)
+    if index.empty:  # of no tuples, pandas 2.2.0 makes no index of several levels
+        return np.empty(0, dtype=object)
     codes, keys = pd.factorize(index.droplevel(-1))
     plain = [plain_value(key) for key in keys]
     names = ["/".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in plain]

@@ -235,6 +235,8 @@ def _next_labels(newest: pd.Index, n: int) -> pd.Index:
     ]
     if newest.nlevels == 1:
         return pd.Index(labels, name=newest.name)
+    if not labels:  # as in `series_names`
+        return newest[:0]
     pairs = zip(newest.repeat(n), labels, strict=True)
     return pd.MultiIndex.from_tuples(
         [(*run[:-1], label) for run, label in pairs], names=newest.names
@@ -310,9 +312,9 @@ def median_gaps(started: pd.Series, series: np.ndarray) -> pd.Series:
     """
     ordered = pd.DataFrame({"start": started.array, "series": series}).sort_values("start")
     newest = ordered.groupby("series").tail(GAPS + 1)
-    gaps = newest["start"].groupby(newest["series"]).diff()
-    of_series = gaps.groupby(newest["series"])
-    return of_series.median().mask(newest.groupby("series").size() == 1, pd.Timedelta(0))
+    gaps = newest["start"].groupby(newest["series"]).diff().dropna()  # pandas 2.2.0 counts NaT
+    of_series = gaps.groupby(newest["series"].loc[gaps.index]).median()
+    return of_series.reindex(np.unique(series), fill_value=pd.Timedelta(0))
 
 
 def _nullable(dtypes: pd.Series) -> dict[Hashable, object]:
