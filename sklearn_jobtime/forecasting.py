@@ -12,10 +12,17 @@ from sklearn_jobtime._inside import chosen, fitted_part
 from sklearn_jobtime.exceptions import RunTableError
 from sklearn_jobtime.point_in_time._newest_rows import NewestForecasts
 from sklearn_jobtime.runs._jobs_of_series import jobs_in_coming
-from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, series_of
+from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN, clock_columns, series_of
 from sklearn_jobtime.runs._timeline import later, median_gaps, next_runs
 
-__all__ = ["forecast", "outputs_of_step", "own_run_first", "target_names", "with_coming"]
+__all__ = [
+    "as_fitted",
+    "forecast",
+    "outputs_of_step",
+    "own_run_first",
+    "target_names",
+    "with_coming",
+]
 
 
 def target_names(model: BaseEstimator) -> pd.MultiIndex:
@@ -36,6 +43,28 @@ def target_names(model: BaseEstimator) -> pd.MultiIndex:
             "of sklearn_jobtime.runs.make_targets, whose columns are (step, job)."
         )
     return names
+
+
+def as_fitted(runs: pd.DataFrame, model: BaseEstimator) -> pd.DataFrame:
+    """Take the columns of a run table that a model was fitted on, in their order.
+
+    Times that the table does not tell, as one of another source, are missing; `runs` stays as it
+    is.
+
+    Raises
+    ------
+    RunTableError
+        When it lacks any other column.
+    """
+    names = list(getattr(model, "feature_names_in_", runs.columns))
+    unknown = pd.Series(pd.NaT, runs.index, dtype="datetime64[us, UTC]")
+    runs = runs.assign(**{name: unknown for name in clock_columns(names) if name not in runs})
+    if missing := [name for name in names if name not in runs]:
+        raise RunTableError(
+            f"no column {missing[0]!r}, which the model was fitted on; the table has "
+            f"{list(runs.columns)}. Add it (it may be empty), or fit a model on this table."
+        )
+    return runs[names]
 
 
 def outputs_of_step(model: BaseEstimator, step: int) -> tuple[NDArray[np.intp], list[str]]:

@@ -18,6 +18,7 @@ from sklearn_jobtime._containers._moments import (
     is_zoned,
     row_label,
     to_utc,
+    wall_moment,
 )
 from sklearn_jobtime._containers._tables import (
     numeric_rows,
@@ -41,4 +42,5 @@ __all__ = [
     "row_label",
     "seconds_of",
     "to_utc",
+    "wall_moment",
 ]

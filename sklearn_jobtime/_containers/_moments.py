@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 from numbers import Number
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from sklearn_jobtime._containers._columns import kind_of, plain_column
 from sklearn_jobtime._typing import Mask
 from sklearn_jobtime.exceptions import BadValueError
 
-__all__ = ["bad_value", "first_number", "is_zoned", "row_label", "to_utc"]
+__all__ = ["bad_value", "first_number", "is_zoned", "row_label", "to_utc", "wall_moment"]
 
 
 NO_TIME = (
@@ -161,3 +162,22 @@ def row_label(index: pd.Index, row: int) -> str:
     if isinstance(label, tuple):
         return f"({', '.join(row_label(pd.Index([part], dtype=object), 0) for part in label)})"
     return repr(label.item() if isinstance(label, np.generic) else label)
+
+
+def wall_moment(text: str, zone: ZoneInfo) -> pd.Timestamp:
+    """Read one moment in UTC; one without an offset is a wall-clock time of the zone.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When it is none, also of no text at all, or a time that is skipped or comes twice.
+
+    Examples
+    --------
+    >>> wall_moment("2026-03-01T02:00", ZoneInfo("Europe/Berlin")).isoformat()
+    '2026-03-01T01:00:00+00:00'
+    """
+    moment = pd.Timestamp(text)
+    if moment is pd.NaT:
+        raise ValueError(text)
+    return (moment.tz_localize(zone) if moment.tz is None else moment).tz_convert("UTC")

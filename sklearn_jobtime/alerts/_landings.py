@@ -4,16 +4,13 @@ from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from sklearn.frozen import FrozenEstimator
 
 from sklearn_jobtime.conformal._deadlines import deadline_seconds
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.exceptions import GraphError, NoHistoryError, RunTableError
-from sklearn_jobtime.forecasting import target_names
-from sklearn_jobtime.landing import LandingForecaster, landing_table
-from sklearn_jobtime.landing._run_asked import run_asked
+from sklearn_jobtime.landing import landing_table
+from sklearn_jobtime.landing._run_asked import landing_around, run_asked
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, series_names, with_series
-from sklearn_jobtime.runs._targets import make_targets
 
 __all__ = ["landings_of_series"]
 
@@ -57,7 +54,6 @@ def landings_of_series(
     found: dict[str, pd.DataFrame] = {}
     if STARTED_AT not in table or ENDED_AT not in table or len(jobs) < 2:
         return found
-    horizon = int(target_names(model).get_level_values("step").max())
     names = series_names(with_series(table, series).index)
     for name in list(dict.fromkeys(names))[:most]:
         own = table[names == name]
@@ -65,9 +61,7 @@ def landings_of_series(
             continue
         try:
             history, run, seen = run_asked(own, list(jobs), now, [])
-            landing = LandingForecaster(
-                FrozenEstimator(model), confidence_level=model.confidence_level, random_state=0
-            ).fit(history, make_targets(history, horizon, jobs=list(jobs)))
+            landing = landing_around(model, history, jobs, random_state=0)
             limit, deadlines = limits[str(name)], None
             if limit is not None:
                 seconds = deadline_seconds(limit, zone, run[[STARTED_AT]])

@@ -11,11 +11,10 @@ from sklearn.base import BaseEstimator
 from sklearn_jobtime.cli.progress import reading
 from sklearn_jobtime.cli.shell_words import in_shell_words
 from sklearn_jobtime.exceptions import NoHistoryError, RunTableError
-from sklearn_jobtime.forecasting import target_names
+from sklearn_jobtime.forecasting import as_fitted, target_names
 from sklearn_jobtime.loaders._sources import read_source
 from sklearn_jobtime.runs._schema import (
     WHOLE_RUN,
-    clock_columns,
     job_columns,
     series_names,
     status_column,
@@ -132,17 +131,8 @@ def read_as_fitted(source: str, model: BaseEstimator) -> tuple[pd.DataFrame, lis
     jobs = [job for job in targets if job != WHOLE_RUN]
     with reading():
         runs = read_source(source, durations=jobs or None, **getattr(source, "options", {}))
-    names = list(getattr(model, "feature_names_in_", runs.columns))
-    for name in clock_columns(names):  # not told in this table, as in one of another source
-        if name not in runs:
-            runs[name] = pd.Series(pd.NaT, runs.index, dtype="datetime64[us, UTC]")
-    if missing := [name for name in names if name not in runs]:
-        raise RunTableError(
-            f"no column {missing[0]!r}, which the model was fitted on; the table has "
-            f"{list(runs.columns)}. Add it (it may be empty), or fit a model on this table."
-        )
     said, series, dropped = reading_notes(runs), series_name(runs), runs.attrs.get("dropped")
-    runs = runs[names]
+    runs = as_fitted(runs, model)
     runs.attrs = {"notes": said, "series": series, "dropped": dropped}
     return runs, jobs
 

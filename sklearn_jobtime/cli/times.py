@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pandas as pd
 import typer
 
+from sklearn_jobtime._containers import wall_moment
 from sklearn_jobtime.exceptions import DeadlineError
 from sklearn_jobtime.runs._schema import STARTED_AT
 
@@ -39,11 +40,8 @@ def read_times(
 def read_moment(text: str, zone: ZoneInfo, option: str) -> pd.Timestamp:
     """Read one time of an option; one without an offset is a wall-clock time of the zone."""
     try:
-        moment = pd.Timestamp(text)
-        if moment is pd.NaT:  # of no text at all
-            raise ValueError(text)
-        return (moment.tz_localize(zone) if moment.tz is None else moment).tz_convert("UTC")
-    except (ValueError, TypeError):  # also a wall-clock time that is skipped or comes twice
+        return wall_moment(text, zone)
+    except (ValueError, TypeError):
         raise typer.BadParameter(
             f"{text!r} came for {option}; expected a time such as 2026-03-01T02:00 or, with "
             "its offset from UTC, 2026-03-01T02:00+01:00."

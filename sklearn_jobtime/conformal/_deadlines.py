@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from sklearn_jobtime._containers import wall_moment
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.conformal._duration_distribution import DurationDistribution
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
@@ -180,9 +181,6 @@ def next_risks(
 
 def _moment(text: str, zone: ZoneInfo) -> pd.Timestamp:
     try:
-        moment = pd.Timestamp(text)
-        if moment is pd.NaT:  # of no text at all
-            raise ValueError(text)
-        return (moment.tz_localize(zone) if moment.tz is None else moment).tz_convert("UTC")
-    except (ValueError, TypeError):  # also a wall-clock time that is skipped or comes twice
+        return wall_moment(text, zone)
+    except (ValueError, TypeError):
         raise DeadlineError(f"{text!r} came for a deadline; expected {FORMS}.") from None

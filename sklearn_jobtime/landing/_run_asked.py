@@ -1,14 +1,44 @@
-"""Which run is to land: one that goes on, or the next; and what was known when it is looked at."""
+"""Which run is to land, what was known by then, and the landings of a stored model."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
 
 from sklearn_jobtime._wording import human_time
+from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.exceptions import RunTableError
+from sklearn_jobtime.forecasting import target_names
+from sklearn_jobtime.landing._forecaster import LandingForecaster
 from sklearn_jobtime.runs._job_times import job_ends, job_starts
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, series_of, start_column
+from sklearn_jobtime.runs._targets import make_targets
 from sklearn_jobtime.runs._timeline import next_runs
 
-__all__ = ["run_asked"]
+__all__ = ["landing_around", "run_asked"]
+
+
+def landing_around(
+    model: ConformalForecaster, history: pd.DataFrame, jobs: Sequence[str], **options: Any
+) -> LandingForecaster:
+    """Fit a LandingForecaster around a stored model, which itself learns nothing anew.
+
+    Parameters
+    ----------
+    model : ConformalForecaster
+    history : DataFrame
+        Runs of one series that are over.
+    jobs : sequence of str
+        The jobs that the model forecasts.
+    **options : dict
+        Of :class:`~sklearn_jobtime.landing.LandingForecaster`, such as `graph`.
+    """
+    horizon = int(target_names(model).get_level_values("step").max())
+    landing = LandingForecaster(
+        FrozenEstimator(model), confidence_level=model.confidence_level, **options
+    )
+    return landing.fit(history, make_targets(history, horizon, jobs=list(jobs)))
 
 
 def run_asked(

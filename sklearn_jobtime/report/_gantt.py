@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.frozen import FrozenEstimator
 
 from sklearn_jobtime.baselines._online_mix import OnlineMix
 from sklearn_jobtime.conformal._forecaster import ConformalForecaster
 from sklearn_jobtime.exceptions import GraphError, NoHistoryError, RunTableError
 from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.landing import LandingForecaster, landing_table
+from sklearn_jobtime.landing._run_asked import landing_around
 from sklearn_jobtime.report._pool import Pool
 from sklearn_jobtime.runs._schema import ENDED_AT, STARTED_AT, WHOLE_RUN, derives
 from sklearn_jobtime.runs._targets import make_targets
@@ -94,21 +94,17 @@ def landing_of(
     history = history[history[ENDED_AT].notna()]
     asked = set(target_names(model).get_level_values("job")) - {WHOLE_RUN}
     by_model = isinstance(model, ConformalForecaster) and asked <= set(own)
-    horizon = 1
-    inner: Any = OnlineMix()
-    if by_model:
-        inner = FrozenEstimator(model)
-        horizon = int(target_names(model).get_level_values("step").max())
-    else:
+    if not by_model:
         others = [job for job in pool.jobs if job not in own]
         kept = [c for c in history if not any(derives(c, job) for job in others)]
         history, run = history[kept], run[kept]
     try:
-        landing = LandingForecaster(
-            inner,
-            confidence_level=getattr(model, "confidence_level", 0.9),
-            random_state=0,
-        ).fit(history, make_targets(history, horizon, jobs=own))
+        if by_model:
+            landing = landing_around(model, history, own, random_state=0)
+        else:
+            level = getattr(model, "confidence_level", 0.9)
+            landing = LandingForecaster(OnlineMix(), confidence_level=level, random_state=0)
+            landing.fit(history, make_targets(history, jobs=own))
         table = landing_table(landing, run, now=now)
     except (GraphError, NoHistoryError, RunTableError):
         return None

@@ -13,9 +13,9 @@ from sklearn_jobtime._atomic import replacing
 from sklearn_jobtime._containers import plain_table, to_utc
 from sklearn_jobtime.conformal._deadlines import Deadlines
 from sklearn_jobtime.exceptions import MissingPackageError, RunTableError
-from sklearn_jobtime.forecasting import target_names
+from sklearn_jobtime.forecasting import as_fitted, target_names
 from sklearn_jobtime.report._facts import Asked, gather
-from sklearn_jobtime.runs._schema import WHOLE_RUN, clock_columns, job_columns
+from sklearn_jobtime.runs._schema import WHOLE_RUN, job_columns
 from sklearn_jobtime.runs._validation import validate_runs
 
 __all__ = ["Report", "make_report"]
@@ -184,16 +184,7 @@ def _as_fitted(
         return validate_runs(table, jobs=own), own
     names = target_names(model).get_level_values("job").unique()
     own = [job for job in names if job != WHOLE_RUN] or job_columns(table)
-    columns = list(getattr(model, "feature_names_in_", table.columns))
-    for name in clock_columns(columns):
-        if name not in table:
-            table[name] = pd.Series(pd.NaT, table.index, dtype="datetime64[us, UTC]")
-    if missing := [name for name in columns if name not in table]:
-        raise RunTableError(
-            f"no column {missing[0]!r}, which the model was fitted on; the table has "
-            f"{list(table.columns)}. Add it (it may be empty), or fit a model on this table."
-        )
-    return validate_runs(table[columns], jobs=own), own
+    return validate_runs(as_fitted(table, model), jobs=own), own
 
 
 def _nothing_said(what: str, share: float) -> None:  # noqa: ARG001 - shows no progress

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import typer
 from rich.markup import escape
-from sklearn.frozen import FrozenEstimator
 
 from sklearn_jobtime._wording import human_chance, human_seconds, human_time
 from sklearn_jobtime.cli.changes import read_what_if
@@ -26,18 +25,16 @@ from sklearn_jobtime.cli.output import (
 )
 from sklearn_jobtime.cli.times import deadline_typed, read_moment, read_zone
 from sklearn_jobtime.conformal._deadlines import deadline_seconds
-from sklearn_jobtime.forecasting import target_names
 from sklearn_jobtime.landing import (
     LandingForecaster,
     compare_landings,
     landing_table,
     rank_jobs,
 )
-from sklearn_jobtime.landing._run_asked import run_asked
+from sklearn_jobtime.landing._run_asked import landing_around, run_asked
 from sklearn_jobtime.persistence import load_model
 from sklearn_jobtime.plots.landing import LandingDisplay
 from sklearn_jobtime.runs._schema import STARTED_AT, WHOLE_RUN
-from sklearn_jobtime.runs._targets import make_targets
 
 __all__ = ["Asked", "run_landing"]
 
@@ -76,14 +73,14 @@ def run_landing(
     notes = list(table.attrs.get("notes", []))
     moment = None if asked.now is None else read_moment(asked.now, zone, "--now")
     history, run, now = run_asked(table, jobs, moment, notes)
-    horizon = int(target_names(stored).get_level_values("step").max())
-    model = LandingForecaster(
-        FrozenEstimator(stored),
-        _graph(asked.graph),
-        confidence_level=stored.confidence_level,
+    model = landing_around(
+        stored,
+        history,
+        jobs,
+        graph=_graph(asked.graph),
         n_workers="infer" if asked.workers is None else asked.workers,
         random_state=asked.seed,
-    ).fit(history, make_targets(history, horizon, jobs=jobs))
+    )
     if asked.workers is None and model.n_workers_ is not None:
         notes.append(
             f"No more than {model.n_workers_} jobs run at a time, as the history shows; say "
