@@ -1,7 +1,7 @@
 """scikit-learn's boosted trees, kept as arrays."""
 
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,9 +12,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_jobtime._typing import Floats
 from sklearn_jobtime.compose._packed_trees import PackedTrees, forecasts_of, packed
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["BoostedTreesRegressor"]
 
